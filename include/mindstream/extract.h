@@ -1,0 +1,60 @@
+/* From behaviors to interests: capsule routing over a window (full), or one event at a time (incremental).
+ *
+ * An extractor holds the scratch memory of one thread; nothing here allocates once it is made, reads a clock, or
+ * fails. Rows are item rows of the model (ms_model_find), unknown items already left out, oldest first. */
+#ifndef MINDSTREAM_EXTRACT_H
+#define MINDSTREAM_EXTRACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/model.h"
+
+/* The interests of one user. The arrays belong to the extractor that made them and hold until its next call. */
+struct ms_interests {
+    int count;            /* K'u; 0 when no behavior is routable */
+    int dim;              /* floats of a vector */
+    const float *vectors; /* [count][dim] after head and normalize */
+    const float *weights; /* [count] share of the routing mass, summing to 1 */
+};
+
+#define MS_MAX_DECAYS 8
+
+/* How the incremental fold forgets. Either decays by event (half_lives all 0) or half-lives in event time. */
+struct ms_decay {
+    int count;                           /* numbers given; slot j takes number j mod count */
+    float per_event[MS_MAX_DECAYS];      /* in (0, 1] */
+    int64_t half_life_ms[MS_MAX_DECAYS]; /* > 0 when decay goes by event time */
+};
+
+struct ms_extractor;
+
+/* Makes an extractor on |model|, which must outlive it. Fails with MS_MEMORY only. */
+enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
+void ms_extractor_destroy(struct ms_extractor *extractor);
+
+/* Full routing over the last max_behaviors of rows[0..n). |initial_logits|, when not NULL, is [n][K] (or more rows:
+ * see |logit_rows|) and replaces the model's initial logits: row i belongs to rows[i]; with padded_softmax rows n ..
+ * logit_rows-1 are those of the empty slots. |coupling|, when not NULL, receives the last iteration's weights
+ * [min(n, max_behaviors)][K], K'u used per row, the others 0. (MIND, CIKM'19, Algorithm 1; DESIGN section 4.)
+ * For comirec-sa the coupling is its attention; for sine the product that pools the items. */
+struct ms_interests ms_extract_full(struct ms_extractor *extractor, const uint32_t *rows, size_t n, const float *initial_logits,
+                                    size_t logit_rows, float *coupling);
+
+/* Whether the model's options can be folded one event at a time; if not, MS_CONFIG and the option's name. */
+enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
+
+/* Floats of one user's fold state: sums z [K][dim], routing mass [K], and what else the extractor keeps. All zeros is
+ * a user without events. */
+size_t ms_fold_floats(const struct ms_model *model);
+
+/* Folds one event with item |row| into |state| (DESIGN section 11). |folded| is the number of routable events folded
+ * so far, this one included. |age_ms| is how far the newest event time moved (>= 0), |late_ms| how far this event lies
+ * behind it (>= 0); both matter only where decay goes by event time. */
+void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state, uint64_t folded, uint32_t row,
+                   int64_t age_ms, int64_t late_ms);
+
+/* The interests of a fold state: squash(z_j), head, normalize; weights are the decayed shares of routing mass. */
+struct ms_interests ms_fold_interests(struct ms_extractor *extractor, const float *state, uint64_t folded);
+
+#endif

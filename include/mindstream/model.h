@@ -1,0 +1,111 @@
+/* A model directory, loaded and checked: config.json, model.safetensors, items.txt.
+ *
+ * A loaded model is immutable: any number of threads may use one at the same time. */
+#ifndef MINDSTREAM_MODEL_H
+#define MINDSTREAM_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/status.h"
+
+#define MS_NO_ITEM       UINT32_MAX /* ms_model_find: the model does not know the item */
+#define MS_MAX_INTERESTS 64         /* largest K a model may ask for */
+#define MS_MAX_DIM       4096       /* largest dim, and largest width of an item embedding */
+#define MS_MAX_BEHAVIORS 100000     /* largest max_behaviors */
+#define MS_MAX_HEAD      8          /* most head layers */
+#define MS_MAX_ITEM_ID   32768      /* longest item id, in bytes */
+
+enum ms_extractor_kind { MS_EXTRACTOR_MIND, MS_EXTRACTOR_COMIREC_SA, MS_EXTRACTOR_SINE }; /* comirec-dr is MIND */
+enum ms_count_rule { MS_COUNT_FIXED, MS_COUNT_LOG2_FLOOR, MS_COUNT_LOG2_CEIL, MS_COUNT_LOG2_PLUS_ONE_FLOOR, MS_COUNT_LN_FLOOR };
+enum ms_softmax { MS_SOFTMAX_INTERESTS, MS_SOFTMAX_BEHAVIORS, MS_SOFTMAX_BEHAVIORS_THEN_INTERESTS };
+enum ms_initial_logits { MS_LOGITS_ITEM_NORMAL, MS_LOGITS_ZEROS, MS_LOGITS_TABLE };
+enum ms_update { MS_UPDATE_ACCUMULATE, MS_UPDATE_REPLACE, MS_UPDATE_PROBABILITY };
+enum ms_agreement { MS_AGREEMENT_SQUASHED, MS_AGREEMENT_UNIT, MS_AGREEMENT_RAW };
+enum ms_bilinear { MS_BILINEAR_SHARED, MS_BILINEAR_PER_INTEREST, MS_BILINEAR_PER_POSITION, MS_BILINEAR_NONE };
+enum ms_activation { MS_ACTIVATION_LINEAR, MS_ACTIVATION_RELU };
+
+struct ms_routing {
+    int iterations;
+    enum ms_softmax softmax;
+    bool padded_softmax;
+    float softmax_scale;
+    enum ms_initial_logits initial_logits;
+    uint64_t seed;
+    double stddev;
+    enum ms_update update;
+    enum ms_agreement agreement_interest;
+    bool agreement_item_unit; /* false: raw */
+    float agreement_scale;
+    enum ms_bilinear bilinear;
+    bool squash_every; /* false: in the last iteration only */
+    float squash_power;
+    float squash_scale;
+};
+
+/* config.json, with its defaults filled in. Strings are owned by the model. */
+struct ms_model_config {
+    const char *name;
+    const char *version;
+    const char *id; /* "name@version", as output records carry it */
+    const char *extractor_name; /* as config.json has it: "mind", "comirec-dr", "comirec-sa", "sine" */
+    enum ms_extractor_kind extractor;
+    int dim;           /* floats of a published interest vector */
+    int item_dim;      /* d: width of item_embedding */
+    int interests;     /* K */
+    int max_behaviors; /* L: behaviors in the window */
+    enum ms_count_rule interest_count;
+    struct ms_routing routing;
+    int head_layers;
+    enum ms_activation head_activation[MS_MAX_HEAD];
+    bool normalize;
+    bool attention_from_newest;
+    /* sine */
+    int sine_topics;
+    int sine_heads;
+    bool sine_user_norm, sine_item_norm, sine_topic_norm, sine_concept_feature;
+    float sine_temperature;
+};
+
+/* A tensor of the model in row-major float32 (float16 was widened), 64-byte aligned. data is NULL when absent. */
+struct ms_tensor {
+    const float *data;
+    int rank;
+    int64_t shape[4];
+};
+
+struct ms_model;
+
+/* Loads and checks the model directory |dir| and projects its item table (item_embedding times S) where bilinear is
+ * shared. On failure *error names the file and the tensor or line, with what was found and what was expected, and
+ * *model is untouched. The caller owns the model; ms_model_destroy(NULL) is legal. */
+enum ms_status ms_model_load(struct ms_model **model, const char *dir, struct ms_error *error) MS_MUST_CHECK;
+void ms_model_destroy(struct ms_model *model);
+
+const struct ms_model_config *ms_model_config(const struct ms_model *model);
+/* XXH64 over the bytes of the three files: two models with one hash give the same vectors. */
+uint64_t ms_model_hash(const struct ms_model *model);
+
+/* Items: row 0 .. count-1. ms_model_find is O(1) and returns MS_NO_ITEM for an unknown id. Ids are not NUL-terminated. */
+uint32_t ms_model_item_count(const struct ms_model *model);
+uint32_t ms_model_find(const struct ms_model *model, const char *id, size_t id_bytes);
+const char *ms_model_item_id(const struct ms_model *model, uint32_t row, size_t *id_bytes);
+
+/* The item's embedding, item_dim floats, as the model file has it. */
+const float *ms_model_item_embedding(const struct ms_model *model, uint32_t row);
+/* What routing works on, one row of ms_model_projected_dim floats an item, 64-byte aligned rows are not promised:
+ * e S + bias where bilinear is shared (dim floats); the raw embedding otherwise (item_dim floats). */
+const float *ms_model_projected(const struct ms_model *model);
+int ms_model_projected_dim(const struct ms_model *model);
+/* Where initial logits are item-normal: b_ij of DESIGN "item-normal", K floats an item. NULL otherwise. */
+const float *ms_model_item_logits(const struct ms_model *model);
+
+/* A tensor by its name in model.safetensors ("routing.bilinear", "head.0.weight", ...); data is NULL when absent.
+ * Only names that the config makes legal are in a loaded model, and their shapes have been checked. */
+struct ms_tensor ms_model_tensor(const struct ms_model *model, const char *name);
+
+/* K'u = max(1, min(K, r(n))) for n >= 1 routable behaviors in the window, 0 for n = 0. In integers where it can be. */
+int ms_interest_count(const struct ms_model_config *config, size_t n);
+
+#endif

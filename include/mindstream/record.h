@@ -1,0 +1,55 @@
+/* Output records: encode and decode, protobuf and JSON, layouts user and interest (DESIGN section 8).
+ *
+ * Pure: bytes in, bytes out. An encoder belongs to one thread and keeps its buffer between calls. */
+#ifndef MINDSTREAM_RECORD_H
+#define MINDSTREAM_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/extract.h"
+#include "mindstream/status.h"
+
+enum ms_record_format { MS_RECORD_PROTOBUF, MS_RECORD_JSON };
+
+/* Bytes that belong to somebody else. */
+struct ms_bytes {
+    const char *data;
+    size_t size;
+};
+
+/* What a record says about a user. */
+struct ms_record {
+    struct ms_bytes user_id; /* UTF-8 */
+    uint64_t version;
+    int64_t event_time_ms;
+    struct ms_bytes model; /* name@version */
+    struct ms_interests interests;
+};
+
+struct ms_encoder;
+
+enum ms_status ms_encoder_new(struct ms_encoder **encoder, enum ms_record_format format, struct ms_error *error) MS_MUST_CHECK;
+void ms_encoder_destroy(struct ms_encoder *encoder);
+
+/* The value of a layout-user record. The bytes hold until the encoder's next call. Grows its buffer when it must;
+ * data is NULL when memory ran out. */
+struct ms_bytes ms_encode_user(struct ms_encoder *encoder, const struct ms_record *record);
+
+/* The value of one layout-interest record, for interest |index| of the record. */
+struct ms_bytes ms_encode_interest(struct ms_encoder *encoder, const struct ms_record *record, int index);
+
+/* The key of one layout-interest record: "<user id>#<slot>". */
+struct ms_bytes ms_encode_interest_key(struct ms_encoder *encoder, struct ms_bytes user_id, int slot);
+
+/* Largest possible size of a value for |user_id_bytes|, |model_bytes|, K interests of dim floats. */
+size_t ms_record_max_bytes(enum ms_record_format format, size_t user_id_bytes, size_t model_bytes, int interests, int dim);
+
+/* A decoded layout-user record; everything in it belongs to it. */
+struct ms_decoded;
+enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format, struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
+const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded);
+void ms_decoded_destroy(struct ms_decoded *decoded);
+
+#endif

@@ -1,0 +1,53 @@
+/* The settings of the service as plain values. app/options.c holds the table that fills, checks and prints them;
+ * everybody else reads. Field names are the keys with _ for the dots. Strings are never NULL; "" is "not given". */
+#ifndef MS_BASE_CONFIG_H
+#define MS_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum ms_input_start { MS_START_EARLIEST, MS_START_LATEST };
+enum ms_output_layout { MS_LAYOUT_USER, MS_LAYOUT_INTEREST };
+enum ms_publish_mode { MS_PUBLISH_LATEST, MS_PUBLISH_EVERY };
+enum ms_guarantee { MS_EXACTLY_ONCE, MS_AT_LEAST_ONCE };
+enum ms_routing_mode { MS_ROUTING_AUTO, MS_ROUTING_INCREMENTAL, MS_ROUTING_FULL };
+enum ms_profile_order { MS_PROFILE_BEFORE_INTEREST, MS_PROFILE_AFTER_INTEREST };
+
+/* A key of librdkafka that is passed through, prefix cut off. */
+struct ms_passthrough {
+    const char *key;
+    const char *value;
+    bool consumer, producer; /* kafka.* is both */
+    bool secret;
+};
+
+struct ms_config {
+    const char *application_id, *instance_id, *bootstrap_servers;
+    const char *input_topic;
+    int input_start; /* enum ms_input_start; enums are ints so that the table can point at them */
+    const char *input_format;
+    const char *input_user_field, *input_item_field, *input_time_field, *input_type_field, *input_types;
+    int64_t input_id_max_bytes;
+    const char *output_topic;
+    int output_format; /* enum ms_record_format */
+    int output_layout, publish_mode;
+    const char *dead_letter_topic;
+    int processing_guarantee;
+    int64_t commit_interval_ms;
+    int64_t workers;
+    const char *state_dir;
+    int64_t state_behaviors_max, state_memory_bytes, state_flush_interval_ms;
+    bool group_static;
+    const char *model_dir;
+    int routing_mode;
+    const char *routing_decay, *routing_half_life; /* parsed into an ms_decay by the caller */
+    const char *profile_topic;
+    int profile_order;
+    const char *log_level;
+    bool fail_fast; /* --fail-fast */
+    struct ms_passthrough *passthrough;
+    size_t passthrough_count;
+};
+
+#endif
