@@ -1,0 +1,22 @@
+/* How the incremental fold forgets, from its settings' texts. */
+#ifndef MS_APP_DECAY_H
+#define MS_APP_DECAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/extract.h"
+
+/* Reads |decay| ("0.7,0.95": decays per event, each in (0, 1]) or |half_life| ("7d,12h": half-lives in event
+ * time, ms where no unit is given) into *parsed; at most MS_MAX_DECAYS numbers. "" is not given; neither
+ * given is a decay of 0.9, both is an error. MS_CONFIG, naming the setting and the number, when one does not
+ * parse. Pure. */
+enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct ms_decay *parsed,
+                              struct ms_error *error) MS_MUST_CHECK;
+
+/* Reads one duration, "1500", "500ms", "10s", "5m", "12h" or "7d", into *ms. False when it is none or beyond
+ * int64. */
+bool ms_duration_parse(const char *text, size_t size, int64_t *ms);
+
+#endif
