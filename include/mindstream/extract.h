@@ -1,7 +1,7 @@
 /* From behaviors to interests: capsule routing over a window (full), or one event at a time (incremental).
  *
- * An extractor holds the scratch memory of one thread; nothing here allocates once it is made, reads a clock, or
- * fails. Rows are item rows of the model (ms_model_find), unknown items already left out, oldest first. */
+ * An extractor holds the scratch memory of one thread; nothing here allocates once it is made, reads a clock,
+ * or fails. Rows are item rows of the model (ms_model_find), unknown items already left out, oldest first. */
 #ifndef MINDSTREAM_EXTRACT_H
 #define MINDSTREAM_EXTRACT_H
 
@@ -10,7 +10,8 @@
 
 #include "mindstream/model.h"
 
-/* The interests of one user. The arrays belong to the extractor that made them and hold until its next call. */
+/* The interests of one user. The arrays belong to the extractor that made them and hold until its next call.
+ */
 struct ms_interests {
     int count;            /* K'u; 0 when no behavior is routable */
     int dim;              /* floats of a vector */
@@ -30,31 +31,34 @@ struct ms_decay {
 struct ms_extractor;
 
 /* Makes an extractor on |model|, which must outlive it. Fails with MS_MEMORY only. */
-enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model,
+                                struct ms_error *error) MS_MUST_CHECK;
 void ms_extractor_destroy(struct ms_extractor *extractor);
 
-/* Full routing over the last max_behaviors of rows[0..n). |initial_logits|, when not NULL, is [n][K] (or more rows:
- * see |logit_rows|) and replaces the model's initial logits: row i belongs to rows[i]; with padded_softmax rows n ..
- * logit_rows-1 are those of the empty slots. |coupling|, when not NULL, receives the last iteration's weights
- * [min(n, max_behaviors)][K], K'u used per row, the others 0. (MIND, CIKM'19, Algorithm 1; DESIGN section 4.)
- * For comirec-sa the coupling is its attention; for sine the product that pools the items. */
-struct ms_interests ms_extract_full(struct ms_extractor *extractor, const uint32_t *rows, size_t n, const float *initial_logits,
-                                    size_t logit_rows, float *coupling);
+/* Full routing over the last max_behaviors of rows[0..n). |initial_logits|, when not NULL, is [n][K] (or more
+ * rows: see |logit_rows|) and replaces the model's initial logits: row i belongs to rows[i]; with
+ * padded_softmax rows n .. logit_rows-1 are those of the empty slots. |coupling|, when not NULL, receives the
+ * last iteration's weights [min(n, max_behaviors)][K], K'u used per row, the others 0. (MIND, CIKM'19,
+ * Algorithm 1; DESIGN section 4.) For comirec-sa the coupling is its attention; for sine the product that
+ * pools the items. */
+struct ms_interests ms_extract_full(struct ms_extractor *extractor, const uint32_t *rows, size_t n,
+                                    const float *initial_logits, size_t logit_rows, float *coupling);
 
 /* Whether the model's options can be folded one event at a time; if not, MS_CONFIG and the option's name. */
 enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
 
-/* Floats of one user's fold state: sums z [K][dim], routing mass [K], and what else the extractor keeps. All zeros is
- * a user without events. */
+/* Floats of one user's fold state: sums z [K][dim], routing mass [K], and what else the extractor keeps. All
+ * zeros is a user without events. */
 size_t ms_fold_floats(const struct ms_model *model);
 
-/* Folds one event with item |row| into |state| (DESIGN section 11). |folded| is the number of routable events folded
- * so far, this one included. |age_ms| is how far the newest event time moved (>= 0), |late_ms| how far this event lies
- * behind it (>= 0); both matter only where decay goes by event time. */
-void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state, uint64_t folded, uint32_t row,
-                   int64_t age_ms, int64_t late_ms);
+/* Folds one event with item |row| into |state| (DESIGN section 11). |folded| is the number of routable events
+ * folded so far, this one included. |age_ms| is how far the newest event time moved (>= 0), |late_ms| how far
+ * this event lies behind it (>= 0); both matter only where decay goes by event time. */
+void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state,
+                   uint64_t folded, uint32_t row, int64_t age_ms, int64_t late_ms);
 
-/* The interests of a fold state: squash(z_j), head, normalize; weights are the decayed shares of routing mass. */
+/* The interests of a fold state: squash(z_j), head, normalize; weights are the decayed shares of routing
+ * mass. */
 struct ms_interests ms_fold_interests(struct ms_extractor *extractor, const float *state, uint64_t folded);
 
 #endif

@@ -17,8 +17,18 @@
 #define MS_MAX_HEAD      8          /* most head layers */
 #define MS_MAX_ITEM_ID   32768      /* longest item id, in bytes */
 
-enum ms_extractor_kind { MS_EXTRACTOR_MIND, MS_EXTRACTOR_COMIREC_SA, MS_EXTRACTOR_SINE }; /* comirec-dr is MIND */
-enum ms_count_rule { MS_COUNT_FIXED, MS_COUNT_LOG2_FLOOR, MS_COUNT_LOG2_CEIL, MS_COUNT_LOG2_PLUS_ONE_FLOOR, MS_COUNT_LN_FLOOR };
+enum ms_extractor_kind {
+    MS_EXTRACTOR_MIND,
+    MS_EXTRACTOR_COMIREC_SA,
+    MS_EXTRACTOR_SINE
+}; /* comirec-dr is MIND */
+enum ms_count_rule {
+    MS_COUNT_FIXED,
+    MS_COUNT_LOG2_FLOOR,
+    MS_COUNT_LOG2_CEIL,
+    MS_COUNT_LOG2_PLUS_ONE_FLOOR,
+    MS_COUNT_LN_FLOOR
+};
 enum ms_softmax { MS_SOFTMAX_INTERESTS, MS_SOFTMAX_BEHAVIORS, MS_SOFTMAX_BEHAVIORS_THEN_INTERESTS };
 enum ms_initial_logits { MS_LOGITS_ITEM_NORMAL, MS_LOGITS_ZEROS, MS_LOGITS_TABLE };
 enum ms_update { MS_UPDATE_ACCUMULATE, MS_UPDATE_REPLACE, MS_UPDATE_PROBABILITY };
@@ -48,11 +58,13 @@ struct ms_routing {
 struct ms_model_config {
     const char *name;
     const char *version;
-    const char *id; /* "name@version", as output records carry it */
+    const char *id;             /* "name@version", as output records carry it */
     const char *extractor_name; /* as config.json has it: "mind", "comirec-dr", "comirec-sa", "sine" */
     enum ms_extractor_kind extractor;
     int dim;           /* floats of a published interest vector */
     int item_dim;      /* d: width of item_embedding */
+    int capsule_dim;   /* floats of a capsule, before the head: the bilinear map's last dimension, or item_dim
+                          where there   is no map. Without a head it equals dim */
     int interests;     /* K */
     int max_behaviors; /* L: behaviors in the window */
     enum ms_count_rule interest_count;
@@ -68,7 +80,8 @@ struct ms_model_config {
     float sine_temperature;
 };
 
-/* A tensor of the model in row-major float32 (float16 was widened), 64-byte aligned. data is NULL when absent. */
+/* A tensor of the model in row-major float32 (float16 was widened), 64-byte aligned. data is NULL when
+ * absent. */
 struct ms_tensor {
     const float *data;
     int rank;
@@ -77,35 +90,47 @@ struct ms_tensor {
 
 struct ms_model;
 
-/* Loads and checks the model directory |dir| and projects its item table (item_embedding times S) where bilinear is
- * shared. On failure *error names the file and the tensor or line, with what was found and what was expected, and
- * *model is untouched. The caller owns the model; ms_model_destroy(NULL) is legal. */
+/* Loads and checks the model directory |dir| and projects its item table (item_embedding times S) where
+ * bilinear is shared. On failure *error names the file and the tensor or line, with what was found and what
+ * was expected, and *model is untouched. The caller owns the model; ms_model_destroy(NULL) is legal. */
 enum ms_status ms_model_load(struct ms_model **model, const char *dir, struct ms_error *error) MS_MUST_CHECK;
 void ms_model_destroy(struct ms_model *model);
 
 const struct ms_model_config *ms_model_config(const struct ms_model *model);
-/* XXH64 over the bytes of the three files: two models with one hash give the same vectors. */
+/* XXH64 over the lengths and bytes of the three files (config, tensors, items): two models with one hash give
+ * the same vectors. */
 uint64_t ms_model_hash(const struct ms_model *model);
 
-/* Items: row 0 .. count-1. ms_model_find is O(1) and returns MS_NO_ITEM for an unknown id. Ids are not NUL-terminated. */
+/* Items: row 0 .. count-1. ms_model_find is O(1) and returns MS_NO_ITEM for an unknown id. Ids are not
+ * NUL-terminated. */
 uint32_t ms_model_item_count(const struct ms_model *model);
 uint32_t ms_model_find(const struct ms_model *model, const char *id, size_t id_bytes);
 const char *ms_model_item_id(const struct ms_model *model, uint32_t row, size_t *id_bytes);
 
 /* The item's embedding, item_dim floats, as the model file has it. */
 const float *ms_model_item_embedding(const struct ms_model *model, uint32_t row);
-/* What routing works on, one row of ms_model_projected_dim floats an item, 64-byte aligned rows are not promised:
- * e S + bias where bilinear is shared (dim floats); the raw embedding otherwise (item_dim floats). */
+/* What routing works on, one row of ms_model_projected_dim floats an item, 64-byte aligned rows are not
+ * promised: e S + bias where bilinear is shared (capsule_dim floats); the raw embedding otherwise (item_dim
+ * floats). */
 const float *ms_model_projected(const struct ms_model *model);
 int ms_model_projected_dim(const struct ms_model *model);
-/* Where initial logits are item-normal: b_ij of DESIGN "item-normal", K floats an item. NULL otherwise. */
+/* Where initial logits are item-normal: the normal numbers b_ij drawn from (seed, item id, j), K floats an
+ * item. NULL otherwise. */
 const float *ms_model_item_logits(const struct ms_model *model);
 
-/* A tensor by its name in model.safetensors ("routing.bilinear", "head.0.weight", ...); data is NULL when absent.
- * Only names that the config makes legal are in a loaded model, and their shapes have been checked. */
+/* A tensor by its name in model.safetensors ("routing.bilinear", "head.0.weight", ...); data is NULL when
+ * absent. Only names that the config makes legal are in a loaded model, and their shapes have been checked.
+ */
 struct ms_tensor ms_model_tensor(const struct ms_model *model, const char *name);
+/* Tensor number |i| in the order of the file, with its name; data is NULL (and *name untouched) past the
+ * last. */
+struct ms_tensor ms_model_tensor_at(const struct ms_model *model, size_t i, const char **name);
 
-/* K'u = max(1, min(K, r(n))) for n >= 1 routable behaviors in the window, 0 for n = 0. In integers where it can be. */
+/* Bytes of memory that the model holds. */
+size_t ms_model_bytes(const struct ms_model *model);
+
+/* K'u = max(1, min(K, r(n))) for n >= 1 routable behaviors in the window (n beyond max_behaviors counts as
+ * that), 0 for n = 0. In integers. */
 int ms_interest_count(const struct ms_model_config *config, size_t n);
 
 #endif

@@ -30,11 +30,12 @@ struct ms_record {
 
 struct ms_encoder;
 
-enum ms_status ms_encoder_new(struct ms_encoder **encoder, enum ms_record_format format, struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_encoder_new(struct ms_encoder **encoder, enum ms_record_format format,
+                              struct ms_error *error) MS_MUST_CHECK;
 void ms_encoder_destroy(struct ms_encoder *encoder);
 
-/* The value of a layout-user record. The bytes hold until the encoder's next call. Grows its buffer when it must;
- * data is NULL when memory ran out. */
+/* The value of a layout-user record. The bytes hold until the encoder's next call. Grows its buffer when it
+ * must; data is NULL when memory ran out. */
 struct ms_bytes ms_encode_user(struct ms_encoder *encoder, const struct ms_record *record);
 
 /* The value of one layout-interest record, for interest |index| of the record. */
@@ -44,11 +45,13 @@ struct ms_bytes ms_encode_interest(struct ms_encoder *encoder, const struct ms_r
 struct ms_bytes ms_encode_interest_key(struct ms_encoder *encoder, struct ms_bytes user_id, int slot);
 
 /* Largest possible size of a value for |user_id_bytes|, |model_bytes|, K interests of dim floats. */
-size_t ms_record_max_bytes(enum ms_record_format format, size_t user_id_bytes, size_t model_bytes, int interests, int dim);
+size_t ms_record_max_bytes(enum ms_record_format format, size_t user_id_bytes, size_t model_bytes,
+                           int interests, int dim);
 
 /* A decoded layout-user record; everything in it belongs to it. */
 struct ms_decoded;
-enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format, struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format,
+                              struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
 const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded);
 void ms_decoded_destroy(struct ms_decoded *decoded);
 

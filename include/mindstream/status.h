@@ -1,7 +1,8 @@
 /* One status for every function that can fail, and the error text that goes with it.
  *
- * A function that can fail returns enum ms_status and takes a `struct ms_error *`, which it fills where the failure
- * happens, with the values at hand; callers hand it up unchanged and print it once. Passing NULL is legal. */
+ * A function that can fail returns enum ms_status and takes a `struct ms_error *`, which it fills where the
+ * failure happens, with the values at hand; callers hand it up unchanged and print it once. Passing NULL is
+ * legal. */
 #ifndef MINDSTREAM_STATUS_H
 #define MINDSTREAM_STATUS_H
 
@@ -15,22 +16,22 @@ enum ms_action {
 };
 
 /* X(code, action, exit code, text) */
-#define MS_STATUS_MAP(X)                                                                                                     \
-    X(OK, NONE, 0, "done")                                                                                                  \
-    X(USAGE, STOP, 2, "bad usage")                                                                                          \
-    X(CONFIG, STOP, 2, "bad configuration")                                                                                 \
-    X(IO, STOP, 1, "input or output failed")                                                                                \
-    X(MEMORY, STOP, 1, "out of memory")                                                                                     \
-    X(FORMAT, STOP, 1, "bad file format")                                                                                   \
-    X(MODEL, STOP, 1, "bad model")                                                                                          \
-    X(STATE, STOP, 1, "bad state")                                                                                          \
-    X(STATE_BUSY, STOP, 1, "the state directory is in use")                                                                 \
-    X(STATE_NEWER, STOP, 1, "the state was written by a newer version")                                                     \
-    X(EVENT, SKIP_EVENT, 1, "bad event")                                                                                    \
-    X(KAFKA, STOP, 1, "Kafka error")                                                                                        \
-    X(KAFKA_RETRY, RETRY, 1, "Kafka is not ready")                                                                          \
-    X(KAFKA_ABORT, ABORT, 1, "the transaction must be aborted")                                                             \
-    X(OFFSETS, STOP, 1, "offsets do not fit the log")                                                                       \
+#define MS_STATUS_MAP(X)                                                                                     \
+    X(OK, NONE, 0, "done")                                                                                   \
+    X(USAGE, STOP, 2, "bad usage")                                                                           \
+    X(CONFIG, STOP, 2, "bad configuration")                                                                  \
+    X(IO, STOP, 1, "input or output failed")                                                                 \
+    X(MEMORY, STOP, 1, "out of memory")                                                                      \
+    X(FORMAT, STOP, 1, "bad file format")                                                                    \
+    X(MODEL, STOP, 1, "bad model")                                                                           \
+    X(STATE, STOP, 1, "bad state")                                                                           \
+    X(STATE_BUSY, STOP, 1, "the state directory is in use")                                                  \
+    X(STATE_NEWER, STOP, 1, "the state was written by a newer version")                                      \
+    X(EVENT, SKIP_EVENT, 1, "bad event")                                                                     \
+    X(KAFKA, STOP, 1, "Kafka error")                                                                         \
+    X(KAFKA_RETRY, RETRY, 1, "Kafka is not ready")                                                           \
+    X(KAFKA_ABORT, ABORT, 1, "the transaction must be aborted")                                              \
+    X(OFFSETS, STOP, 1, "offsets do not fit the log")                                                        \
     X(NOT_FOUND, STOP, 1, "not found")
 
 enum ms_status {
@@ -47,7 +48,8 @@ struct ms_error {
 
 #define MS_MUST_CHECK __attribute__((warn_unused_result))
 
-/* Fills *error (when not NULL) with the status and a printf-formatted text, and returns the status. Any thread. */
+/* Fills *error (when not NULL) with the status and a printf-formatted text, and returns the status. Any
+ * thread. */
 enum ms_status ms_fail(struct ms_error *error, enum ms_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,5 +1,5 @@
-/* Bump memory for what lives as long as a batch. Reset keeps the chunks, so a warm arena does not allocate, and a
- * pointer holds until the reset. */
+/* Bump memory for what lives as long as a batch. Reset keeps the chunks, so a warm arena does not allocate,
+ * and a pointer holds until the reset. */
 #ifndef MS_BASE_ARENA_H
 #define MS_BASE_ARENA_H
 

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored values are little-endian and copied as they are");
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+              "stored values are little-endian and copied as they are");
 
 bool ms_buffer_reserve(struct ms_buffer *buffer, size_t more)
 {

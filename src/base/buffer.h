@@ -1,4 +1,5 @@
-/* A growable byte buffer with a ceiling. Memory is kept until ms_buffer_free, so a reused buffer stops allocating. */
+/* A growable byte buffer with a ceiling. Memory is kept until ms_buffer_free, so a reused buffer stops
+ * allocating. */
 #ifndef MS_BASE_BUFFER_H
 #define MS_BASE_BUFFER_H
 
@@ -17,7 +18,8 @@ struct ms_buffer {
 /* Makes room for |more| bytes after size; false when memory or the ceiling ends. */
 bool ms_buffer_reserve(struct ms_buffer *buffer, size_t more);
 bool ms_buffer_append(struct ms_buffer *buffer, const void *data, size_t size);
-bool ms_buffer_printf(struct ms_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool ms_buffer_printf(struct ms_buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void ms_buffer_free(struct ms_buffer *buffer);
 
 /* Little-endian stores and loads, and LEB128 varints, for stored values. */

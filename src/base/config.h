@@ -1,5 +1,6 @@
-/* The settings of the service as plain values. app/options.c holds the table that fills, checks and prints them;
- * everybody else reads. Field names are the keys with _ for the dots. Strings are never NULL; "" is "not given". */
+/* The settings of the service as plain values. app/options.c holds the table that fills, checks and prints
+ * them; everybody else reads. Field names are the keys with _ for the dots. Strings are never NULL; "" is
+ * "not given". */
 #ifndef MS_BASE_CONFIG_H
 #define MS_BASE_CONFIG_H
 

@@ -1,4 +1,5 @@
-/* A log-linear histogram of durations: 32 steps an octave, so a quantile is within 3 %. One writer; merge to read. */
+/* A log-linear histogram of durations: 32 steps an octave, so a quantile is within 3 %. One writer; merge to
+ * read. */
 #ifndef MS_BASE_HISTOGRAM_H
 #define MS_BASE_HISTOGRAM_H
 

@@ -39,8 +39,8 @@ static void place(struct ms_index_slot *slots, uint32_t mask, uint64_t hash, uin
     slots[at] = (struct ms_index_slot){.tag = (uint32_t)(hash >> 32), .value = value};
 }
 
-bool ms_index_add(struct ms_index *index, uint64_t hash, uint32_t value, uint64_t (*hash_of)(void *context, uint32_t value),
-                  void *context)
+bool ms_index_add(struct ms_index *index, uint64_t hash, uint32_t value,
+                  uint64_t (*hash_of)(void *context, uint32_t value), void *context)
 {
     assert(value != MS_INDEX_EMPTY);
     if (index->count >= index->mask / 4 * 3) {

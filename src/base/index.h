@@ -1,4 +1,5 @@
-/* An open-addressing hash index from 64-bit hashes to 32-bit values. Keys live with the caller, who compares them:
+/* An open-addressing hash index from 64-bit hashes to 32-bit values. Keys live with the caller, who compares
+ * them:
  *
  *     uint32_t cursor = ms_index_start(&index, hash), value;
  *     while (ms_index_next(&index, hash, &cursor, &value))
@@ -30,8 +31,8 @@ bool ms_index_init(struct ms_index *index, uint32_t expected);
 void ms_index_free(struct ms_index *index);
 
 /* Adds a value (the caller knows the key is new). |hash_of| gives the hash of a stored value, for growing. */
-bool ms_index_add(struct ms_index *index, uint64_t hash, uint32_t value, uint64_t (*hash_of)(void *context, uint32_t value),
-                  void *context);
+bool ms_index_add(struct ms_index *index, uint64_t hash, uint32_t value,
+                  uint64_t (*hash_of)(void *context, uint32_t value), void *context);
 /* Removes |value|, stored under |hash|; it must be there. */
 void ms_index_remove(struct ms_index *index, uint64_t hash, uint32_t value,
                      uint64_t (*hash_of)(void *context, uint32_t value), void *context);
@@ -41,7 +42,8 @@ static inline uint32_t ms_index_start(const struct ms_index *index, uint64_t has
     return (uint32_t)hash & index->mask;
 }
 
-static inline bool ms_index_next(const struct ms_index *index, uint64_t hash, uint32_t *cursor, uint32_t *value)
+static inline bool ms_index_next(const struct ms_index *index, uint64_t hash, uint32_t *cursor,
+                                 uint32_t *value)
 {
     uint32_t tag = (uint32_t)(hash >> 32);
     for (;;) {

@@ -42,7 +42,8 @@ void ms_log(enum ms_log_level level, const char *event, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     size_t used = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s ", now.tv_nsec / 1000000, names[level], event);
+    used += (size_t)snprintf(line + used, sizeof line - used, ".%03ldZ %s %s ", now.tv_nsec / 1000000,
+                             names[level], event);
     va_list args;
     va_start(args, format);
     int n = vsnprintf(line + used, sizeof line - used - 1, format, args);

@@ -1,4 +1,5 @@
-/* Log lines: one line each, to stderr, "time level event key=value ...". The one process-wide setting is the level. */
+/* Log lines: one line each, to stderr, "time level event key=value ...". The one process-wide setting is the
+ * level. */
 #ifndef MS_BASE_LOG_H
 #define MS_BASE_LOG_H
 
@@ -6,9 +7,11 @@
 
 enum ms_log_level { MS_LOG_ERROR, MS_LOG_WARN, MS_LOG_INFO, MS_LOG_DEBUG };
 
-/* Writes a line when |level| is on. |event| is a short fixed word; |format| makes the key=value part (values that may
- * hold blanks are quoted by the caller, with \"%s\"). Control characters are replaced. Any thread. */
-void ms_log(enum ms_log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Writes a line when |level| is on. |event| is a short fixed word; |format| makes the key=value part (values
+ * that may hold blanks are quoted by the caller, with \"%s\"). Control characters are replaced. Any thread.
+ */
+void ms_log(enum ms_log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 void ms_log_set_level(enum ms_log_level level);
 bool ms_log_enabled(enum ms_log_level level);
@@ -20,7 +23,8 @@ struct ms_log_limit {
     long long last_s;
     unsigned long long suppressed;
 };
-/* Whether a line may be written now; *suppressed is how many were held back since the last. One thread a limiter. */
+/* Whether a line may be written now; *suppressed is how many were held back since the last. One thread a
+ * limiter. */
 bool ms_log_allow(struct ms_log_limit *limit, unsigned long long *suppressed);
 
 #endif

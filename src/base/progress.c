@@ -15,7 +15,8 @@ double ms_monotonic_s(void)
 
 void ms_progress_start(struct ms_progress *progress, const char *what, uint64_t total)
 {
-    *progress = (struct ms_progress){.what = what, .total = total, .started_s = ms_monotonic_s(), .terminal = isatty(STDERR_FILENO) == 1};
+    *progress = (struct ms_progress){
+        .what = what, .total = total, .started_s = ms_monotonic_s(), .terminal = isatty(STDERR_FILENO) == 1};
     progress->printed_s = progress->started_s;
 }
 
@@ -26,10 +27,11 @@ static void print(struct ms_progress *progress, uint64_t done, bool last)
     const char *begin = progress->terminal ? "\r\033[K" : "";
     const char *end = progress->terminal && !last ? "" : "\n";
     if (last || progress->total == 0)
-        fprintf(stderr, "%s%" PRIu64 " %s, %.0f/s, %.1f s%s", begin, done, progress->what, rate, elapsed_s, end);
+        fprintf(stderr, "%s%" PRIu64 " %s, %.0f/s, %.1f s%s", begin, done, progress->what, rate, elapsed_s,
+                end);
     else
-        fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " %s, %.0f %%, %.0f/s, %.0f s left%s", begin, done, progress->total,
-                progress->what, 100.0 * (double)done / (double)progress->total, rate,
+        fprintf(stderr, "%s%" PRIu64 " of %" PRIu64 " %s, %.0f %%, %.0f/s, %.0f s left%s", begin, done,
+                progress->total, progress->what, 100.0 * (double)done / (double)progress->total, rate,
                 rate > 0 ? (double)(progress->total - done) / rate : 0.0, end);
     fflush(stderr);
 }

@@ -9,7 +9,8 @@
 #include <string.h>
 
 /* Reads one logical line (continuations joined, leading blanks of each cut) into *line; false at the end. */
-static bool read_logical(FILE *file, char **line, size_t *capacity, char **scratch, size_t *scratch_capacity, int *number)
+static bool read_logical(FILE *file, char **line, size_t *capacity, char **scratch, size_t *scratch_capacity,
+                         int *number)
 {
     size_t used = 0;
     bool any = false;

@@ -12,7 +12,8 @@ static const struct {
     int exit_code;
     const char *text;
 } table[MS_STATUS_COUNT] = {
-#define MS_STATUS_ROW(code, action, exit_code, text) [MS_##code] = {#code, MS_ACTION_##action, exit_code, text},
+#define MS_STATUS_ROW(code, action, exit_code, text)                                                         \
+    [MS_##code] = {#code, MS_ACTION_##action, exit_code, text},
     MS_STATUS_MAP(MS_STATUS_ROW)
 #undef MS_STATUS_ROW
 };
@@ -39,7 +40,8 @@ enum ms_status ms_fail_in(struct ms_error *error, enum ms_status status, const c
         int used = vsnprintf(context, sizeof context, format, args);
         va_end(args);
         if (used > 0 && (size_t)used < sizeof context - 2)
-            snprintf(context + used, sizeof context - (size_t)used, ": %.*s", (int)(sizeof context - (size_t)used - 3), error->text);
+            snprintf(context + used, sizeof context - (size_t)used, ": %.*s",
+                     (int)(sizeof context - (size_t)used - 3), error->text);
         memcpy(error->text, context, sizeof error->text);
     }
     return status;

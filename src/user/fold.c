@@ -1,0 +1,167 @@
+/* Event in, user and interests brought up to date. */
+#include "user/fold.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "user/codec.h"
+
+/* Everything that changes what a fold yields, hashed in a fixed layout. */
+static uint64_t fold_id_of(const struct ms_folder *folder)
+{
+    struct {
+        uint64_t layout, model, incremental, behaviors_max, decays;
+        float per_event[MS_MAX_DECAYS];
+        int64_t half_life_ms[MS_MAX_DECAYS];
+    } key;
+    memset(&key, 0, sizeof key);
+    key.layout = 1;
+    key.model = ms_model_hash(folder->model);
+    key.incremental = folder->incremental;
+    key.behaviors_max = folder->behaviors_max;
+    if (folder->incremental) {
+        key.decays = (uint64_t)folder->decay.count;
+        memcpy(key.per_event, folder->decay.per_event, sizeof key.per_event);
+        memcpy(key.half_life_ms, folder->decay.half_life_ms, sizeof key.half_life_ms);
+    }
+    uint64_t id = XXH64(&key, sizeof key, 0);
+    return id ? id : 1;
+}
+
+enum ms_status ms_folder_init(struct ms_folder *folder, const struct ms_model *model,
+                              struct ms_extractor *extractor, bool incremental, const struct ms_decay *decay,
+                              uint32_t behaviors_max, struct ms_error *error)
+{
+    struct ms_folder made = {.model = model,
+                             .extractor = extractor,
+                             .incremental = incremental,
+                             .behaviors_max = behaviors_max,
+                             .floats = incremental ? (uint32_t)ms_fold_floats(model) : 0};
+    if (decay)
+        made.decay = *decay;
+    made.fold_id = fold_id_of(&made);
+    made.rows = malloc((size_t)ms_model_config(model)->max_behaviors * sizeof *made.rows);
+    if (!made.rows)
+        return ms_fail(error, MS_MEMORY, "no memory for a window of %d behaviors",
+                       ms_model_config(model)->max_behaviors);
+    *folder = made;
+    return MS_OK;
+}
+
+void ms_folder_free(struct ms_folder *folder)
+{
+    free(folder->rows);
+    folder->rows = NULL;
+}
+
+bool ms_fold_needs_history(const struct ms_folder *folder, const struct ms_user *user, int64_t time_ms)
+{
+    return !user->complete && (!folder->incremental || !user->ordered || user->fold_id != folder->fold_id ||
+                               time_ms <= user->sealed_time_ms);
+}
+
+/* K'u: how many interests the user has now. */
+static uint16_t interest_count(const struct ms_folder *folder, const struct ms_user *user)
+{
+    const struct ms_model_config *config = ms_model_config(folder->model);
+    uint64_t n = folder->incremental ? user->folded : user->routable;
+    uint64_t window = (uint64_t)config->max_behaviors;
+    return (uint16_t)ms_interest_count(config, (size_t)(n < window ? n : window));
+}
+
+static void count_interests(const struct ms_folder *folder, struct ms_user *user)
+{
+    user->slots = interest_count(folder, user);
+    if (user->slots > user->slots_max)
+        user->slots_max = user->slots;
+}
+
+/* One routable event into the sums. */
+static void fold_sums(struct ms_folder *folder, struct ms_user *user, uint32_t row, int64_t time_ms)
+{
+    int64_t before_ms = user->sums_time_ms;
+    int64_t age_ms = before_ms != INT64_MIN && time_ms > before_ms ? time_ms - before_ms : 0;
+    int64_t late_ms = before_ms != INT64_MIN && time_ms < before_ms ? before_ms - time_ms : 0;
+    user->folded++;
+    if (time_ms > before_ms)
+        user->sums_time_ms = time_ms;
+    ms_fold_event(folder->extractor, &folder->decay, ms_user_sums(user), user->folded, row, age_ms, late_ms);
+}
+
+enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **at, const struct ms_event *event,
+                       uint32_t row)
+{
+    struct ms_user *user = *at;
+    assert(!ms_fold_needs_history(folder, user, event->time_ms));
+    if (event->time_ms <= user->last_time_ms && ms_user_has(user, event->time_ms, event->item, event->type))
+        return MS_DUPLICATE;
+    if (!ms_user_make_room(at, (uint32_t)(event->item.size + event->type.size), folder->behaviors_max))
+        return MS_NO_MEMORY;
+    user = *at;
+    if (folder->incremental && row != MS_NO_ITEM)
+        fold_sums(folder, user, row, event->time_ms);
+    bool full = user->kept >= folder->behaviors_max;
+    if (!full || !user->complete || user->count == 0 || event->time_ms >= ms_user_behaviors(user)[0].time_ms)
+        ms_user_insert(user, event->time_ms, row, event->item, event->type);
+    if (user->count > folder->behaviors_max)
+        ms_user_drop_oldest(user);
+    if (user->kept > folder->behaviors_max)
+        user->kept = folder->behaviors_max;
+    if (event->time_ms > user->last_time_ms)
+        user->last_time_ms = event->time_ms;
+    user->version++;
+    user->fold_id = folder->fold_id;
+    count_interests(folder, user);
+    return MS_FOLDED;
+}
+
+bool ms_refold(struct ms_folder *folder, struct ms_user **at)
+{
+    assert((*at)->complete);
+    if (!ms_user_reset_sums(at, folder->floats))
+        return false;
+    struct ms_user *user = *at;
+    while (user->count > folder->behaviors_max)
+        ms_user_drop_oldest(user);
+    ms_user_resolve(user, folder->model);
+    user->folded = 0;
+    user->sums_time_ms = INT64_MIN;
+    if (folder->incremental) {
+        const struct ms_behavior *b = ms_user_behaviors(user);
+        for (uint32_t i = 0; i < user->count; i++) {
+            if (b[i].row != MS_NO_ITEM)
+                fold_sums(folder, user, b[i].row, b[i].time_ms);
+        }
+    }
+    user->fold_id = folder->fold_id;
+    count_interests(folder, user);
+    return true;
+}
+
+uint32_t ms_user_window(const struct ms_folder *folder, const struct ms_user *user, uint32_t *rows,
+                        uint32_t *places)
+{
+    uint32_t window = (uint32_t)ms_model_config(folder->model)->max_behaviors;
+    const struct ms_behavior *b = ms_user_behaviors(user);
+    uint32_t n = user->routable < window ? user->routable : window;
+    uint32_t to = n;
+    for (uint32_t i = user->count; to > 0; i--) {
+        assert(i > 0);
+        if (b[i - 1].row != MS_NO_ITEM) {
+            rows[--to] = b[i - 1].row;
+            if (places)
+                places[to] = i - 1;
+        }
+    }
+    return n;
+}
+
+struct ms_interests ms_user_interests(struct ms_folder *folder, const struct ms_user *user)
+{
+    if (folder->incremental)
+        return ms_fold_interests(folder->extractor, ms_user_sums(user), user->folded);
+    uint32_t n = ms_user_window(folder, user, folder->rows, NULL);
+    return ms_extract_full(folder->extractor, folder->rows, n, NULL, 0, NULL);
+}
