@@ -1,0 +1,152 @@
+/* Reading items.txt: every line an id, checked once, then found by hash. */
+#include "model/items.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mindstream/model.h"
+#include "model/file.h"
+
+/* Length of the UTF-8 sequence at |at|, 0 when it is not one (overlong, surrogate, beyond U+10FFFF, cut). */
+static size_t utf8_sequence(const unsigned char *at, size_t left)
+{
+    unsigned char lead = at[0];
+    size_t length = lead < 0x80   ? 1
+                    : lead < 0xc2 ? 0
+                    : lead < 0xe0 ? 2
+                    : lead < 0xf0 ? 3
+                    : lead < 0xf5 ? 4
+                                  : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    if ((lead == 0xe0 && at[1] < 0xa0) || (lead == 0xed && at[1] > 0x9f) || (lead == 0xf0 && at[1] < 0x90) ||
+        (lead == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+static bool valid_utf8(const char *text, size_t size)
+{
+    const unsigned char *at = (const unsigned char *)text, *end = at + size;
+    while (at < end) {
+        size_t length = utf8_sequence(at, (size_t)(end - at));
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+/* |line| counts from 1. */
+static enum ms_status check_id(const char *id, size_t size, uint32_t line, const char *path,
+                               struct ms_error *error)
+{
+    if (size == 0)
+        return ms_fail(error, MS_MODEL, "%s: line %u is empty", path, line);
+    if (id[size - 1] == '\r')
+        return ms_fail(error, MS_MODEL, "%s: line %u ends with CR LF, only LF is allowed", path, line);
+    if (size > MS_MAX_ITEM_ID)
+        return ms_fail(error, MS_MODEL, "%s: line %u has %zu bytes, at most %d are allowed", path, line, size,
+                       MS_MAX_ITEM_ID);
+    if (!valid_utf8(id, size))
+        return ms_fail(error, MS_MODEL, "%s: line %u is not valid UTF-8", path, line);
+    if (line == 1 && size >= 3 && memcmp(id, "\xef\xbb\xbf", 3) == 0)
+        return ms_fail(error, MS_MODEL, "%s: line 1 begins with a byte order mark", path);
+    return MS_OK;
+}
+
+static enum ms_status split_lines(struct ms_items *items, size_t size, const char *path,
+                                  struct ms_error *error)
+{
+    size_t lines = 0;
+    for (const char *at = items->text, *end = at + size; at < end; lines++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        at = newline ? newline + 1 : end;
+    }
+    if (lines > MS_ITEMS_MAX_COUNT)
+        return ms_fail(error, MS_MODEL, "%s: %zu items, at most %u are allowed", path, lines,
+                       MS_ITEMS_MAX_COUNT);
+    items->starts = malloc((lines + 1) * sizeof *items->starts);
+    if (!items->starts)
+        return ms_fail(error, MS_MEMORY, "%s: no memory for %zu items", path, lines);
+    size_t start = 0;
+    for (uint32_t row = 0; row < lines; row++) {
+        const char *newline = memchr(items->text + start, '\n', size - start);
+        size_t end = newline ? (size_t)(newline - items->text) : size;
+        enum ms_status status = check_id(items->text + start, end - start, row + 1, path, error);
+        if (status != MS_OK)
+            return status;
+        items->starts[row] = (uint32_t)start;
+        start = end + 1;
+    }
+    items->starts[lines] = (uint32_t)start;
+    items->count = (uint32_t)lines;
+    return MS_OK;
+}
+
+static uint64_t hash_of_row(void *context, uint32_t row)
+{
+    size_t size;
+    const char *id = ms_items_id(context, row, &size);
+    return XXH3_64bits(id, size);
+}
+
+static enum ms_status index_rows(struct ms_items *items, const char *path, struct ms_error *error)
+{
+    if (!ms_index_init(&items->index, items->count))
+        return ms_fail(error, MS_MEMORY, "%s: no memory for the index of %u items", path, items->count);
+    for (uint32_t row = 0; row < items->count; row++) {
+        size_t size;
+        const char *id = ms_items_id(items, row, &size);
+        uint32_t same = ms_items_find(items, id, size);
+        if (same != MS_NO_ITEM)
+            return ms_fail(error, MS_MODEL, "%s: line %u repeats the id of line %u: \"%.*s\"", path, row + 1,
+                           same + 1, (int)(size < 100 ? size : 100), id);
+        if (!ms_index_add(&items->index, XXH3_64bits(id, size), row, hash_of_row, items))
+            return ms_fail(error, MS_MEMORY, "%s: no memory for the index of %u items", path, items->count);
+    }
+    return MS_OK;
+}
+
+enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state_t *hash,
+                             struct ms_error *error)
+{
+    struct ms_items items = {0};
+    size_t size = 0;
+    /* less one: the start after the last line may be one beyond the text */
+    enum ms_status status = ms_file_read_all(&items.text, &size, path, MS_ITEMS_MAX_BYTES - 1, hash, error);
+    if (status == MS_OK)
+        status = split_lines(&items, size, path, error);
+    if (status == MS_OK)
+        status = index_rows(&items, path, error);
+    if (status == MS_OK)
+        *out = items;
+    else
+        ms_items_free(&items);
+    return status;
+}
+
+void ms_items_free(struct ms_items *items)
+{
+    free(items->text);
+    free(items->starts);
+    ms_index_free(&items->index);
+    *items = (struct ms_items){0};
+}
+
+uint32_t ms_items_find(const struct ms_items *items, const char *id, size_t id_bytes)
+{
+    uint64_t hash = XXH3_64bits(id, id_bytes);
+    uint32_t cursor = ms_index_start(&items->index, hash), row;
+    while (ms_index_next(&items->index, hash, &cursor, &row)) {
+        size_t size;
+        const char *at = ms_items_id(items, row, &size);
+        if (size == id_bytes && memcmp(at, id, size) == 0)
+            return row;
+    }
+    return MS_NO_ITEM;
+}

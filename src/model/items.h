@@ -1,0 +1,39 @@
+/* items.txt: the ids of the item rows, and the way from an id to its row. */
+#ifndef MS_MODEL_ITEMS_H
+#define MS_MODEL_ITEMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <xxhash.h>
+
+#include "base/index.h"
+#include "mindstream/status.h"
+
+#define MS_ITEMS_MAX_BYTES ((size_t)UINT32_MAX) /* starts are 32 bits wide */
+#define MS_ITEMS_MAX_COUNT ((uint32_t)1 << 30)
+
+struct ms_items {
+    char *text;
+    uint32_t
+        *starts; /* [count + 1]; id of row i is text[starts[i] .. starts[i + 1] - 1), its newline cut off */
+    uint32_t count;
+    struct ms_index index;
+};
+
+/* Reads and checks the file, adding its length and bytes to |hash|. On failure *items is untouched. */
+enum ms_status ms_items_load(struct ms_items *items, const char *path, XXH64_state_t *hash,
+                             struct ms_error *error) MS_MUST_CHECK;
+/* A zeroed struct is legal. */
+void ms_items_free(struct ms_items *items);
+
+/* The row of an id, MS_NO_ITEM when there is none. */
+uint32_t ms_items_find(const struct ms_items *items, const char *id, size_t id_bytes);
+
+static inline const char *ms_items_id(const struct ms_items *items, uint32_t row, size_t *id_bytes)
+{
+    *id_bytes = items->starts[row + 1] - items->starts[row] - 1;
+    return items->text + items->starts[row];
+}
+
+#endif

@@ -1,0 +1,320 @@
+/* The safetensors reader. The checks follow the order of the reference implementation, and add what its own
+ * documentation asks of a reader in a language without bounds checks. */
+#include "model/safetensors.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK_BYTES ((size_t)1 << 20) /* a float16 tensor is widened piece by piece */
+
+static enum ms_status read_header(struct ms_safetensors *st, const struct ms_file *file,
+                                  struct ms_error *error)
+{
+    unsigned char prefix[9];
+    if (file->size < 8)
+        return ms_fail(error, MS_MODEL, "%s: %zu bytes, too short for a safetensors file", file->path,
+                       file->size);
+    enum ms_status status = ms_file_read(file, 0, prefix, file->size < 9 ? 8 : 9, error);
+    if (status != MS_OK)
+        return status;
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | prefix[i];
+    if (length > MS_SAFETENSORS_MAX_HEADER)
+        return ms_fail(error, MS_MODEL, "%s: header length %" PRIu64 ", at most %zu is allowed", file->path,
+                       length, MS_SAFETENSORS_MAX_HEADER);
+    if (length > file->size - 8)
+        return ms_fail(error, MS_MODEL,
+                       "%s: header length %" PRIu64 " reaches beyond the file's end (%zu bytes)", file->path,
+                       length, file->size);
+    if (length < 2 || prefix[8] != '{')
+        return ms_fail(error, MS_MODEL, "%s: the header does not begin with '{'", file->path);
+    st->data_start = (size_t)length + 8;
+    st->header = malloc(st->data_start);
+    if (!st->header)
+        return ms_fail(error, MS_MEMORY, "%s: no memory for the header", file->path);
+    return ms_file_read(file, 0, st->header, st->data_start, error);
+}
+
+static enum ms_status check_metadata(const json_t *metadata, const char *path, struct ms_error *error)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(metadata))
+        return ms_fail(error, MS_MODEL, "%s: __metadata__ is not an object", path);
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) if (!json_is_string(value)) return ms_fail(
+        error, MS_MODEL, "%s: __metadata__ \"%.100s\" is not a string", path, key);
+    return MS_OK;
+}
+
+/* A JSON integer from 0 up; reals such as 4.0 are not integers here. */
+static bool natural(const json_t *json, int64_t *value)
+{
+    if (!json_is_integer(json) || json_integer_value(json) < 0)
+        return false;
+    *value = json_integer_value(json);
+    return true;
+}
+
+static enum ms_status read_shape(struct ms_safetensor *tensor, const json_t *shape, const char *path,
+                                 struct ms_error *error)
+{
+    if (!json_is_array(shape))
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: shape is not a list", path, tensor->name);
+    if (json_array_size(shape) > MS_SAFETENSORS_MAX_RANK)
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: %zu dimensions, at most %d are allowed", path,
+                       tensor->name, json_array_size(shape), MS_SAFETENSORS_MAX_RANK);
+    tensor->rank = (int)json_array_size(shape);
+    tensor->count = 1;
+    for (int i = 0; i < tensor->rank; i++) {
+        if (!natural(json_array_get(shape, (size_t)i), &tensor->shape[i]))
+            return ms_fail(error, MS_MODEL,
+                           "%s: tensor %s: dimension %d of the shape is not a whole number from 0 up", path,
+                           tensor->name, i);
+        if (__builtin_mul_overflow(tensor->count, (size_t)tensor->shape[i], &tensor->count))
+            return ms_fail(error, MS_MODEL, "%s: tensor %s: the shape's size overflows", path, tensor->name);
+    }
+    return MS_OK;
+}
+
+static enum ms_status read_offsets(struct ms_safetensor *tensor, const json_t *offsets, size_t data_bytes,
+                                   const char *path, struct ms_error *error)
+{
+    int64_t begin, end;
+    if (!json_is_array(offsets) || json_array_size(offsets) != 2 ||
+        !natural(json_array_get(offsets, 0), &begin) || !natural(json_array_get(offsets, 1), &end))
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: data_offsets is not two whole numbers from 0 up",
+                       path, tensor->name);
+    if (end < begin || (uint64_t)end > data_bytes)
+        return ms_fail(error, MS_MODEL,
+                       "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64
+                       "] are out of range, the file has %zu bytes of data",
+                       path, tensor->name, begin, end, data_bytes);
+    size_t width = tensor->dtype == MS_F32 ? 4 : 2, bytes;
+    if (__builtin_mul_overflow(tensor->count, width, &bytes) || bytes != (size_t)(end - begin))
+        return ms_fail(error, MS_MODEL,
+                       "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64 "] hold %" PRId64
+                       " bytes, the shape asks for %zu x %zu",
+                       path, tensor->name, begin, end, end - begin, tensor->count, width);
+    tensor->begin = (size_t)begin;
+    tensor->end = (size_t)end;
+    return MS_OK;
+}
+
+static enum ms_status read_entry(struct ms_safetensor *tensor, const char *name, const json_t *entry,
+                                 size_t data_bytes, const char *path, struct ms_error *error)
+{
+    const char *key;
+    json_t *value;
+    if (name[0] == '\0' || strlen(name) > MS_SAFETENSORS_MAX_NAME)
+        return ms_fail(error, MS_MODEL, "%s: a tensor's name has %zu bytes, 1 to %d are allowed", path,
+                       strlen(name), MS_SAFETENSORS_MAX_NAME);
+    if (!json_is_object(entry))
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: the entry is not an object", path, name);
+    json_object_foreach((json_t *)(uintptr_t)entry, key,
+                        value) if (strcmp(key, "dtype") != 0 && strcmp(key, "shape") != 0 &&
+                                   strcmp(key, "data_offsets") !=
+                                       0) return ms_fail(error, MS_MODEL,
+                                                         "%s: tensor %s: unknown key \"%.100s\"", path, name,
+                                                         key);
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    if (!dtype)
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: dtype is missing or not a string", path, name);
+    if (strcmp(dtype, "F32") != 0 && strcmp(dtype, "F16") != 0)
+        return ms_fail(error, MS_MODEL, "%s: tensor %s: dtype %.20s, only F32 and F16 are supported", path,
+                       name, dtype);
+    tensor->dtype = strcmp(dtype, "F32") == 0 ? MS_F32 : MS_F16;
+    tensor->name = strdup(name);
+    if (!tensor->name)
+        return ms_fail(error, MS_MEMORY, "%s: no memory", path);
+    enum ms_status status = read_shape(tensor, json_object_get(entry, "shape"), path, error);
+    if (status == MS_OK)
+        status = read_offsets(tensor, json_object_get(entry, "data_offsets"), data_bytes, path, error);
+    return status;
+}
+
+static int by_offset(const void *left, const void *right)
+{
+    const struct ms_safetensor *a = left, *b = right;
+    if (a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
+    return (a->end > b->end) - (a->end < b->end);
+}
+
+/* The tensors, put in order, must follow one another without hole or overlap to the last byte. */
+static enum ms_status check_cover(struct ms_safetensors *st, size_t data_bytes, const char *path,
+                                  struct ms_error *error)
+{
+    size_t at = 0;
+    qsort(st->tensors, st->count, sizeof *st->tensors, by_offset);
+    for (size_t i = 0; i < st->count; i++) {
+        const struct ms_safetensor *tensor = &st->tensors[i];
+        if (tensor->begin < at)
+            return ms_fail(error, MS_MODEL,
+                           "%s: tensor %s begins at byte %zu and overlaps tensor %s, which ends at %zu", path,
+                           tensor->name, tensor->begin, st->tensors[i - 1].name, at);
+        if (tensor->begin > at)
+            return ms_fail(error, MS_MODEL, "%s: bytes %zu to %zu before tensor %s belong to no tensor", path,
+                           at, tensor->begin, tensor->name);
+        at = tensor->end;
+    }
+    if (at != data_bytes)
+        return ms_fail(error, MS_MODEL, "%s: the tensors end at byte %zu of the data, the file has %zu", path,
+                       at, data_bytes);
+    return MS_OK;
+}
+
+static enum ms_status parse_header(struct ms_safetensors *st, const struct ms_file *file, const json_t *root,
+                                   struct ms_error *error)
+{
+    const char *name;
+    json_t *entry;
+    size_t data_bytes = file->size - st->data_start, size = json_object_size(root);
+    if (size > MS_SAFETENSORS_MAX_TENSORS)
+        return ms_fail(error, MS_MODEL, "%s: %zu tensors, at most %d are allowed", file->path, size,
+                       MS_SAFETENSORS_MAX_TENSORS);
+    st->tensors = calloc(size + 1, sizeof *st->tensors);
+    if (!st->tensors)
+        return ms_fail(error, MS_MEMORY, "%s: no memory", file->path);
+    json_object_foreach((json_t *)(uintptr_t)root, name, entry)
+    {
+        enum ms_status status;
+        if (strcmp(name, "__metadata__") == 0)
+            status = check_metadata(entry, file->path, error);
+        else
+            status = read_entry(&st->tensors[st->count++], name, entry, data_bytes, file->path, error);
+        if (status != MS_OK)
+            return status;
+    }
+    return check_cover(st, data_bytes, file->path, error);
+}
+
+enum ms_status ms_safetensors_open(struct ms_safetensors *out, const struct ms_file *file,
+                                   struct ms_error *error)
+{
+    struct ms_safetensors st = {0};
+    json_error_t json_error;
+    json_t *root = NULL;
+    enum ms_status status = read_header(&st, file, error);
+    if (status == MS_OK) {
+        root = json_loadb(st.header + 8, st.data_start - 8, JSON_REJECT_DUPLICATES, &json_error);
+        if (!root)
+            status = ms_fail(error, MS_MODEL, "%s: bad header at byte %d: %s", file->path,
+                             json_error.position, json_error.text);
+        else
+            status = parse_header(&st, file, root, error);
+    }
+    json_decref(root);
+    if (status == MS_OK)
+        *out = st;
+    else
+        ms_safetensors_free(&st);
+    return status;
+}
+
+float ms_half_to_float(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff,
+             bits;
+    if (exponent == 31) {
+        bits = 0x7f800000 | fraction << 13;
+    } else if (exponent) {
+        bits = (exponent + 112) << 23 | fraction << 13;
+    } else if (fraction) { /* subnormal: normal as a float */
+        unsigned shift = (unsigned)__builtin_clz(fraction) - 21;
+        bits = (113 - shift) << 23 | (fraction << shift & 0x3ff) << 13;
+    } else {
+        bits = 0;
+    }
+    bits |= sign;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static enum ms_status check_finite(const struct ms_safetensor *tensor, const char *path,
+                                   struct ms_error *error)
+{
+    for (size_t i = 0; i < tensor->count; i++)
+        if (!__builtin_isfinite(tensor->data[i]))
+            return ms_fail(error, MS_MODEL, "%s: tensor %s: element %zu is %s", path, tensor->name, i,
+                           __builtin_isnan(tensor->data[i]) ? "NaN" : "infinite");
+    return MS_OK;
+}
+
+static enum ms_status load_half(struct ms_safetensor *tensor, const struct ms_file *file, size_t offset,
+                                XXH64_state_t *hash, struct ms_error *error)
+{
+    uint16_t *chunk = malloc(CHUNK_BYTES);
+    if (!chunk)
+        return ms_fail(error, MS_MEMORY, "%s: no memory", file->path);
+    enum ms_status status = MS_OK;
+    for (size_t done = 0; done < tensor->count && status == MS_OK;) {
+        size_t n = tensor->count - done < CHUNK_BYTES / 2 ? tensor->count - done : CHUNK_BYTES / 2;
+        status = ms_file_read(file, offset + done * 2, chunk, n * 2, error);
+        if (status != MS_OK)
+            break;
+        XXH64_update(hash, chunk, n * 2);
+        for (size_t i = 0; i < n; i++)
+            tensor->data[done + i] = ms_half_to_float(chunk[i]);
+        done += n;
+    }
+    free(chunk);
+    return status;
+}
+
+static size_t padded_bytes(size_t count)
+{
+    return (count * sizeof(float) + MS_TENSOR_ALIGN - 1) / MS_TENSOR_ALIGN * MS_TENSOR_ALIGN;
+}
+
+enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
+                                   struct ms_error *error)
+{
+    uint64_t length = file->size;
+    assert(!st->block);
+    /* no overflow: every tensor lies in the file, so the sum is at most twice its size and a little */
+    for (size_t i = 0; i < st->count; i++)
+        st->block_bytes += padded_bytes(st->tensors[i].count);
+    st->block = ms_block_alloc(st->block_bytes);
+    if (!st->block)
+        return ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of tensors", file->path,
+                       st->block_bytes);
+    XXH64_update(hash, &length, sizeof length);
+    XXH64_update(hash, st->header, st->data_start);
+    char *at = st->block;
+    for (size_t i = 0; i < st->count; i++) {
+        struct ms_safetensor *tensor = &st->tensors[i];
+        size_t offset = st->data_start + tensor->begin, bytes = tensor->end - tensor->begin;
+        enum ms_status status;
+        tensor->data = (float *)(void *)at;
+        at += padded_bytes(tensor->count);
+        if (tensor->dtype == MS_F16) {
+            status = load_half(tensor, file, offset, hash, error);
+        } else {
+            status = ms_file_read(file, offset, tensor->data, bytes, error);
+            if (status == MS_OK)
+                XXH64_update(hash, tensor->data, bytes);
+        }
+        if (status == MS_OK)
+            status = check_finite(tensor, file->path, error);
+        if (status != MS_OK)
+            return status;
+    }
+    return ms_file_unchanged(file, error);
+}
+
+void ms_safetensors_free(struct ms_safetensors *st)
+{
+    for (size_t i = 0; i < st->count; i++)
+        free(st->tensors[i].name);
+    free(st->tensors);
+    free(st->header);
+    ms_block_free(st->block, st->block_bytes);
+    *st = (struct ms_safetensors){0};
+}

@@ -1,0 +1,52 @@
+/* The safetensors reader: header parsed and checked whole before any tensor is read, then tensors read into
+ * private, aligned float32 memory, float16 widened, NaN and infinity refused. It knows nothing of what a
+ * model needs. */
+#ifndef MS_MODEL_SAFETENSORS_H
+#define MS_MODEL_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/status.h"
+#include "model/file.h"
+
+#define MS_SAFETENSORS_MAX_HEADER                                                                            \
+    ((size_t)8 << 20) /* the format allows 100 MB; a model here has tens of tensors */
+#define MS_SAFETENSORS_MAX_TENSORS 1024
+#define MS_SAFETENSORS_MAX_NAME    255
+#define MS_SAFETENSORS_MAX_RANK    4
+
+enum ms_dtype { MS_F32, MS_F16 };
+
+struct ms_safetensor {
+    char *name;
+    enum ms_dtype dtype;
+    int rank;
+    int64_t shape[MS_SAFETENSORS_MAX_RANK];
+    size_t begin, end; /* bytes in the data buffer */
+    size_t count;      /* elements */
+    float *data;       /* after ms_safetensors_load; in |block| */
+};
+
+struct ms_safetensors {
+    struct ms_safetensor *tensors; /* in the order of their data, together covering the data buffer exactly */
+    size_t count;
+    char *header;      /* the first data_start bytes of the file */
+    size_t data_start; /* where the data buffer begins in the file */
+    void *block;       /* memory of all tensors */
+    size_t block_bytes;
+};
+
+/* Reads and checks the header. On failure *st is untouched; on success ms_safetensors_free it. */
+enum ms_status ms_safetensors_open(struct ms_safetensors *st, const struct ms_file *file,
+                                   struct ms_error *error) MS_MUST_CHECK;
+/* Reads every tensor; adds the file's length and bytes to |hash| as ms_file_read_all does. */
+enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
+                                   struct ms_error *error) MS_MUST_CHECK;
+/* A zeroed struct is legal. */
+void ms_safetensors_free(struct ms_safetensors *st);
+
+/* IEEE half to float, exact. */
+float ms_half_to_float(uint16_t half);
+
+#endif

@@ -1,0 +1,205 @@
+/* The table of tensors: name, when it is asked for, and its shape in symbols. A symbol that the config does
+ * not give is bound by the first tensor that has it, and all later ones must agree. */
+#include "model/tensors.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_ATTENTION (4 * MS_MAX_DIM) /* ComiRec has 4 d */
+
+enum symbol { SYM_NONE, SYM_N, SYM_D, SYM_C, SYM_K, SYM_L, SYM_A, SYM_IN, SYM_OUT, SYMBOLS };
+
+static const struct {
+    const char *name;
+    int64_t max;
+} symbols[SYMBOLS] = {
+    [SYM_N] = {"items", (int64_t)1 << 30}, [SYM_D] = {"d", MS_MAX_DIM},
+    [SYM_C] = {"dim", MS_MAX_DIM},         [SYM_K] = {"K", MS_MAX_INTERESTS},
+    [SYM_L] = {"L", MS_MAX_BEHAVIORS},     [SYM_A] = {"a", MAX_ATTENTION},
+    [SYM_IN] = {"in", 2 * MS_MAX_DIM},     [SYM_OUT] = {"out", 2 * MS_MAX_DIM},
+};
+
+typedef bool when_fn(const struct ms_model_config *config);
+
+static bool always(const struct ms_model_config *c)
+{
+    return c != NULL;
+}
+
+static bool has_bilinear(const struct ms_model_config *c)
+{
+    return c->extractor == MS_EXTRACTOR_MIND && c->routing.bilinear != MS_BILINEAR_NONE;
+}
+
+static bool bilinear_shared(const struct ms_model_config *c)
+{
+    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_SHARED;
+}
+
+static bool bilinear_per_interest(const struct ms_model_config *c)
+{
+    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_PER_INTEREST;
+}
+
+static bool bilinear_per_position(const struct ms_model_config *c)
+{
+    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_PER_POSITION;
+}
+
+static bool logits_table(const struct ms_model_config *c)
+{
+    return c->extractor == MS_EXTRACTOR_MIND && c->routing.initial_logits == MS_LOGITS_TABLE;
+}
+
+static bool attention(const struct ms_model_config *c)
+{
+    return c->extractor == MS_EXTRACTOR_COMIREC_SA;
+}
+
+struct spec {
+    const char *name;
+    bool required;
+    when_fn *when;
+    int rank;
+    enum symbol shape[MS_SAFETENSORS_MAX_RANK];
+};
+
+/* A new extractor adds its rows here (and its symbols above). item_embedding stays first: it binds N and d.
+ */
+static const struct spec specs[] = {
+    {"item_embedding", true, always, 2, {SYM_N, SYM_D}},
+    {"routing.bilinear", true, bilinear_shared, 2, {SYM_D, SYM_C}},
+    {"routing.bilinear", true, bilinear_per_interest, 3, {SYM_K, SYM_D, SYM_C}},
+    {"routing.bilinear", true, bilinear_per_position, 4, {SYM_L, SYM_K, SYM_D, SYM_C}},
+    {"routing.bilinear_bias", false, has_bilinear, 1, {SYM_C}},
+    {"routing.initial_logits", true, logits_table, 2, {SYM_L, SYM_K}},
+    {"attention.position", false, attention, 2, {SYM_L, SYM_D}},
+    {"attention.w1", true, attention, 2, {SYM_D, SYM_A}},
+    {"attention.b1", false, attention, 1, {SYM_A}},
+    {"attention.w2", true, attention, 2, {SYM_A, SYM_K}},
+    {"attention.b2", false, attention, 1, {SYM_K}},
+};
+
+struct checker {
+    const struct ms_safetensors *st;
+    const char *path;
+    struct ms_error *error;
+    int64_t bound[SYMBOLS]; /* 0: not yet */
+    bool known[MS_SAFETENSORS_MAX_TENSORS];
+};
+
+const struct ms_safetensor *ms_tensors_find(const struct ms_safetensors *st, const char *name)
+{
+    for (size_t i = 0; i < st->count; i++)
+        if (strcmp(st->tensors[i].name, name) == 0)
+            return &st->tensors[i];
+    return NULL;
+}
+
+/* "[L=20, K=4, d, 64]" */
+static void expected_text(char *text, size_t size, const struct checker *checker, const struct spec *spec)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < spec->rank && used < size; i++) {
+        enum symbol symbol = spec->shape[i];
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", symbols[symbol].name);
+        if (checker->bound[symbol] && used < size)
+            used += (size_t)snprintf(text + used, size - used, "=%" PRId64, checker->bound[symbol]);
+    }
+    if (used < size)
+        snprintf(text + used, size - used, "]");
+}
+
+static void found_text(char *text, size_t size, const struct ms_safetensor *tensor)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < tensor->rank && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i ? ", " : "", tensor->shape[i]);
+    if (used < size)
+        snprintf(text + used, size - used, "]");
+}
+
+static enum ms_status check_one(struct checker *checker, const struct spec *spec)
+{
+    char expected[200], found[200];
+    const struct ms_safetensor *tensor = ms_tensors_find(checker->st, spec->name);
+    expected_text(expected, sizeof expected, checker, spec);
+    if (!tensor)
+        return spec->required
+                   ? ms_fail(checker->error, MS_MODEL, "%s: tensor %s is missing, expected with shape %s",
+                             checker->path, spec->name, expected)
+                   : MS_OK;
+    checker->known[tensor - checker->st->tensors] = true;
+    bool good = tensor->rank == spec->rank;
+    for (int i = 0; good && i < spec->rank; i++) {
+        enum symbol symbol = spec->shape[i];
+        int64_t bound = checker->bound[symbol];
+        good = bound ? tensor->shape[i] == bound
+                     : tensor->shape[i] >= 1 && tensor->shape[i] <= symbols[symbol].max;
+    }
+    found_text(found, sizeof found, tensor);
+    if (!good)
+        return ms_fail(checker->error, MS_MODEL, "%s: tensor %s has shape %s, expected %s", checker->path,
+                       spec->name, found, expected);
+    for (int i = 0; i < spec->rank; i++)
+        checker->bound[spec->shape[i]] = tensor->shape[i];
+    return MS_OK;
+}
+
+/* Layer 0 takes the capsule, each further one what came before, and the last gives dim. */
+static enum ms_status check_head(struct checker *checker, const struct ms_model_config *config)
+{
+    checker->bound[SYM_IN] = checker->bound[SYM_C];
+    for (int n = 0; n < config->head_layers; n++) {
+        char weight[32], bias[32];
+        snprintf(weight, sizeof weight, "head.%d.weight", n);
+        snprintf(bias, sizeof bias, "head.%d.bias", n);
+        checker->bound[SYM_OUT] = n == config->head_layers - 1 ? config->dim : 0;
+        const struct spec layer[] = {{weight, true, always, 2, {SYM_OUT, SYM_IN}},
+                                     {bias, false, always, 1, {SYM_OUT}}};
+        for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
+            enum ms_status status = check_one(checker, &layer[i]);
+            if (status != MS_OK)
+                return status;
+        }
+        checker->bound[SYM_IN] = checker->bound[SYM_OUT];
+    }
+    return MS_OK;
+}
+
+enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_safetensors *st,
+                                const char *path, struct ms_error *error)
+{
+    struct checker checker = {.st = st, .path = path, .error = error};
+    enum ms_status status;
+    checker.bound[SYM_K] = config->interests;
+    checker.bound[SYM_L] = config->max_behaviors;
+    /* Without a head the capsule is what is published; with one, the bilinear map may give another width. */
+    if (config->head_layers == 0)
+        checker.bound[SYM_C] = config->dim;
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        if (!specs[i].when(config))
+            continue;
+        if ((status = check_one(&checker, &specs[i])) != MS_OK)
+            return status;
+        if (i == 0 && !has_bilinear(config)) { /* capsules are sums of the embeddings themselves */
+            if (checker.bound[SYM_C] && checker.bound[SYM_C] != checker.bound[SYM_D])
+                return ms_fail(error, MS_MODEL,
+                               "%s: tensor item_embedding is %" PRId64
+                               " wide, expected dim=%d (no bilinear map, no head)",
+                               path, checker.bound[SYM_D], config->dim);
+            checker.bound[SYM_C] = checker.bound[SYM_D];
+        }
+    }
+    if ((status = check_head(&checker, config)) != MS_OK)
+        return status;
+    for (size_t i = 0; i < st->count; i++)
+        if (!checker.known[i])
+            return ms_fail(error, MS_MODEL, "%s: tensor %s is not one that this config asks for", path,
+                           st->tensors[i].name);
+    config->item_dim = (int)checker.bound[SYM_D];
+    config->capsule_dim = (int)checker.bound[SYM_C];
+    return MS_OK;
+}
