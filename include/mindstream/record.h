@@ -1,6 +1,9 @@
-/* Output records: encode and decode, protobuf and JSON, layouts user and interest (DESIGN section 8).
+/* Output records: encode and decode, protobuf and JSON, layouts user and interest (mindstream.proto has the
+ * fields).
  *
- * Pure: bytes in, bytes out. An encoder belongs to one thread and keeps its buffer between calls. */
+ * Pure: bytes in, bytes out. An encoder belongs to one thread and keeps its buffer between calls. Floats in a
+ * record are always finite: where arithmetic overflowed, the largest float of that sign is written, and 0 for
+ * a NaN. */
 #ifndef MINDSTREAM_RECORD_H
 #define MINDSTREAM_RECORD_H
 
@@ -38,18 +41,24 @@ void ms_encoder_destroy(struct ms_encoder *encoder);
  * must; data is NULL when memory ran out. */
 struct ms_bytes ms_encode_user(struct ms_encoder *encoder, const struct ms_record *record);
 
-/* The value of one layout-interest record, for interest |index| of the record. */
+/* The value of one layout-interest record, for interest |index| of the record; the bytes hold as above. */
 struct ms_bytes ms_encode_interest(struct ms_encoder *encoder, const struct ms_record *record, int index);
 
-/* The key of one layout-interest record: "<user id>#<slot>". */
+/* The key of one layout-interest record: "<user id>#<slot>". It holds until the encoder's next key; a value
+ * leaves it alone. */
 struct ms_bytes ms_encode_interest_key(struct ms_encoder *encoder, struct ms_bytes user_id, int slot);
 
-/* Largest possible size of a value for |user_id_bytes|, |model_bytes|, K interests of dim floats. */
+/* An upper bound for the size of a value, in either layout, for |user_id_bytes|, |model_bytes|, K interests
+ * of dim floats. */
 size_t ms_record_max_bytes(enum ms_record_format format, size_t user_id_bytes, size_t model_bytes,
                            int interests, int dim);
 
 /* A decoded layout-user record; everything in it belongs to it. */
 struct ms_decoded;
+
+/* Decodes the value of a layout-user record. MS_FORMAT with the reason when it is not one (a vector that has
+ * not dim floats, slots out of order, a float that is not finite), MS_MEMORY; *decoded is untouched then. Any
+ * thread. */
 enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format,
                               struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
 const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded);

@@ -1,0 +1,280 @@
+/* simdjson and std::to_chars behind C functions. Compiled without exceptions and run-time types. */
+#include "base/json.h"
+
+#include <cassert>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <simdjson.h>
+
+namespace dom = simdjson::dom;
+
+struct ms_json {
+    dom::parser parser;
+    char *text = nullptr; /* capacity + SIMDJSON_PADDING bytes */
+    size_t capacity = 0;
+};
+
+static_assert(sizeof(dom::element) <= sizeof(struct ms_json_value), "an element is a document and an index");
+static_assert(std::is_trivially_copyable<dom::element>::value, "an element is copied as bytes");
+
+static dom::element element_of(struct ms_json_value value)
+{
+    dom::element element;
+    memcpy(static_cast<void *>(&element), &value, sizeof element);
+    return element;
+}
+
+static struct ms_json_value value_of(const dom::element &element)
+{
+    struct ms_json_value value = {};
+    memcpy(&value, &element, sizeof element);
+    return value;
+}
+
+extern "C" struct ms_json *ms_json_new(void)
+{
+    return new (std::nothrow) struct ms_json;
+}
+
+extern "C" void ms_json_destroy(struct ms_json *json)
+{
+    if (json)
+        free(json->text);
+    delete json;
+}
+
+/* Room for |size| bytes, in powers of two so that documents that grow byte by byte do not allocate each time.
+ */
+static bool reserve(struct ms_json *json, size_t size)
+{
+    if (size <= json->capacity)
+        return true;
+    size_t capacity = 4096;
+    while (capacity < size)
+        capacity *= 2;
+    char *text = static_cast<char *>(malloc(capacity + simdjson::SIMDJSON_PADDING));
+    if (!text)
+        return false;
+    free(json->text);
+    json->text = text;
+    json->capacity = 0; /* until the parser has its room too */
+    if (json->parser.allocate(capacity))
+        return false;
+    json->capacity = capacity;
+    return true;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Whether [at, end) starts with an integer of 19 digits or more that stands where a value may stand (an
+ * object's keys may not be quoted into existence); *after is where it ends. */
+static bool long_integer(const char *at, const char *end, const char **after)
+{
+    const char *digits = at + (*at == '-');
+    const char *c = digits;
+    while (c < end && *c >= '0' && *c <= '9')
+        c++;
+    *after = c > at ? c : at + 1;
+    if (c - digits < 19 || *digits == '0')
+        return false;
+    if (c < end && !is_space(*c) && *c != ',' && *c != ']' && *c != '}')
+        return false;
+    while (c < end && is_space(*c))
+        c++;
+    return c == end || *c != ':';
+}
+
+/* Copies the text and puts quotes around integers that no 64-bit number holds. Returns the new size. */
+static size_t quote_long_integers(char *out, const char *text, size_t size)
+{
+    char *to = out;
+    bool in_string = false;
+    for (const char *at = text, *end = text + size; at < end;) {
+        if (in_string) {
+            in_string = *at != '"';
+            if (*at == '\\' && at + 1 < end)
+                *to++ = *at++;
+            *to++ = *at++;
+        } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
+            const char *after;
+            bool quote = long_integer(at, end, &after);
+            if (quote)
+                *to++ = '"';
+            memcpy(to, at, static_cast<size_t>(after - at));
+            to += after - at;
+            at = after;
+            if (quote)
+                *to++ = '"';
+        } else {
+            in_string = *at == '"';
+            *to++ = *at++;
+        }
+    }
+    return static_cast<size_t>(to - out);
+}
+
+/* Whether the text has an escape \uD800 .. \uDFFF that is not one half of a pair; simdjson 3.0 lets a lone
+ * low half through, which would then not be UTF-8. The text is valid JSON otherwise, so whatever is looked at
+ * is there: after an escape there is at least its string's end, and the padding after the text. */
+static bool lone_surrogate(const char *text, size_t size)
+{
+    const char *end = text + size;
+    for (const char *at = text;
+         (at = static_cast<const char *>(memchr(at, '\\', static_cast<size_t>(end - at))));) {
+        bool pair = false;
+        if (at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') && at[3] > '7') {
+            pair = strchr("89abAB", at[3]) && at[6] == '\\' && at[7] == 'u' &&
+                   (at[8] == 'd' || at[8] == 'D') && strchr("cdefCDEF", at[9]);
+            if (!pair)
+                return true;
+        }
+        at += pair ? 12 : 2;
+    }
+    return false;
+}
+
+static simdjson::error_code parse(struct ms_json *json, size_t size, dom::element *root)
+{
+    memset(json->text + size, ' ', simdjson::SIMDJSON_PADDING);
+    return json->parser.parse(json->text, size, false).get(*root);
+}
+
+extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size_t size,
+                                    struct ms_json_value *root)
+{
+    if (size == 0)
+        return "it is empty";
+    if (size > MS_JSON_MAX_BYTES)
+        return "it is longer than 64 MiB";
+    if (!reserve(json, size))
+        return "memory ran out";
+    dom::element element;
+    memcpy(json->text, text, size);
+    simdjson::error_code code = parse(json, size, &element);
+    if (code == simdjson::NUMBER_ERROR) {
+        /* 20 characters of integer and one before the next gain two quotes, so a tenth more is enough. */
+        if (!reserve(json, size + size / 8 + 4))
+            return "memory ran out";
+        size = quote_long_integers(json->text, text, size);
+        code = parse(json, size, &element);
+    }
+    if (code)
+        return simdjson::error_message(code);
+    if (lone_surrogate(json->text, size))
+        return "a \\u escape is half of a surrogate pair";
+    *root = value_of(element);
+    return nullptr;
+}
+
+extern "C" enum ms_json_type ms_json_type(struct ms_json_value value)
+{
+    switch (element_of(value).type()) {
+    case dom::element_type::ARRAY:
+        return MS_JSON_ARRAY;
+    case dom::element_type::OBJECT:
+        return MS_JSON_OBJECT;
+    case dom::element_type::INT64:
+        return MS_JSON_INTEGER;
+    case dom::element_type::UINT64:
+        return MS_JSON_UINT64;
+    case dom::element_type::DOUBLE:
+        return MS_JSON_DOUBLE;
+    case dom::element_type::STRING:
+        return MS_JSON_STRING;
+    case dom::element_type::BOOL:
+        return MS_JSON_BOOL;
+    case dom::element_type::NULL_VALUE:
+        break;
+    }
+    return MS_JSON_NULL;
+}
+
+extern "C" bool ms_json_member(struct ms_json_value value, const char *key, size_t key_bytes,
+                               struct ms_json_value *member)
+{
+    dom::object object;
+    dom::element found;
+    if (element_of(value).get(object) || object.at_key(std::string_view(key, key_bytes)).get(found))
+        return false;
+    *member = value_of(found);
+    return true;
+}
+
+extern "C" bool ms_json_element(struct ms_json_value value, size_t index, struct ms_json_value *element)
+{
+    dom::array array;
+    dom::element found;
+    if (element_of(value).get(array) || array.at(index).get(found))
+        return false;
+    *element = value_of(found);
+    return true;
+}
+
+extern "C" const char *ms_json_string(struct ms_json_value value, size_t *bytes)
+{
+    std::string_view text;
+    simdjson::error_code code = element_of(value).get(text);
+    assert(!code);
+    (void)code;
+    *bytes = text.size();
+    return text.data();
+}
+
+/* The type was checked, so asking cannot fail. */
+template <typename T> static T content(struct ms_json_value value)
+{
+    T out{};
+    simdjson::error_code code = element_of(value).get(out);
+    assert(!code);
+    (void)code;
+    return out;
+}
+
+extern "C" int64_t ms_json_integer(struct ms_json_value value)
+{
+    return content<int64_t>(value);
+}
+
+extern "C" uint64_t ms_json_uint64(struct ms_json_value value)
+{
+    return content<uint64_t>(value);
+}
+
+extern "C" double ms_json_double(struct ms_json_value value)
+{
+    return content<double>(value);
+}
+
+extern "C" bool ms_json_bool(struct ms_json_value value)
+{
+    return content<bool>(value);
+}
+
+extern "C" bool ms_utf8_valid(const char *text, size_t bytes)
+{
+    return simdjson::validate_utf8(text, bytes);
+}
+
+extern "C" size_t ms_print_float(char *at, float value)
+{
+    std::to_chars_result end = std::to_chars(at, at + MS_FLOAT_TEXT_MAX - 2, value);
+    assert(end.ec == std::errc());
+    size_t bytes = static_cast<size_t>(end.ptr - at);
+    for (size_t i = 0; i < bytes; i++)
+        if (at[i] == '.' || at[i] == 'e')
+            return bytes;
+    at[bytes] = '.';
+    at[bytes + 1] = '0';
+    return bytes + 2;
+}
+
+extern "C" size_t ms_print_double(char *at, size_t room, double value)
+{
+    std::to_chars_result end = std::to_chars(at, at + room, value, std::chars_format::fixed);
+    return end.ec == std::errc() ? static_cast<size_t>(end.ptr - at) : 0;
+}

@@ -1,0 +1,76 @@
+/* JSON text behind a C face: reading a document strictly (simdjson), and printing floats (std::to_chars).
+ * This is the project's one piece of C++; no exception leaves it, and a warm reader does not allocate. */
+#ifndef MS_BASE_JSON_H
+#define MS_BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MS_JSON_MAX_BYTES ((size_t)64 << 20) /* longest document that is read */
+
+/* A reader: the parser and a padded copy of the text. One thread each. */
+struct ms_json;
+
+/* A value inside the document that a reader read last; holds until its next ms_json_read. */
+struct ms_json_value {
+    uint64_t opaque[2];
+};
+
+enum ms_json_type {
+    MS_JSON_NULL,
+    MS_JSON_BOOL,
+    MS_JSON_INTEGER, /* fits int64_t */
+    MS_JSON_UINT64,  /* an integer beyond INT64_MAX that fits uint64_t */
+    MS_JSON_DOUBLE,
+    MS_JSON_STRING,
+    MS_JSON_ARRAY,
+    MS_JSON_OBJECT,
+};
+
+/* NULL when memory ended. Destroying NULL is legal. */
+struct ms_json *ms_json_new(void);
+void ms_json_destroy(struct ms_json *json);
+
+/* Reads one whole document of |size| bytes: RFC 8259 to the letter, UTF-8 and trailing bytes included,
+ * nothing repaired; lone surrogates are refused too. Returns NULL and sets *root, or a static text with the
+ * reason. An integer beyond 64 bits is no error: it appears as a MS_JSON_STRING of its digits, because no
+ * digit may be lost. A fraction or power beyond a double's range is one. */
+const char *ms_json_read(struct ms_json *json, const char *text, size_t size, struct ms_json_value *root);
+
+enum ms_json_type ms_json_type(struct ms_json_value value);
+
+/* The member |key| of an object (the first, when the key is there twice), or the element |index| of an array.
+ * False when there is none, also when |value| is no object (no array). */
+bool ms_json_member(struct ms_json_value value, const char *key, size_t key_bytes,
+                    struct ms_json_value *member);
+bool ms_json_element(struct ms_json_value value, size_t index, struct ms_json_value *element);
+
+/* The content of a value whose type was asked before. A string is unescaped UTF-8, may hold NUL bytes, and
+ * belongs to the reader. */
+const char *ms_json_string(struct ms_json_value value, size_t *bytes);
+int64_t ms_json_integer(struct ms_json_value value);
+uint64_t ms_json_uint64(struct ms_json_value value);
+double ms_json_double(struct ms_json_value value);
+bool ms_json_bool(struct ms_json_value value);
+
+bool ms_utf8_valid(const char *text, size_t bytes);
+
+#define MS_FLOAT_TEXT_MAX 17 /* most bytes that ms_print_float writes */
+
+/* Prints a finite float with the fewest digits that read back as the same float, always with a '.' or an
+ * exponent. Returns the bytes written (no NUL). */
+size_t ms_print_float(char *at, float value);
+
+/* Prints a finite double in plain notation (no exponent) with the fewest digits that read back as the same
+ * double. Returns the bytes written (no NUL), 0 when |room| is too small. */
+size_t ms_print_double(char *at, size_t room, double value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
