@@ -2,7 +2,6 @@
 #include "app/decay.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

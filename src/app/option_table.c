@@ -1,0 +1,502 @@
+/* The settings, one row each, and how a text becomes a value. */
+#include "app/option_table.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/decay.h"
+#include "base/log.h"
+#include "mindstream/record.h"
+
+static_assert(MS_START_EARLIEST == 0 && MS_START_LATEST == 1, "the order of input.start's values");
+static_assert(MS_RECORD_PROTOBUF == 0 && MS_RECORD_JSON == 1, "the order of output.format's values");
+static_assert(MS_LAYOUT_USER == 0 && MS_LAYOUT_INTEREST == 1, "the order of output.layout's values");
+static_assert(MS_PUBLISH_LATEST == 0 && MS_PUBLISH_EVERY == 1, "the order of publish.mode's values");
+static_assert(MS_EXACTLY_ONCE == 0 && MS_AT_LEAST_ONCE == 1, "the order of processing.guarantee's values");
+static_assert(MS_ROUTING_AUTO == 0 && MS_ROUTING_INCREMENTAL == 1 && MS_ROUTING_FULL == 2,
+              "the order of routing.mode's values");
+static_assert(MS_PROFILE_BEFORE_INTEREST == 0 && MS_PROFILE_AFTER_INTEREST == 1,
+              "the order of profile.order's values");
+
+#define AT(field) .offset = offsetof(struct ms_config, field)
+#define MIB       ((int64_t)1 << 20)
+
+const struct ms_option ms_option_table[] = {
+    {.key = "application.id",
+     .group = "Identity",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     .required_for = "run replay",
+     AT(application_id),
+     .description =
+         "Group id of the consumers and prefix of the transactional ids. The same on every instance of one "
+         "application, different between applications."},
+    {.key = "instance.id",
+     .group = "Identity",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     AT(instance_id),
+     .description =
+         "Tells this instance from the others of its application. Empty: one is made at the first start "
+         "and kept in the state directory."},
+    {.key = "bootstrap.servers",
+     .group = "Identity",
+     .type = MS_OPTION_LIST,
+     .standard = "",
+     .required_for = "run replay",
+     AT(bootstrap_servers),
+     .description = "Brokers to start from, host:port, comma-separated."},
+
+    {.key = "input.topic",
+     .group = "Input",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     .required_for = "run replay",
+     AT(input_topic),
+     .description = "Topic of click events, keyed by user."},
+    {.key = "input.start",
+     .group = "Input",
+     .type = MS_OPTION_ENUM,
+     .standard = "earliest",
+     .values = "earliest|latest",
+     AT(input_start),
+     .description = "Where a group without offsets begins."},
+    {.key = "input.format",
+     .group = "Input",
+     .type = MS_OPTION_ENUM,
+     .standard = "json",
+     .values = "json",
+     .text = true,
+     AT(input_format),
+     .description = "How an event is written."},
+    {.key = "input.user.field",
+     .group = "Input",
+     .type = MS_OPTION_LIST,
+     .standard = "user_id",
+     AT(input_user_field),
+     .description = "Path of the user id in an event, dotted, with [0] for array elements; several, "
+                    "comma-separated: the first present counts. Without one, the record key is the user."},
+    {.key = "input.item.field",
+     .group = "Input",
+     .type = MS_OPTION_LIST,
+     .standard = "item_id",
+     AT(input_item_field),
+     .description = "Path of the item id, as above."},
+    {.key = "input.time.field",
+     .group = "Input",
+     .type = MS_OPTION_LIST,
+     .standard = "timestamp",
+     AT(input_time_field),
+     .description =
+         "Path of the event time (s, ms or us by magnitude, or ISO 8601). Without one, the record's "
+         "timestamp counts."},
+    {.key = "input.type.field",
+     .group = "Input",
+     .type = MS_OPTION_LIST,
+     .standard = "event_type",
+     AT(input_type_field),
+     .description = "Path of the event type."},
+    {.key = "input.types",
+     .group = "Input",
+     .type = MS_OPTION_LIST,
+     .standard = "",
+     AT(input_types),
+     .description = "Accepted event types, comma-separated. Empty: all."},
+    {.key = "input.id.max.bytes",
+     .group = "Input",
+     .type = MS_OPTION_BYTES,
+     .standard = "1024",
+     .min = 1,
+     .max = 32768,
+     AT(input_id_max_bytes),
+     .description = "Longest user or item id; a longer one is a bad event."},
+
+    {.key = "output.topic",
+     .group = "Output",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     .required_for = "run",
+     AT(output_topic),
+     .description = "Topic that the interests are published to."},
+    {.key = "output.format",
+     .group = "Output",
+     .type = MS_OPTION_ENUM,
+     .standard = "protobuf",
+     .values = "protobuf|json",
+     AT(output_format),
+     .description = "How an output record is written."},
+    {.key = "output.layout",
+     .group = "Output",
+     .type = MS_OPTION_ENUM,
+     .standard = "user",
+     .values = "user|interest",
+     AT(output_layout),
+     .description = "One record with all interests of a user, or one flat record for each interest, with key "
+                    "USER#SLOT."},
+    {.key = "publish.mode",
+     .group = "Output",
+     .type = MS_OPTION_ENUM,
+     .standard = "latest",
+     .values = "latest|every",
+     AT(publish_mode),
+     .description = "At most one record for a user and commit, or one for each event."},
+    {.key = "dead.letter.topic",
+     .group = "Output",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     AT(dead_letter_topic),
+     .description = "Topic for events that cannot be decoded. Empty: they are counted and logged only."},
+
+    {.key = "processing.guarantee",
+     .group = "Processing",
+     .type = MS_OPTION_ENUM,
+     .standard = "exactly_once",
+     .values = "exactly_once|at_least_once",
+     AT(processing_guarantee),
+     .description =
+         "Output and offsets in one transaction, or output without transactions and offsets after it."},
+    {.key = "commit.interval.ms",
+     .group = "Processing",
+     .type = MS_OPTION_DURATION,
+     .standard = "100",
+     .min = 1,
+     .max = 10000,
+     AT(commit_interval_ms),
+     .description =
+         "Longest time between commits while events come in; with none waiting the commit is at once."},
+    {.key = "workers",
+     .group = "Processing",
+     .type = MS_OPTION_INT,
+     .standard = "0",
+     .min = 1,
+     .max = 256,
+     .automatic = true,
+     AT(workers),
+     .description = "Worker threads. 0: as many as the process may use cores."},
+    {.key = "group.static",
+     .group = "Processing",
+     .type = MS_OPTION_BOOL,
+     .standard = "true",
+     AT(group_static),
+     .description = "Static group membership by instance.id: a restart does not move partitions."},
+    {.key = "standby.partitions",
+     .group = "Processing",
+     .type = MS_OPTION_STRING,
+     .standard = "none",
+     .only = "none",
+     .description = "Partitions that an instance keeps warm for others."},
+
+    {.key = "state.dir",
+     .group = "State",
+     .type = MS_OPTION_STRING,
+     .standard = "",
+     .required_for = "run inspect",
+     AT(state_dir),
+     .description = "Directory of the users' state, created with mode 0700; one process at a time."},
+    {.key = "state.behaviors.max",
+     .group = "State",
+     .type = MS_OPTION_INT,
+     .standard = "200",
+     .min = 1,
+     .max = 100000,
+     AT(state_behaviors_max),
+     .description = "Behaviors kept for each user, the newest."},
+    {.key = "state.memory.bytes",
+     .group = "State",
+     .type = MS_OPTION_BYTES,
+     .standard = "0",
+     .min = MIB,
+     .max = (int64_t)1 << 46,
+     .automatic = true,
+     AT(state_memory_bytes),
+     .description =
+         "Memory for users and for the database's caches. 0: a quarter of the machine's memory, or of the "
+         "control group's limit."},
+    {.key = "state.flush.interval.ms",
+     .group = "State",
+     .type = MS_OPTION_DURATION,
+     .standard = "1000",
+     .min = 1,
+     .max = 600000,
+     AT(state_flush_interval_ms),
+     .description =
+         "How long changed users stay in memory before they are written. What is not yet written is folded "
+         "again from the input after a crash."},
+    {.key = "state.changelog",
+     .group = "State",
+     .type = MS_OPTION_BOOL,
+     .standard = "false",
+     .only = "false",
+     .description = "Keep the state in a compacted topic, too."},
+    {.key = "changelog.interval.ms",
+     .group = "State",
+     .type = MS_OPTION_DURATION,
+     .standard = "0",
+     .only = "0",
+     .description = "How far the changelog trails."},
+    {.key = "state.cleanup.ms",
+     .group = "State",
+     .type = MS_OPTION_DURATION,
+     .standard = "0",
+     .only = "0",
+     .description = "When state of partitions that moved away is removed."},
+
+    {.key = "model.dir",
+     .group = "Model and routing",
+     .type = MS_OPTION_STRING,
+     .standard = "",
+     .required_for = "run replay",
+     AT(model_dir),
+     .description = "Model directory."},
+    {.key = "model.refresh",
+     .group = "Model and routing",
+     .type = MS_OPTION_STRING,
+     .standard = "lazy",
+     .only = "lazy",
+     .description = "When users move to a new model."},
+    {.key = "routing.mode",
+     .group = "Model and routing",
+     .type = MS_OPTION_ENUM,
+     .standard = "auto",
+     .values = "auto|incremental|full",
+     AT(routing_mode),
+     .description =
+         "Fold each event into the interests, or route the whole window again. auto: incremental where the "
+         "model's options allow it."},
+    {.key = "routing.decay",
+     .group = "Model and routing",
+     .type = MS_OPTION_LIST,
+     .standard = "0.9",
+     AT(routing_decay),
+     .description =
+         "What the incremental fold keeps of the past at each event, in (0, 1]. Several, comma-separated, "
+         "give interests of several time scales. Does not go together with routing.half.life."},
+    {.key = "routing.half.life",
+     .group = "Model and routing",
+     .type = MS_OPTION_LIST,
+     .standard = "",
+     AT(routing_half_life),
+     .description =
+         "Instead of routing.decay: the event time after which half is kept, like 7d, or several."},
+    {.key = "profile.topic",
+     .group = "Model and routing",
+     .type = MS_OPTION_NAME,
+     .standard = "",
+     AT(profile_topic),
+     .description = "Compacted topic of user profiles, keyed by user. Empty: none."},
+    {.key = "profile.order",
+     .group = "Model and routing",
+     .type = MS_OPTION_ENUM,
+     .standard = "before-interest",
+     .values = "before-interest|after-interest",
+     AT(profile_order),
+     .description = "Whether the head sees the profile's embedding before or after the interest."},
+
+    {.key = "log.level",
+     .group = "Observation",
+     .type = MS_OPTION_ENUM,
+     .standard = "info",
+     .values = "error|warn|info|debug",
+     .text = true,
+     AT(log_level),
+     .description = "Log lines of this level and above."},
+    {.key = "http.listen",
+     .group = "Observation",
+     .type = MS_OPTION_STRING,
+     .standard = "",
+     .only = "",
+     .description = "Address of the HTTP server."},
+};
+
+const size_t ms_option_count = sizeof ms_option_table / sizeof ms_option_table[0];
+
+const struct ms_option *ms_option_find(const char *key)
+{
+    for (size_t i = 0; i < ms_option_count; i++) {
+        if (strcmp(ms_option_table[i].key, key) == 0)
+            return &ms_option_table[i];
+    }
+    return NULL;
+}
+
+#define NEAR_MAX_BYTES 63
+
+/* Edits (insert, delete, replace) between two keys of at most NEAR_MAX_BYTES bytes. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NEAR_MAX_BYTES + 1], width = strlen(b);
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t corner = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < width; j++) {
+            size_t best = corner + (a[i] != b[j]);
+            corner = row[j + 1];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j + 1] = corner + 1 < best ? corner + 1 : best;
+        }
+    }
+    return row[width];
+}
+
+const char *ms_option_nearest(const char *key)
+{
+    size_t size = strlen(key), best = size / 3 + 2;
+    const char *nearest = NULL;
+    if (size > NEAR_MAX_BYTES)
+        return NULL;
+    for (size_t i = 0; i < ms_option_count; i++) {
+        size_t edits = distance(key, ms_option_table[i].key);
+        if (edits < best) {
+            best = edits;
+            nearest = ms_option_table[i].key;
+        }
+    }
+    return nearest;
+}
+
+const char *ms_option_type_name(const struct ms_option *option)
+{
+    static const char *const names[] = {"string", "name", "list", "enum", "bool", "int", "bytes", "duration"};
+    return names[option->type];
+}
+
+const char *ms_option_unit(const struct ms_option *option)
+{
+    if (option->type == MS_OPTION_DURATION)
+        return "ms";
+    return option->type == MS_OPTION_BYTES ? "bytes" : "";
+}
+
+bool ms_option_value_at(const struct ms_option *option, int i, const char **value, size_t *size)
+{
+    const char *at = option->type == MS_OPTION_BOOL ? "false|true" : option->values;
+    for (; at && i > 0; i--) {
+        at = strchr(at, '|');
+        at = at ? at + 1 : NULL;
+    }
+    if (!at)
+        return false;
+    *value = at;
+    *size = strcspn(at, "|");
+    return true;
+}
+
+/* Which of its values |text| is; -1 when none. */
+static int value_index(const struct ms_option *option, const char *text)
+{
+    const char *value;
+    size_t size;
+    for (int i = 0; ms_option_value_at(option, i, &value, &size); i++) {
+        if (strlen(text) == size && memcmp(text, value, size) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool parse_bytes(const char *text, size_t size, int64_t *bytes)
+{
+    static const char units[] = "kKmMgG";
+    const char *unit = size > 1 ? memchr(units, text[size - 1], sizeof units - 1) : NULL;
+    int64_t number, factor = 1;
+    if (unit) {
+        factor = (int64_t)1 << (10 * ((unit - units) / 2 + 1));
+        size--;
+    }
+    if (strspn(text, "0123456789") != size || !ms_duration_parse(text, size, &number))
+        return false;
+    return !__builtin_mul_overflow(number, factor, bytes);
+}
+
+static enum ms_status set_number(const struct ms_option *option, const char *value, const char *where,
+                                 int64_t *field, struct ms_error *error)
+{
+    size_t size = strlen(value);
+    int64_t number;
+    bool good, negative = value[0] == '-' && value[1] && strspn(value + 1, "0123456789") == size - 1;
+    const char *like = "a whole number";
+    if (option->type == MS_OPTION_BYTES) {
+        good = parse_bytes(value, size, &number);
+        like = "a number of bytes, like 512k, 64M or 2G";
+    } else if (option->type == MS_OPTION_DURATION) {
+        good = ms_duration_parse(value, size, &number);
+        like = "a time, like 500 (ms), 10s, 5m or 7d";
+    } else {
+        good = strspn(value, "0123456789") == size && ms_duration_parse(value, size, &number);
+    }
+    if (!good && !negative)
+        return ms_fail(error, MS_CONFIG, "%s: %s=%s is not %s", where, option->key, value, like);
+    if (negative || ((number < option->min || number > option->max) && !(option->automatic && number == 0)))
+        return ms_fail(error, MS_CONFIG, "%s: %s=%s is out of range: %" PRId64 " to %" PRId64 "%s%s%s", where,
+                       option->key, value, option->min, option->max, ms_option_unit(option)[0] ? " " : "",
+                       ms_option_unit(option), option->automatic ? ", or 0" : "");
+    *field = number;
+    return MS_OK;
+}
+
+static enum ms_status check_text(const struct ms_option *option, const char *value, const char *where,
+                                 struct ms_error *error)
+{
+    for (const char *at = value; *at; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return ms_fail(error, MS_CONFIG, "%s: %s has a control character (0x%02x) at byte %td", where,
+                           option->key, (unsigned)(unsigned char)*at, at - value);
+    }
+    if (option->type == MS_OPTION_NAME) {
+        size_t size = strlen(value);
+        size_t good = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+        if (good < size)
+            return ms_fail(error, MS_CONFIG, "%s: %s=%s: only letters, digits, '.', '_' and '-' may be in it",
+                           where, option->key, value);
+        if (size > 249 || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+            return ms_fail(error, MS_CONFIG, "%s: %s=%.*s: %s", where, option->key, 64, value,
+                           size > 249 ? "longer than 249 bytes" : "'.' and '..' are not names");
+    }
+    if (option->type == MS_OPTION_LIST && value[0] &&
+        (value[0] == ',' || value[strlen(value) - 1] == ',' || strstr(value, ",,")))
+        return ms_fail(error, MS_CONFIG, "%s: %s=%s has an empty element", where, option->key, value);
+    return MS_OK;
+}
+
+enum ms_status ms_option_set(const struct ms_option *option, const char *value, const char *where,
+                             struct ms_config *config, struct ms_error *error)
+{
+    if (option->only) {
+        if (strcmp(value, option->only) == 0)
+            return MS_OK;
+        return ms_fail(error, MS_CONFIG, "%s: %s=%s is not supported by this version; it can only be '%s'",
+                       where, option->key, value, option->only);
+    }
+    void *field = (char *)config + option->offset;
+    switch (option->type) {
+    case MS_OPTION_INT:
+    case MS_OPTION_BYTES:
+    case MS_OPTION_DURATION:
+        return set_number(option, value, where, field, error);
+    case MS_OPTION_ENUM:
+    case MS_OPTION_BOOL: {
+        int index = value_index(option, value);
+        if (index < 0)
+            return ms_fail(error, MS_CONFIG, "%s: %s=%s is not one of %s", where, option->key, value,
+                           option->type == MS_OPTION_BOOL ? "true|false" : option->values);
+        if (option->text)
+            *(const char **)field = value;
+        else if (option->type == MS_OPTION_BOOL)
+            *(bool *)field = index == 1;
+        else
+            *(int *)field = index;
+        return MS_OK;
+    }
+    case MS_OPTION_STRING:
+    case MS_OPTION_NAME:
+    case MS_OPTION_LIST:
+        if (check_text(option, value, where, error) != MS_OK)
+            return MS_CONFIG;
+        *(const char **)field = value;
+        return MS_OK;
+    }
+    return ms_fail(error, MS_CONFIG, "%s: %s has no type", where, option->key);
+}

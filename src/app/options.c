@@ -1,0 +1,391 @@
+/* Gathering the settings. Every value is kept as the text it came as, beside its place; struct ms_config
+ * points there. */
+#include "app/options.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/decay.h"
+#include "app/machine.h"
+#include "app/passthrough.h"
+#include "base/properties.h"
+
+#define ENVIRONMENT_PREFIX "MINDSTREAM_"
+#define MAX_OPTIONS        64  /* rows that ms_option_table may have */
+#define MAX_PASSTHROUGH    512 /* keys for librdkafka */
+#define MAX_KEY_BYTES      255
+
+/* A text of ours with its place; the text of a default is the table's. */
+struct setting {
+    char *value;
+    char *where;
+};
+
+struct passed {
+    char *key; /* with its prefix */
+    struct setting setting;
+};
+
+struct ms_options {
+    struct ms_config config;
+    struct setting settings[MAX_OPTIONS]; /* by row of the table; value NULL: the default */
+    struct passed passed[MAX_PASSTHROUGH];
+    size_t passed_count;
+    struct ms_passthrough passthrough[MAX_PASSTHROUGH];
+};
+
+static enum ms_status keep(struct setting *setting, const char *value, const char *where,
+                           struct ms_error *error)
+{
+    char *value_copy = strdup(value), *where_copy = strdup(where);
+    if (!value_copy || !where_copy) {
+        free(value_copy);
+        free(where_copy);
+        return ms_fail(error, MS_MEMORY, "out of memory while settings were read");
+    }
+    free(setting->value);
+    free(setting->where);
+    *setting = (struct setting){value_copy, where_copy};
+    return MS_OK;
+}
+
+static enum ms_status pass_through(struct ms_options *options, const char *key, const char *value,
+                                   const char *where, struct ms_error *error)
+{
+    struct ms_passthrough entry = {.value = value};
+    bool split = ms_passthrough_split(key, &entry);
+    assert(split);
+    if (ms_passthrough_check(&entry, key, where, error) != MS_OK)
+        return MS_CONFIG;
+    struct passed *passed = options->passed;
+    while (passed < options->passed + options->passed_count && strcmp(passed->key, key) != 0)
+        passed++;
+    if (passed == options->passed + options->passed_count) {
+        if (options->passed_count == MAX_PASSTHROUGH)
+            return ms_fail(error, MS_CONFIG, "%s: more than %d keys for librdkafka", where, MAX_PASSTHROUGH);
+        passed->key = strdup(key);
+        if (!passed->key)
+            return ms_fail(error, MS_MEMORY, "out of memory while settings were read");
+        options->passed_count++;
+    }
+    return keep(&passed->setting, value, where, error);
+}
+
+static enum ms_status unknown(const char *key, const char *where, struct ms_error *error)
+{
+    const char *nearest = ms_option_nearest(key);
+    if (nearest)
+        return ms_fail(error, MS_CONFIG, "%s: unknown key %s; did you mean %s?", where, key, nearest);
+    return ms_fail(error, MS_CONFIG,
+                   "%s: unknown key %.128s; 'mindstream config' lists the keys, and librdkafka's take the "
+                   "prefix kafka., "
+                   "consumer. or producer.",
+                   where, key);
+}
+
+/* Takes one key and value from any source. Checked here, where the place is at hand, also when a later source
+ * wins. */
+static enum ms_status take(void *context, const char *key, const char *value, const char *where,
+                           struct ms_error *error)
+{
+    struct ms_options *options = context;
+    struct ms_passthrough entry;
+    if (ms_passthrough_split(key, &entry))
+        return pass_through(options, key, value, where, error);
+    const struct ms_option *option = ms_option_find(key);
+    if (!option)
+        return unknown(key, where, error);
+    struct setting *setting = &options->settings[option - ms_option_table];
+    enum ms_status status = keep(setting, value, where, error);
+    return status != MS_OK ? status : ms_option_set(option, setting->value, where, &options->config, error);
+}
+
+/* A Service named mindstream makes Kubernetes put these into every container beside it. */
+static bool is_service_link(const char *name)
+{
+    return strcmp(name, "PORT") == 0 || strncmp(name, "PORT_", 5) == 0 || strncmp(name, "SERVICE_", 8) == 0;
+}
+
+static enum ms_status take_environment(struct ms_options *options, char *const *environment,
+                                       struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (; status == MS_OK && *environment; environment++) {
+        if (strncmp(*environment, ENVIRONMENT_PREFIX, strlen(ENVIRONMENT_PREFIX)) != 0)
+            continue;
+        char key[MAX_KEY_BYTES + 1], name[MAX_KEY_BYTES + 1], where[MAX_KEY_BYTES + 32];
+        const char *suffix = *environment + strlen(ENVIRONMENT_PREFIX);
+        size_t size = strcspn(suffix, "=");
+        if (!suffix[size])
+            continue;
+        if (size > MAX_KEY_BYTES)
+            return ms_fail(error, MS_CONFIG, "environment: the name of %.64s... is too long", *environment);
+        for (size_t i = 0; i < size; i++)
+            key[i] = (char)(suffix[i] == '_' ? '.' : tolower((unsigned char)suffix[i]));
+        key[size] = '\0';
+        memcpy(name, suffix, size);
+        name[size] = '\0';
+        snprintf(where, sizeof where, "environment " ENVIRONMENT_PREFIX "%s", name);
+        if (!is_service_link(name))
+            status = take(options, key, suffix + size + 1, where, error);
+    }
+    return status;
+}
+
+static enum ms_status take_set(struct ms_options *options, const char *set, struct ms_error *error)
+{
+    char key[MAX_KEY_BYTES + 1];
+    size_t size = strcspn(set, "=");
+    if (!set[size] || size == 0)
+        return ms_fail(error, MS_USAGE, "--set %s: KEY=VALUE is needed", set);
+    if (size > MAX_KEY_BYTES)
+        return ms_fail(error, MS_USAGE, "--set %.64s...: the key is longer than %d bytes", set,
+                       MAX_KEY_BYTES);
+    memcpy(key, set, size);
+    key[size] = '\0';
+    return take(options, key, set + size + 1, "--set", error);
+}
+
+static const char *given(const struct ms_options *options, const char *key)
+{
+    const struct ms_option *option = ms_option_find(key);
+    assert(option);
+    const struct setting *setting = &options->settings[option - ms_option_table];
+    return setting->where ? setting->where : "default";
+}
+
+/* Two topics that may not be the same one: reading what one writes would never end. */
+static enum ms_status check_topics(const struct ms_options *options, struct ms_error *error)
+{
+    const struct ms_config *config = &options->config;
+    const struct {
+        const char *key, *topic;
+    } topics[] = {{"input.topic", config->input_topic},
+                  {"output.topic", config->output_topic},
+                  {"dead.letter.topic", config->dead_letter_topic},
+                  {"profile.topic", config->profile_topic}};
+    const size_t count = sizeof topics / sizeof topics[0];
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (topics[i].topic[0] && strcmp(topics[i].topic, topics[j].topic) == 0)
+                return ms_fail(error, MS_CONFIG, "%s: %s and %s are both '%s'; they must differ",
+                               given(options, topics[j].key), topics[i].key, topics[j].key, topics[i].topic);
+        }
+    }
+    return MS_OK;
+}
+
+/* What no single key can tell. */
+static enum ms_status check_together(struct ms_options *options, struct ms_error *error)
+{
+    struct ms_config *config = &options->config;
+    struct ms_decay decay;
+    const struct ms_option *row = ms_option_find("routing.decay");
+    assert(row);
+    /* The default of 0.9 gives way to a half-life; one that was asked for does not. */
+    if (config->routing_half_life[0] && !options->settings[row - ms_option_table].value)
+        config->routing_decay = "";
+    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
+    if (status != MS_OK)
+        return ms_fail_in(
+            error, status, "%s",
+            given(options, config->routing_half_life[0] ? "routing.half.life" : "routing.decay"));
+    return check_topics(options, error);
+}
+
+static void resolve(struct ms_config *config)
+{
+    if (config->workers == 0)
+        config->workers = ms_machine_cores();
+    if (config->state_memory_bytes == 0)
+        config->state_memory_bytes = ms_machine_memory_bytes() / 4;
+}
+
+/* kafka.* first, see ms_options_config. */
+static void gather_passthrough(struct ms_options *options)
+{
+    size_t count = 0;
+    for (int both = 1; both >= 0; both--) {
+        for (size_t i = 0; i < options->passed_count; i++) {
+            struct ms_passthrough entry = {.value = options->passed[i].setting.value};
+            if (ms_passthrough_split(options->passed[i].key, &entry) &&
+                (entry.consumer && entry.producer) == both)
+                options->passthrough[count++] = entry;
+        }
+    }
+    options->config.passthrough = options->passthrough;
+    options->config.passthrough_count = count;
+}
+
+enum ms_status ms_options_load(struct ms_options **options, const struct ms_options_sources *sources,
+                               struct ms_error *error)
+{
+    assert(ms_option_count <= MAX_OPTIONS);
+    struct ms_options *loaded = calloc(1, sizeof *loaded);
+    if (!loaded)
+        return ms_fail(error, MS_MEMORY, "out of memory while settings were read");
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; status == MS_OK && i < ms_option_count; i++)
+        status = ms_option_set(&ms_option_table[i], ms_option_table[i].standard, "default", &loaded->config,
+                               error);
+    if (status == MS_OK && sources->file)
+        status = ms_properties_read(sources->file, take, loaded, error);
+    if (status == MS_OK && sources->environment)
+        status = take_environment(loaded, sources->environment, error);
+    for (size_t i = 0; status == MS_OK && i < sources->set_count; i++)
+        status = take_set(loaded, sources->set[i], error);
+    if (status == MS_OK)
+        status = check_together(loaded, error);
+    if (status != MS_OK) {
+        ms_options_destroy(loaded);
+        return status;
+    }
+    loaded->config.fail_fast = sources->fail_fast;
+    resolve(&loaded->config);
+    gather_passthrough(loaded);
+    *options = loaded;
+    return MS_OK;
+}
+
+void ms_options_destroy(struct ms_options *options)
+{
+    if (!options)
+        return;
+    for (size_t i = 0; i < MAX_OPTIONS; i++) {
+        free(options->settings[i].value);
+        free(options->settings[i].where);
+    }
+    for (size_t i = 0; i < options->passed_count; i++) {
+        free(options->passed[i].key);
+        free(options->passed[i].setting.value);
+        free(options->passed[i].setting.where);
+    }
+    free(options);
+}
+
+const struct ms_config *ms_options_config(const struct ms_options *options)
+{
+    return &options->config;
+}
+
+/* Whether |word| is one of the blank-separated |words|. */
+static bool has_word(const char *words, const char *word)
+{
+    size_t size = strlen(word);
+    for (const char *at = words; (at = strstr(at, word)); at += size) {
+        if ((at == words || at[-1] == ' ') && (at[size] == ' ' || !at[size]))
+            return true;
+    }
+    return false;
+}
+
+enum ms_status ms_options_require(const struct ms_options *options, const char *command,
+                                  struct ms_error *error)
+{
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        if (!option->required_for || !has_word(option->required_for, command))
+            continue;
+        if (!ms_options_text(options, option).value[0])
+            return ms_fail(error, MS_CONFIG,
+                           "%s is not set, and %s needs it: put it into the -c file or give --set %s=...",
+                           option->key, command, option->key);
+    }
+    return MS_OK;
+}
+
+struct ms_option_text ms_options_text(const struct ms_options *options, const struct ms_option *option)
+{
+    const struct setting *setting = &options->settings[option - ms_option_table];
+    struct ms_option_text text = {option->key, option->standard, "default"};
+    if (setting->value)
+        text = (struct ms_option_text){option->key, setting->value, setting->where};
+    else if (strcmp(option->key, "routing.decay") == 0)
+        text.value = options->config.routing_decay;
+    if (option->secret && text.value[0])
+        text.value = "****";
+    return text;
+}
+
+bool ms_options_passthrough_text(const struct ms_options *options, size_t i, struct ms_option_text *text)
+{
+    struct ms_passthrough entry;
+    if (i >= options->passed_count)
+        return false;
+    const struct passed *passed = &options->passed[i];
+    bool secret = ms_passthrough_split(passed->key, &entry) && entry.secret;
+    *text = (struct ms_option_text){passed->key, secret ? "****" : passed->setting.value,
+                                    passed->setting.where};
+    return true;
+}
+
+void ms_options_differences(const struct ms_options *options, ms_option_fn *fn, void *context)
+{
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct setting *setting = &options->settings[i];
+        if (!setting->value || strcmp(setting->value, ms_option_table[i].standard) == 0)
+            continue;
+        struct ms_option_text text = ms_options_text(options, &ms_option_table[i]);
+        fn(context, text.key, text.value, text.where);
+    }
+    struct ms_option_text text;
+    for (size_t i = 0; ms_options_passthrough_text(options, i, &text); i++)
+        fn(context, text.key, text.value, text.where);
+}
+
+/* The value of option |name| at argv[*at]: behind '=' or in the next argument. NULL when argv[*at] is another
+ * option;
+ * "" with *missing where the value lacks. */
+static const char *argument_value(const char *name, int argc, char **argv, int *at, bool *missing)
+{
+    size_t size = strlen(name);
+    const char *argument = argv[*at];
+    if (strncmp(argument, name, size) != 0)
+        return NULL;
+    if (argument[size] == '=' && name[1] == '-') {
+        ++*at;
+        return argument + size + 1;
+    }
+    if (argument[size])
+        return NULL;
+    *missing = *at + 1 >= argc;
+    if (*missing)
+        return "";
+    *at += 2;
+    return argv[*at - 1];
+}
+
+enum ms_status ms_options_argument(struct ms_options_sources *sources, int argc, char **argv, int *at,
+                                   bool *taken, struct ms_error *error)
+{
+    bool missing = false;
+    const char *value;
+    *taken = true;
+    if (strcmp(argv[*at], "--fail-fast") == 0) {
+        sources->fail_fast = true;
+        ++*at;
+        return MS_OK;
+    }
+    if ((value = argument_value("-c", argc, argv, at, &missing)) ||
+        (value = argument_value("--config", argc, argv, at, &missing))) {
+        if (missing)
+            return ms_fail(error, MS_USAGE, "%s needs a file", argv[*at]);
+        if (sources->file)
+            return ms_fail(error, MS_USAGE, "-c is given twice (%s and %s)", sources->file, value);
+        sources->file = value;
+        return MS_OK;
+    }
+    if ((value = argument_value("--set", argc, argv, at, &missing))) {
+        if (missing)
+            return ms_fail(error, MS_USAGE, "--set needs KEY=VALUE");
+        if (sources->set_count == MS_OPTIONS_MAX_SET)
+            return ms_fail(error, MS_USAGE, "more than %d --set", MS_OPTIONS_MAX_SET);
+        sources->set[sources->set_count++] = value;
+        return MS_OK;
+    }
+    *taken = false;
+    return MS_OK;
+}

@@ -1,0 +1,67 @@
+/* The settings of one start: gathered from defaults, file, environment and command line, each beating those
+ * before it, and checked. One load at start-up; read-only and usable from any thread from then on. */
+#ifndef MS_APP_OPTIONS_H
+#define MS_APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "app/option_table.h"
+#include "base/config.h"
+#include "mindstream/status.h"
+
+#define MS_OPTIONS_MAX_SET 256 /* most --set of one command line */
+
+/* Where settings come from. A zeroed one gives the defaults. The strings must live until the load is done. */
+struct ms_options_sources {
+    const char *file; /* -c FILE; NULL: none */
+    char *const
+        *environment; /* as environ; NULL: none. MINDSTREAM_COMMIT_INTERVAL_MS is commit.interval.ms */
+    const char *set[MS_OPTIONS_MAX_SET]; /* "key=value" of --set, the last of a key counts */
+    size_t set_count;
+    bool fail_fast; /* --fail-fast */
+};
+
+/* Takes argv[*at] (and its value) when it is -c FILE, --config FILE, --set KEY=VALUE or --fail-fast, also as
+ * --option=value; *taken tells, and *at is moved behind it then. MS_USAGE when the value is missing. */
+enum ms_status ms_options_argument(struct ms_options_sources *sources, int argc, char **argv, int *at,
+                                   bool *taken, struct ms_error *error) MS_MUST_CHECK;
+/* The lines of a --help text that tell of these arguments. */
+#define MS_OPTIONS_HELP                                                                                      \
+    "  -c, --config FILE  read settings from a .properties file\n"                                           \
+    "  --set KEY=VALUE    a setting, above file and environment; may be repeated\n"
+
+struct ms_options;
+
+/* Reads and checks all sources. MS_CONFIG names the key, its place, what was found and what is legal. The
+ * caller owns *options; ms_options_destroy(NULL) is legal. */
+enum ms_status ms_options_load(struct ms_options **options, const struct ms_options_sources *sources,
+                               struct ms_error *error) MS_MUST_CHECK;
+void ms_options_destroy(struct ms_options *options);
+
+/* The values; what 0 left to the program (workers, state.memory.bytes) is filled in. Strings live as long as
+ * |options|. In passthrough, kafka.* entries come first, so that setting them in order lets consumer.* and
+ * producer.* win. */
+const struct ms_config *ms_options_config(const struct ms_options *options);
+
+/* MS_CONFIG naming the first key that |command| ("run") needs and that is not given. */
+enum ms_status ms_options_require(const struct ms_options *options, const char *command,
+                                  struct ms_error *error) MS_MUST_CHECK;
+
+/* One setting as text: the value given or the default (**** for a secret, with what is automatic resolved),
+ * and where it comes from ("default", "file:3", "environment", "--set"). |option| is a row of
+ * ms_option_table. */
+struct ms_option_text {
+    const char *key;
+    const char *value;
+    const char *where;
+};
+struct ms_option_text ms_options_text(const struct ms_options *options, const struct ms_option *option);
+/* The i-th passed-through key, prefix included; false when there are fewer. */
+bool ms_options_passthrough_text(const struct ms_options *options, size_t i, struct ms_option_text *text);
+
+/* Calls |fn| for each setting that is not at its default, secrets as ****, in the order of the table. */
+typedef void ms_option_fn(void *context, const char *key, const char *value, const char *where);
+void ms_options_differences(const struct ms_options *options, ms_option_fn *fn, void *context);
+
+#endif

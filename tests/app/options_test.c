@@ -1,0 +1,419 @@
+/* Settings: which source wins, what is refused and in which words, what is secret, decays and half-lives. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app/decay.h"
+#include "app/machine.h"
+#include "app/options.h"
+#include "base/log.h"
+#include "mindstream/record.h"
+
+/* Loads settings from up to one file text, one environment and --set values; the file's path starts its
+ * messages. */
+static enum ms_status load(struct ms_options **options, const char *file_text, const char *const *environment,
+                           const char *const *set, struct ms_error *error)
+{
+    static struct ms_options_sources sources;
+    char path[] = "/tmp/ms-options-XXXXXX";
+    memset(&sources, 0, sizeof sources);
+    if (file_text) {
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, file_text, strlen(file_text)), (ssize_t)strlen(file_text));
+        close(fd);
+        sources.file = path;
+    }
+    sources.environment = (char *const *)environment;
+    for (; set && *set; set++)
+        sources.set[sources.set_count++] = *set;
+    enum ms_status status = ms_options_load(options, &sources, error);
+    if (file_text)
+        unlink(path);
+    return status;
+}
+
+static struct ms_options *load_set(const char *set)
+{
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    const char *const sets[] = {set, NULL};
+    if (load(&options, NULL, NULL, sets, &error) != MS_OK)
+        fail_msg("%s: %s", set, error.text);
+    return options;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct ms_options *options = NULL;
+    assert_int_equal(load(&options, NULL, NULL, NULL, NULL), MS_OK);
+    const struct ms_config *config = ms_options_config(options);
+    assert_string_equal(config->application_id, "");
+    assert_string_equal(config->input_user_field, "user_id");
+    assert_string_equal(config->input_item_field, "item_id");
+    assert_string_equal(config->input_time_field, "timestamp");
+    assert_string_equal(config->input_type_field, "event_type");
+    assert_string_equal(config->input_types, "");
+    assert_string_equal(config->input_format, "json");
+    assert_int_equal(config->input_start, MS_START_EARLIEST);
+    assert_int_equal(config->input_id_max_bytes, 1024);
+    assert_int_equal(config->output_format, MS_RECORD_PROTOBUF);
+    assert_int_equal(config->output_layout, MS_LAYOUT_USER);
+    assert_int_equal(config->publish_mode, MS_PUBLISH_LATEST);
+    assert_int_equal(config->processing_guarantee, MS_EXACTLY_ONCE);
+    assert_int_equal(config->commit_interval_ms, 100);
+    assert_int_equal(config->state_behaviors_max, 200);
+    assert_int_equal(config->state_flush_interval_ms, 1000);
+    assert_int_equal(config->workers, ms_machine_cores());
+    assert_int_equal(config->state_memory_bytes, ms_machine_memory_bytes() / 4);
+    assert_int_equal(config->routing_mode, MS_ROUTING_AUTO);
+    assert_string_equal(config->routing_decay, "0.9");
+    assert_string_equal(config->routing_half_life, "");
+    assert_string_equal(config->log_level, "info");
+    assert_int_equal(config->profile_order, MS_PROFILE_BEFORE_INTEREST);
+    assert_true(config->group_static);
+    assert_false(config->fail_fast);
+    assert_int_equal(config->passthrough_count, 0);
+    ms_options_destroy(options);
+}
+
+/* Two shells, one after the other, must not need the same default: each text of the table is a legal value.
+ */
+static void test_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        assert_ptr_equal(ms_option_find(option->key), option);
+        assert_non_null(option->group);
+        size_t size = strlen(option->description);
+        assert_true(size > 10 && option->description[size - 1] == '.');
+        for (size_t j = 0; j < i; j++) {
+            if (!option->only && !ms_option_table[j].only)
+                assert_int_not_equal(option->offset, ms_option_table[j].offset);
+        }
+        /* The environment's names must lead back to the key. */
+        assert_int_equal(strspn(option->key, "abcdefghijklmnopqrstuvwxyz."), strlen(option->key));
+    }
+    assert_null(ms_option_find("nothing"));
+}
+
+static void test_precedence(void **state)
+{
+    (void)state;
+    const char *const environment[] = {"HOME=/",
+                                       "MINDSTREAM=/bin/x",
+                                       "MINDSTREAM_WORKERS=3",
+                                       "MINDSTREAM_STATE_DIR=/e",
+                                       "MINDSTREAM_SERVICE_HOST=10.0.0.1",
+                                       "MINDSTREAM_PORT_80_TCP=x",
+                                       "MINDSTREAM_KAFKA_SASL_PASSWORD=hush",
+                                       NULL};
+    const char *const set[] = {"state.dir=/s1", "state.dir=/s2", "kafka.client.rack=a=b", NULL};
+    const char *file = "# comment\nworkers = 2\nstate.dir: /f\npublish.mode every\nkafka.sasl.password=file\n"
+                       "consumer.client.rack=z\ninput.topic=a\ninput.topic=b\n";
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    if (load(&options, file, environment, set, &error) != MS_OK)
+        fail_msg("%s", error.text);
+    const struct ms_config *config = ms_options_config(options);
+    assert_int_equal(config->workers, 3);
+    assert_string_equal(config->state_dir, "/s2");
+    assert_int_equal(config->publish_mode, MS_PUBLISH_EVERY);
+    assert_string_equal(config->input_topic, "b");
+    /* kafka.* comes before consumer.*, whatever the order it was given in. */
+    assert_int_equal(config->passthrough_count, 3);
+    assert_string_equal(config->passthrough[0].key, "sasl.password");
+    assert_string_equal(config->passthrough[0].value, "hush");
+    assert_true(config->passthrough[0].secret && config->passthrough[0].consumer &&
+                config->passthrough[0].producer);
+    assert_string_equal(config->passthrough[1].key, "client.rack");
+    assert_string_equal(config->passthrough[1].value, "a=b");
+    assert_string_equal(config->passthrough[2].value, "z");
+    assert_true(config->passthrough[2].consumer && !config->passthrough[2].producer);
+    assert_false(config->passthrough[2].secret);
+    struct ms_option_text text = ms_options_text(options, ms_option_find("workers"));
+    assert_string_equal(text.where, "environment MINDSTREAM_WORKERS");
+    ms_options_destroy(options);
+}
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        int64_t bytes, flush_ms;
+    } cases[] = {
+        {"state.memory.bytes=1M", 1048576, 1000},    {"state.memory.bytes=2g", (int64_t)2 << 30, 1000},
+        {"state.memory.bytes=4096k", 4194304, 1000}, {"state.memory.bytes=3000000", 3000000, 1000},
+        {"state.flush.interval.ms=250", 0, 250},     {"state.flush.interval.ms=250ms", 0, 250},
+        {"state.flush.interval.ms=10s", 0, 10000},   {"state.flush.interval.ms=5m", 0, 300000},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ms_options *options = load_set(cases[i].set);
+        if (cases[i].bytes)
+            assert_int_equal(ms_options_config(options)->state_memory_bytes, cases[i].bytes);
+        assert_int_equal(ms_options_config(options)->state_flush_interval_ms, cases[i].flush_ms);
+        ms_options_destroy(options);
+    }
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *set;
+        const char *text; /* must be in the message */
+    } cases[] = {
+        {"comit.interval.ms=5", "--set: unknown key comit.interval.ms; did you mean commit.interval.ms?"},
+        {"input.topics=x", "did you mean input.topic?"},
+        {"zzz=1", "unknown key zzz; 'mindstream config' lists"},
+        {"commit.interval.ms=0", "commit.interval.ms=0 is out of range: 1 to 10000 ms"},
+        {"commit.interval.ms=10001", "commit.interval.ms=10001 is out of range"},
+        {"commit.interval.ms=-1", "commit.interval.ms=-1 is out of range"},
+        {"commit.interval.ms=", "is not a time"},
+        {"commit.interval.ms=5x", "commit.interval.ms=5x is not a time"},
+        {"commit.interval.ms=1.5s", "is not a time"},
+        {"commit.interval.ms=99999999999999999999", "is not a time"},
+        {"state.flush.interval.ms=9223372036854775807d", "is not a time"},
+        {"workers=257", "workers=257 is out of range: 1 to 256, or 0"},
+        {"workers=2s", "workers=2s is not a whole number"},
+        {"workers=", "is not a whole number"},
+        {"workers= 2", "is not a whole number"},
+        {"state.memory.bytes=1023k", "out of range"},
+        {"state.memory.bytes=k", "is not a number of bytes"},
+        {"state.memory.bytes=1T", "is not a number of bytes"},
+        {"state.memory.bytes=9223372036854775807G", "is not a number of bytes"},
+        {"input.id.max.bytes=0", "out of range: 1 to 32768 bytes"},
+        {"input.id.max.bytes=32769", "out of range"},
+        {"state.behaviors.max=100001", "out of range: 1 to 100000"},
+        {"output.format=avro", "output.format=avro is not one of protobuf|json"},
+        {"output.format=proto", "is not one of"},
+        {"output.format=", "is not one of"},
+        {"input.format=csv", "is not one of json"},
+        {"log.level=loud", "is not one of error|warn|info|debug"},
+        {"group.static=yes", "is not one of true|false"},
+        {"input.topic=a b", "only letters, digits"},
+        {"input.topic=..", "are not names"},
+        {"input.types=a,,b", "has an empty element"},
+        {"input.user.field=,a", "has an empty element"},
+        {"state.dir=/tmp/a\nb", "control character (0x0a) at byte 6"},
+        {"state.changelog=true",
+         "state.changelog=true is not supported by this version; it can only be 'false'"},
+        {"changelog.interval.ms=30000", "not supported by this version"},
+        {"standby.partitions=all", "not supported by this version"},
+        {"state.cleanup.ms=600000", "not supported by this version"},
+        {"model.refresh=sweep", "not supported by this version"},
+        {"http.listen=127.0.0.1:8080", "not supported by this version"},
+        {"routing.decay=1.1", "routing.decay: '1.1' is not a decay"},
+        {"routing.half.life=0", "routing.half.life: '0' is not a half-life"},
+        {"kafka.bootstrap.servers=x", "kafka.bootstrap.servers cannot be set"},
+        {"consumer.auto.offset.reset=latest", "input.start says where a new group begins"},
+        {"consumer.enable.auto.commit=true", "cannot be set"},
+        {"kafka.enable.auto.offset.store=true", "cannot be set"},
+        {"consumer.isolation.level=read_uncommitted", "cannot be set"},
+        {"kafka.group.id=g", "it is application.id"},
+        {"kafka.group.instance.id=g", "cannot be set"},
+        {"producer.transactional.id=t", "cannot be set"},
+        {"producer.enable.idempotence=false", "processing.guarantee decides"},
+        {"consumer.enable.partition.eof=false", "cannot be set"},
+        {"consumer.partition.assignment.strategy=cooperative-sticky", "only range and roundrobin"},
+        {"consumer.partition.assignment.strategy=range,cooperative-sticky", "only range and roundrobin"},
+        {"kafka.=x", "lacks the librdkafka key"},
+        {"nonsense", "KEY=VALUE is needed"},
+        {"=x", "KEY=VALUE is needed"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ms_options *options = NULL;
+        struct ms_error error = {0};
+        const char *const sets[] = {cases[i].set, NULL};
+        enum ms_status status = load(&options, NULL, NULL, sets, &error);
+        if (status == MS_OK || !strstr(error.text, cases[i].text))
+            fail_msg("%s: got '%s', expected '%s'", cases[i].set, error.text, cases[i].text);
+        assert_int_equal(ms_status_exit_code(status), 2);
+        assert_null(options);
+    }
+}
+
+static void test_accepted(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"state.changelog=false",
+                                       "standby.partitions=none",
+                                       "model.refresh=lazy",
+                                       "http.listen=",
+                                       "consumer.partition.assignment.strategy=roundrobin,range",
+                                       "kafka.unheard.of=1",
+                                       "routing.decay=0.7,0.95",
+                                       "input.user.field=user_id,properties.distinct_id",
+                                       "application.id=a.b_c-9"};
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+        ms_options_destroy(load_set(sets[i]));
+}
+
+static void test_places(void **state)
+{
+    (void)state;
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    const char *const environment[] = {"MINDSTREAM_COMIT_INTERVAL_MS=5", NULL};
+    assert_int_equal(load(&options, "\n# one\nworkers=1\nworkers=none\n", NULL, NULL, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, ":4: workers=none is not a whole number"));
+    assert_int_equal(load(&options, NULL, environment, NULL, &error), MS_CONFIG);
+    assert_non_null(
+        strstr(error.text, "environment MINDSTREAM_COMIT_INTERVAL_MS: unknown key comit.interval.ms; did"));
+    struct ms_options_sources sources = {.file = "/nonexistent/x.properties"};
+    assert_int_equal(ms_options_load(&options, &sources, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "/nonexistent/x.properties"));
+    assert_null(options);
+}
+
+static void test_together(void **state)
+{
+    (void)state;
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    const char *const both[] = {"routing.decay=0.9", "routing.half.life=7d", NULL};
+    assert_int_equal(load(&options, NULL, NULL, both, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "exclude each other"));
+    const char *const loop[] = {"input.topic=t", "output.topic=t", NULL};
+    assert_int_equal(load(&options, NULL, NULL, loop, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "input.topic and output.topic are both 't'"));
+    assert_null(options);
+    options = load_set("routing.half.life=7d,12h");
+    assert_string_equal(ms_options_config(options)->routing_decay, "");
+    assert_string_equal(ms_options_config(options)->routing_half_life, "7d,12h");
+    ms_options_destroy(options);
+}
+
+static void test_require(void **state)
+{
+    (void)state;
+    static const char *const needed[] = {"application.id=a", "bootstrap.servers=b:1", "input.topic=i",
+                                         "output.topic=o",   "state.dir=/s",          "model.dir=/m"};
+    for (size_t left_out = 0; left_out <= 6; left_out++) {
+        const char *sets[7] = {NULL};
+        size_t count = 0;
+        for (size_t i = 0; i < 6; i++) {
+            if (i != left_out)
+                sets[count++] = needed[i];
+        }
+        struct ms_options *options = NULL;
+        struct ms_error error = {0};
+        assert_int_equal(load(&options, NULL, NULL, sets, &error), MS_OK);
+        enum ms_status status = ms_options_require(options, "run", &error);
+        if (left_out == 6) {
+            assert_int_equal(status, MS_OK);
+        } else {
+            assert_int_equal(status, MS_CONFIG);
+            assert_memory_equal(error.text, needed[left_out], strcspn(needed[left_out], "="));
+        }
+        assert_int_equal(ms_options_require(options, "generate", &error), MS_OK);
+        ms_options_destroy(options);
+    }
+}
+
+static void append(void *context, const char *key, const char *value, const char *where)
+{
+    char *text = context;
+    size_t used = strlen(text);
+    snprintf(text + used, 512 - used, "%s=%s (%s)\n", key, value, where);
+}
+
+static void test_differences(void **state)
+{
+    (void)state;
+    struct ms_options *options = NULL;
+    const char *const set[] = {"consumer.ssl.key.password=hush",
+                               "workers=2",
+                               "publish.mode=latest",
+                               "input.topic=clicks",
+                               "producer.linger.ms=5",
+                               "kafka.sasl.oauthbearer.client.secret=s",
+                               NULL};
+    char text[512] = "";
+    assert_int_equal(load(&options, NULL, NULL, set, NULL), MS_OK);
+    ms_options_differences(options, append, text);
+    assert_string_equal(
+        text, "input.topic=clicks (--set)\nworkers=2 (--set)\nconsumer.ssl.key.password=**** (--set)\n"
+              "producer.linger.ms=5 (--set)\nkafka.sasl.oauthbearer.client.secret=**** (--set)\n");
+    ms_options_destroy(options);
+}
+
+static void test_arguments(void **state)
+{
+    (void)state;
+    static struct ms_options_sources sources;
+    const char *const argv[] = {"run",       "-c",          "f",       "--set", "a=b",
+                                "--set=c=d", "--fail-fast", "--other", "-c"};
+    int at = 1;
+    bool taken = true;
+    struct ms_error error = {0};
+    while (taken)
+        assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_OK);
+    assert_int_equal(at, 7);
+    assert_string_equal(sources.file, "f");
+    assert_int_equal(sources.set_count, 2);
+    assert_string_equal(sources.set[0], "a=b");
+    assert_string_equal(sources.set[1], "c=d");
+    assert_true(sources.fail_fast);
+    at = 8;
+    assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_USAGE);
+    assert_string_equal(error.text, "-c needs a file");
+    at = 1;
+    assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_USAGE);
+}
+
+static void test_decay(void **state)
+{
+    (void)state;
+    struct ms_decay decay = {.count = -1};
+    struct ms_error error = {0};
+    assert_int_equal(ms_decay_parse("", "", &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 1);
+    assert_true(decay.per_event[0] == 0.9F && decay.half_life_ms[0] == 0);
+    assert_int_equal(ms_decay_parse("0.7, 0.95,1", "", &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 3);
+    assert_true(decay.per_event[0] == 0.7F && decay.per_event[1] == 0.95F && decay.per_event[2] == 1.0F);
+    assert_int_equal(ms_decay_parse("", "7d,1500,500ms,2h", &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 4);
+    assert_int_equal(decay.half_life_ms[0], 604800000);
+    assert_int_equal(decay.half_life_ms[1], 1500);
+    assert_int_equal(decay.half_life_ms[2], 500);
+    assert_int_equal(decay.half_life_ms[3], 7200000);
+    static const char *const bad[] = {"0",    "-0.5",    "1.0001", "nan",   "inf", "0x1p-1",           "0.9,",
+                                      ",0.9", "0.9 0.8", "x",      "1e-60", ".5.", "1,1,1,1,1,1,1,1,1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct ms_decay untouched = {.count = 77};
+        if (ms_decay_parse(bad[i], "", &untouched, &error) != MS_CONFIG)
+            fail_msg("decay '%s' was accepted", bad[i]);
+        assert_int_equal(untouched.count, 77);
+    }
+    static const char *const bad_half_lives[] = {"0",   "-1",   "1w",  "d",
+                                                 "7 d", "1.5h", "7d,", "9223372036854775807d"};
+    for (size_t i = 0; i < sizeof bad_half_lives / sizeof bad_half_lives[0]; i++) {
+        if (ms_decay_parse("", bad_half_lives[i], &decay, &error) != MS_CONFIG)
+            fail_msg("half-life '%s' was accepted", bad_half_lives[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_table),
+        cmocka_unit_test(test_precedence), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_places),     cmocka_unit_test(test_together),
+        cmocka_unit_test(test_require),    cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_arguments),  cmocka_unit_test(test_decay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
