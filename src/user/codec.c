@@ -140,13 +140,20 @@ void ms_user_settle(struct ms_user *user)
 
 void ms_user_trim(struct ms_user *user)
 {
-    if (!user->ordered || user->first_chunk == user->sealed)
-        return;
-    uint32_t tail = tail_start(user);
-    user->first += tail;
-    user->count -= tail;
-    if (tail)
-        user->complete = false;
+    if (user->ordered) {
+        uint32_t tail = tail_start(user);
+        user->first += tail;
+        user->count -= tail;
+    } else {
+        struct ms_behavior *b = ms_user_behaviors(user);
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < user->count; i++) {
+            if (b[i].arrival >= user->sealed * MS_CHUNK)
+                b[left++] = b[i];
+        }
+        user->count = left;
+    }
+    user->complete = user->count == user->kept;
 }
 
 static uint32_t tail_count(const struct ms_user *user)
