@@ -237,7 +237,7 @@ static void evict(struct ms_overlay *overlay)
     }
 }
 
-void ms_overlay_dirty(struct ms_overlay *overlay, uint32_t place)
+static void mark_dirty(struct ms_overlay *overlay, uint32_t place)
 {
     struct ms_entry *entry = &overlay->entries[place];
     if (!(entry->marks & MS_MARK_DIRTY)) {
@@ -452,6 +452,38 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
     return status;
 }
 
+/* ---- changing users ---- */
+
+enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t place, const struct ms_event *event,
+                               uint32_t row, int64_t offset, enum ms_folded *folded, struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(overlay, place);
+    if (ms_fold_needs_history(overlay->folder, entry->user, event->time_ms)) {
+        enum ms_status status = ms_overlay_complete(overlay, place, error);
+        if (status != MS_OK)
+            return status;
+    }
+    struct ms_user *user = entry->user;
+    uint32_t before = user->block_bytes;
+    enum ms_folded result = ms_fold(overlay->folder, &user, event, row);
+    user_moved(overlay, entry, user, before);
+    if (result == MS_NO_MEMORY)
+        return no_memory(error);
+    user->own_offset = offset + 1;
+    if (result == MS_FOLDED)
+        mark_dirty(overlay, place);
+    *folded = result;
+    return MS_OK;
+}
+
+void ms_overlay_forget(struct ms_overlay *overlay, uint32_t place, int64_t offset)
+{
+    struct ms_user *user = ms_overlay_entry(overlay, place)->user;
+    ms_user_clear(user);
+    user->own_offset = offset + 1;
+    mark_dirty(overlay, place);
+}
+
 /* ---- flushing ---- */
 
 static int sort_order(const void *a, const void *b)
@@ -629,8 +661,8 @@ static void clean(struct ms_overlay *overlay)
         ms_user_stored(entry->user);
         if (entry->user->version == 0 && entry->user->profile_bytes == 0)
             entry->user->stored = false;
-        if (overlay->folder->incremental)
-            ms_user_trim(entry->user);
+        if (overlay->folder->incremental && entry->user->ordered)
+            ms_user_trim(entry->user); /* the fold does not look back */
         entry->marks &= (uint16_t)~MS_MARK_DIRTY;
     }
     overlay->dirty_count = 0;

@@ -62,8 +62,14 @@ struct ms_entry *ms_overlay_entry(struct ms_overlay *overlay, uint32_t place);
 enum ms_status ms_overlay_complete(struct ms_overlay *overlay, uint32_t place,
                                    struct ms_error *error) MS_MUST_CHECK;
 
-/* The user at |place| is ahead of its row. Also call when the user may have moved or grown. */
-void ms_overlay_dirty(struct ms_overlay *overlay, uint32_t place);
+/* Folds an event with item row |row| at input offset |offset| into the user at |place|, which is dirty then
+ * unless the event is a duplicate. Reads the user's chunks where the event needs them. */
+enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t place, const struct ms_event *event,
+                               uint32_t row, int64_t offset, enum ms_folded *folded,
+                               struct ms_error *error) MS_MUST_CHECK;
+
+/* Forgets the user at |place|: its rows go with the next flush. */
+void ms_overlay_forget(struct ms_overlay *overlay, uint32_t place, int64_t offset);
 
 /* Bytes of all users in memory, of the dirty ones, and how many there are. */
 size_t ms_overlay_bytes(const struct ms_overlay *overlay);

@@ -26,8 +26,7 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out);
  * behaviors. */
 void ms_user_stored(struct ms_user *user);
 
-/* Lets go of the behaviors that lie in chunks, where arrival order is time order: the user is incomplete
- * then. */
+/* Lets go of the behaviors that lie in chunks; the user is incomplete then, if there were any. */
 void ms_user_trim(struct ms_user *user);
 
 /* Decodes a head row into a new user (free with free()). Incomplete when it has chunks. MS_STATE with the
