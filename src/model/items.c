@@ -1,45 +1,12 @@
 /* Reading items.txt: every line an id, checked once, then found by hash. */
 #include "model/items.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "mindstream/model.h"
 #include "model/file.h"
-
-/* Length of the UTF-8 sequence at |at|, 0 when it is not one (overlong, surrogate, beyond U+10FFFF, cut). */
-static size_t utf8_sequence(const unsigned char *at, size_t left)
-{
-    unsigned char lead = at[0];
-    size_t length = lead < 0x80   ? 1
-                    : lead < 0xc2 ? 0
-                    : lead < 0xe0 ? 2
-                    : lead < 0xf0 ? 3
-                    : lead < 0xf5 ? 4
-                                  : 0;
-    if (length == 0 || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((lead == 0xe0 && at[1] < 0xa0) || (lead == 0xed && at[1] > 0x9f) || (lead == 0xf0 && at[1] < 0x90) ||
-        (lead == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-static bool valid_utf8(const char *text, size_t size)
-{
-    const unsigned char *at = (const unsigned char *)text, *end = at + size;
-    while (at < end) {
-        size_t length = utf8_sequence(at, (size_t)(end - at));
-        if (length == 0)
-            return false;
-        at += length;
-    }
-    return true;
-}
 
 /* |line| counts from 1. */
 static enum ms_status check_id(const char *id, size_t size, uint32_t line, const char *path,
@@ -52,7 +19,7 @@ static enum ms_status check_id(const char *id, size_t size, uint32_t line, const
     if (size > MS_MAX_ITEM_ID)
         return ms_fail(error, MS_MODEL, "%s: line %u has %zu bytes, at most %d are allowed", path, line, size,
                        MS_MAX_ITEM_ID);
-    if (!valid_utf8(id, size))
+    if (!ms_utf8_valid(id, size))
         return ms_fail(error, MS_MODEL, "%s: line %u is not valid UTF-8", path, line);
     if (line == 1 && size >= 3 && memcmp(id, "\xef\xbb\xbf", 3) == 0)
         return ms_fail(error, MS_MODEL, "%s: line 1 begins with a byte order mark", path);

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/json.h"
 #include "model/config.h"
 #include "model/file.h"
 #include "model/items.h"
@@ -143,6 +145,9 @@ static enum ms_status load(struct ms_model *model, const char *dir, XXH64_state_
                                struct ms_error *error);
     } files[] = {
         {"config.json", read_config}, {"model.safetensors", read_tensors}, {"items.txt", read_items}};
+    struct stat st;
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return ms_fail(error, MS_MODEL, "%s: not a directory", dir);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[4096];
         if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, files[i].name) >= sizeof path)
@@ -163,6 +168,16 @@ static enum ms_status load(struct ms_model *model, const char *dir, XXH64_state_
     return status;
 }
 
+/* Names in a bad file are anybody's bytes; the text must stay one line of UTF-8, fit for a log and for JSON.
+ */
+static void clean_text(struct ms_error *error)
+{
+    bool utf8 = ms_utf8_valid(error->text, strlen(error->text));
+    for (char *at = error->text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f || (!utf8 && (unsigned char)*at >= 0x80))
+            *at = '?';
+}
+
 enum ms_status ms_model_load(struct ms_model **out, const char *dir, struct ms_error *error)
 {
     XXH64_state_t *hash = XXH64_createState();
@@ -178,6 +193,8 @@ enum ms_status ms_model_load(struct ms_model **out, const char *dir, struct ms_e
         model->hash = XXH64_digest(hash);
         *out = model;
         model = NULL;
+    } else if (error) {
+        clean_text(error);
     }
     XXH64_freeState(hash);
     ms_model_destroy(model);

@@ -174,6 +174,8 @@ enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_
 {
     struct checker checker = {.st = st, .path = path, .error = error};
     enum ms_status status;
+    if (config->extractor == MS_EXTRACTOR_SINE)
+        return ms_fail(error, MS_MODEL, "%s: the extractor sine is not supported yet", path);
     checker.bound[SYM_K] = config->interests;
     checker.bound[SYM_L] = config->max_behaviors;
     /* Without a head the capsule is what is published; with one, the bilinear map may give another width. */
