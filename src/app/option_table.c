@@ -28,7 +28,7 @@ const struct ms_option ms_option_table[] = {
      .group = "Identity",
      .type = MS_OPTION_NAME,
      .standard = "",
-     .required_for = "run replay",
+     .required_for = "run",
      AT(application_id),
      .description =
          "Group id of the consumers and prefix of the transactional ids. The same on every instance of one "
@@ -45,7 +45,7 @@ const struct ms_option ms_option_table[] = {
      .group = "Identity",
      .type = MS_OPTION_LIST,
      .standard = "",
-     .required_for = "run replay",
+     .required_for = "run",
      AT(bootstrap_servers),
      .description = "Brokers to start from, host:port, comma-separated."},
 
@@ -53,7 +53,7 @@ const struct ms_option ms_option_table[] = {
      .group = "Input",
      .type = MS_OPTION_NAME,
      .standard = "",
-     .required_for = "run replay",
+     .required_for = "run",
      AT(input_topic),
      .description = "Topic of click events, keyed by user."},
     {.key = "input.start",
@@ -247,7 +247,7 @@ const struct ms_option ms_option_table[] = {
      .group = "Model and routing",
      .type = MS_OPTION_STRING,
      .standard = "",
-     .required_for = "run replay",
+     .required_for = "run",
      AT(model_dir),
      .description = "Model directory."},
     {.key = "model.refresh",

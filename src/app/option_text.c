@@ -1,0 +1,230 @@
+/* Printing the option table. */
+#include "app/option_text.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#define SAMPLE_WIDTH 100
+
+static bool is_number(const struct ms_option *option)
+{
+    return option->type == MS_OPTION_INT || option->type == MS_OPTION_BYTES ||
+           option->type == MS_OPTION_DURATION;
+}
+
+/* "1 to 10000 ms", "protobuf|json", or "" where anything goes. */
+static void legal(const struct ms_option *option, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (is_number(option))
+        snprintf(text, size, "%" PRId64 " to %" PRId64 "%s%s%s", option->min, option->max,
+                 ms_option_unit(option)[0] ? " " : "", ms_option_unit(option),
+                 option->automatic ? ", or 0" : "");
+    else if (option->type == MS_OPTION_BOOL)
+        snprintf(text, size, "true|false");
+    else if (option->values)
+        snprintf(text, size, "%s", option->values);
+}
+
+/* Writes |text| in lines of at most |width| columns that begin with |prefix|, broken at blanks. */
+static void wrapped(FILE *out, const char *prefix, const char *text, size_t width)
+{
+    while (*text) {
+        size_t size = strlen(text), room = width - strlen(prefix), take = size;
+        if (size > room) {
+            for (take = room; take > 0 && text[take] != ' '; take--)
+                ;
+            take = take ? take : strcspn(text, " ");
+        }
+        fprintf(out, "%s%.*s\n", prefix, (int)take, text);
+        text += take + (text[take] == ' ');
+    }
+}
+
+void ms_option_text_table(FILE *out, const struct ms_options *options)
+{
+    fprintf(out, "%-26s %-24s %-14s %-28s %s\n", "KEY", "VALUE", "DEFAULT", "LEGAL", "FROM");
+    const char *group = "";
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        if (option->only)
+            continue;
+        if (strcmp(group, option->group) != 0)
+            fprintf(out, "\n%s\n", group = option->group);
+        char range[128];
+        legal(option, range, sizeof range);
+        struct ms_option_text text = ms_options_text(options, option);
+        fprintf(out, "%-26s %-24s %-14s %-28s %s\n", option->key, text.value, option->standard, range,
+                text.where);
+        wrapped(out, "    ", option->description, SAMPLE_WIDTH);
+    }
+    struct ms_option_text text;
+    for (size_t i = 0; ms_options_passthrough_text(options, i, &text); i++)
+        fprintf(out, "%s%-26s %-24s %-14s %-28s %s\n", i ? "" : "\nPassed through to librdkafka\n", text.key,
+                text.value, "", "", text.where);
+}
+
+void ms_option_text_sample(FILE *out)
+{
+    fputs("# Settings of mindstream, each with its default. Made by 'mindstream config --sample'; "
+          "mindstream.properties(5)\n"
+          "# is the same as a man page. The environment (MINDSTREAM_COMMIT_INTERVAL_MS) and --set beat this "
+          "file.\n"
+          "# Keys with the prefix kafka., consumer. or producer. go on to librdkafka.\n",
+          out);
+    const char *group = "";
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        if (option->only)
+            continue;
+        if (strcmp(group, option->group) != 0)
+            fprintf(out, "\n\n# ---- %s ----\n", group = option->group);
+        char range[128];
+        legal(option, range, sizeof range);
+        fputc('\n', out);
+        wrapped(out, "# ", option->description, SAMPLE_WIDTH);
+        if (range[0])
+            fprintf(out, "# Legal: %s.\n", range);
+        if (option->required_for)
+            fprintf(out, "# Needed by: %s.\n", option->required_for);
+        fprintf(out, "#%s=%s\n", option->key, option->standard);
+    }
+}
+
+/* |text| in roff: a dot or quote at a line's start and backslashes mean something else there. */
+static void roff(FILE *out, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        fputs("\\&", out);
+    for (; *text; text++) {
+        if (*text == '\\')
+            fputs("\\e", out);
+        else if (*text == '-')
+            fputs("\\-", out);
+        else
+            fputc(*text, out);
+    }
+}
+
+static void man_option(FILE *out, const struct ms_option *option)
+{
+    char range[128];
+    legal(option, range, sizeof range);
+    fputs(".TP\n.B ", out);
+    roff(out, option->key);
+    fputc('\n', out);
+    roff(out, option->description);
+    fputs("\n.br\nDefault: ", out);
+    if (option->standard[0]) {
+        fputs("\\fB", out);
+        roff(out, option->standard);
+        fputs("\\fR.", out);
+    } else {
+        fputs("empty.", out);
+    }
+    if (range[0]) {
+        fputs(" Legal: ", out);
+        roff(out, range);
+        fputc('.', out);
+    }
+    if (option->required_for)
+        fprintf(out, " Needed by: %s.", option->required_for);
+    if (option->reloadable)
+        fputs(" Can be changed while it runs.", out);
+    fputc('\n', out);
+}
+
+static const char man_begin[] =
+    ".\\\" Made by 'mindstream config --man'.\n"
+    ".TH MINDSTREAM.PROPERTIES 5 \"\" \"mindstream " MINDSTREAM_VERSION "\" \"File formats\"\n"
+    ".SH NAME\nmindstream.properties \\- settings of mindstream\n"
+    ".SH DESCRIPTION\n"
+    "A file of lines KEY=VALUE, as Kafka's own tools take it; # begins a comment, and a backslash at the end "
+    "of a line\n"
+    "joins the next. It is given with\n.BR \"mindstream run \\-c FILE\" .\n"
+    "Settings also come from the environment, where commit.interval.ms is MINDSTREAM_COMMIT_INTERVAL_MS, and "
+    "from\n"
+    ".BR \"\\-\\-set KEY=VALUE\" ;\nthe environment beats the file, and\n.B \\-\\-set\nbeats both.\n"
+    ".PP\nBytes may be written with k, M or G (1024), times with ms, s, m, h or d.\n"
+    ".PP\nKeys with the prefix\n.BR consumer. ,\n.B producer.\nor\n.B kafka.\n"
+    "(both) go on to librdkafka without the prefix, for instance kafka.sasl.password, which is best given "
+    "as\n"
+    "MINDSTREAM_KAFKA_SASL_PASSWORD. Those that the guarantees of the service rest on are refused.\n";
+
+static const char man_end[] = ".SH SEE ALSO\n.BR mindstream (1)\n";
+
+void ms_option_text_man(FILE *out)
+{
+    fputs(man_begin, out);
+    const char *group = "";
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        if (option->only)
+            continue;
+        if (strcmp(group, option->group) != 0)
+            fprintf(out, ".SH \"%s\"\n", group = option->group);
+        man_option(out, option);
+    }
+    fputs(".SH \"KEYS OF COMING VERSIONS\"\nThese are known and can only have the value shown:\n.PP\n.nf\n",
+          out);
+    for (size_t i = 0; i < ms_option_count; i++) {
+        if (!ms_option_table[i].only)
+            continue;
+        roff(out, ms_option_table[i].key);
+        fputc('=', out);
+        roff(out, ms_option_table[i].only);
+        fputc('\n', out);
+    }
+    fputs(".fi\n", out);
+    fputs(man_end, out);
+}
+
+/* Settings are bytes, JSON is UTF-8: what is not shows as "?". */
+static json_t *text_of(const char *text)
+{
+    json_t *json = json_string(text);
+    return json ? json : json_string("?");
+}
+
+static json_t *option_json(const struct ms_options *options, const struct ms_option *option)
+{
+    struct ms_option_text text = ms_options_text(options, option);
+    json_t *row = json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:s?, s:b, s:b, s:b, s:b, s:s}", "key", option->key, "group",
+        option->group, "type", ms_option_type_name(option), "unit", ms_option_unit(option), "value",
+        text_of(text.value), "where", text_of(text.where), "default", option->standard, "required_for",
+        option->required_for, "automatic", (int)option->automatic, "reloadable", (int)option->reloadable,
+        "secret", (int)option->secret, "supported", option->only == NULL, "description", option->description);
+    if (row && is_number(option) && !option->only) {
+        json_object_set_new(row, "min", json_integer(option->min));
+        json_object_set_new(row, "max", json_integer(option->max));
+    }
+    const char *value;
+    size_t size;
+    json_t *values = row && ms_option_value_at(option, 0, &value, &size) ? json_array() : NULL;
+    for (int i = 0; values && ms_option_value_at(option, i, &value, &size); i++)
+        json_array_append_new(values, json_stringn(value, size));
+    if (values)
+        json_object_set_new(row, "values", values);
+    return row;
+}
+
+enum ms_status ms_option_text_json(FILE *out, const struct ms_options *options, struct ms_error *error)
+{
+    json_t *rows = json_array(), *passed = json_array();
+    bool good = rows && passed;
+    for (size_t i = 0; good && i < ms_option_count; i++)
+        good = json_array_append_new(rows, option_json(options, &ms_option_table[i])) == 0;
+    struct ms_option_text text;
+    for (size_t i = 0; good && ms_options_passthrough_text(options, i, &text); i++)
+        good = json_array_append_new(passed, json_pack("{s:o, s:o, s:o}", "key", text_of(text.key), "value",
+                                                       text_of(text.value), "where", text_of(text.where))) ==
+               0;
+    json_t *root = good ? json_pack("{s:O, s:O}", "options", rows, "passthrough", passed) : NULL;
+    good = root && json_dumpf(root, out, JSON_INDENT(2)) == 0 && fputc('\n', out) != EOF;
+    json_decref(root);
+    json_decref(rows);
+    json_decref(passed);
+    return good ? MS_OK : ms_fail(error, MS_IO, "the settings could not be written as JSON");
+}

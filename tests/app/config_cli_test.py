@@ -1,0 +1,99 @@
+"""The binary's front door and `mindstream config`: exit codes, one clear line, and documents that have not drifted.
+Usage: config_cli_test.py CONF_DIRECTORY, with the binary in MINDSTREAM."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+BINARY = os.environ["MINDSTREAM"]
+CONF = sys.argv[1]
+failures = []
+
+
+def run(*arguments, **environment):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MINDSTREAM")}
+    done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, env={**clean, **environment},
+                          stdin=subprocess.DEVNULL, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(what, held, *seen):
+    if not held:
+        failures.append(what)
+        print("FAILED:", what, *seen)
+
+
+def check_error(what, result, *texts, code=2):
+    status, out, err = result
+    check(what, status == code and out == "" and err.count("\n") == 1 and all(text in err for text in texts), result)
+
+
+def check_front_door():
+    status, out, err = run("--help")
+    check("--help", status == 0 and "config" in out and err == "", status, out, err)
+    check("help is --help", run("help") == run("--help"))
+    check("help config", run("help", "config") == run("config", "--help") and run("help", "config")[0] == 0)
+    check("--version", re.fullmatch(r"mindstream \d+\.\d+\.\d+\n", run("--version")[1]), run("--version"))
+    status, out, err = run()
+    check("no command", status == 2 and out == "" and "Usage" in err)
+    check_error("unknown command", run("frobnicate"), "frobnicate")
+    check_error("unknown option", run("--frobnicate"), "--frobnicate")
+    check_error("help of an unknown command", run("help", "frobnicate"), "frobnicate")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "config", "--sample"], stdout=full, stderr=subprocess.PIPE)
+    check("a full disk is an error", done.returncode == 1 and b"standard output" in done.stderr, done)
+
+
+def check_documents():
+    for option, name in (("--sample", "mindstream.properties.sample"), ("--man", "mindstream.properties.5")):
+        status, out, _ = run("config", option)
+        with open(os.path.join(CONF, name), encoding="utf-8") as file:
+            check(f"conf/{name} is what 'mindstream config {option}' prints", status == 0 and out == file.read())
+    with open(os.path.join(CONF, "mindstream.1"), encoding="utf-8") as file:
+        man = file.read()
+    for command in re.findall(r"^  (\w+) ", run("--help")[1], re.M):
+        check(f"mindstream.1 tells of {command}", f".B {command}\n" in man)
+
+
+def check_sample_is_the_defaults():
+    sample = os.path.join(CONF, "mindstream.properties.sample")
+    with open(sample, encoding="utf-8") as file, tempfile.NamedTemporaryFile("w", suffix=".properties") as all_set:
+        all_set.write(re.sub(r"^#(?=[a-z.]+=)", "", file.read(), flags=re.M))
+        all_set.flush()
+        status, out, err = run("config", "-c", all_set.name, "--json")
+        check("every key of the sample is accepted", status == 0, err)
+        given = {row["key"]: row for row in json.loads(out)["options"]}
+    defaults = {row["key"]: row for row in json.loads(run("config", "--json")[1])["options"]}
+    check("the same keys", given.keys() == defaults.keys() and len(given) > 30)
+    for key, row in given.items():
+        check(f"{key} in the sample has its default", row["value"] == defaults[key]["default"], row)
+        check(f"{key} is in the sample", (row["where"] != "default") == row["supported"], row)
+
+
+def check_values():
+    status, out, _ = run("config", "--json", "--set", "workers=3", "--set", "kafka.sasl.password=hush",
+                         MINDSTREAM_LOG_LEVEL="debug")
+    check("secrets do not show", status == 0 and "hush" not in out and "****" in out)
+    rows = {row["key"]: row for row in json.loads(out)["options"]}
+    check("--set", rows["workers"]["value"] == "3" and rows["workers"]["where"] == "--set")
+    check("environment", rows["log.level"]["value"] == "debug" and "MINDSTREAM_LOG_LEVEL" in rows["log.level"]["where"])
+    check("secrets do not show in the table", "hush" not in run("config", "--set", "kafka.sasl.password=hush")[1])
+    check_error("unknown key", run("config", "--set", "worker=3"), "--set", "worker", "did you mean workers?")
+    check_error("unknown key in the environment", run("config", MINDSTREAM_WORKRES="1"), "MINDSTREAM_WORKRES", "workers")
+    check_error("out of range", run("config", "--set", "workers=1000"), "workers=1000", "1 to 256")
+    check_error("no such file", run("config", "-c", "/nonexistent"), "/nonexistent")
+    check_error("-c without a file", run("config", "-c"), "-c needs a file")
+    check_error("unknown argument", run("config", "--frob"), "--frob")
+    check_error("--check names what is missing", run("config", "--check"), "application.id")
+    needed = ["application.id=a", "bootstrap.servers=b:9092", "input.topic=i", "output.topic=o", "state.dir=s", "model.dir=m"]
+    sets = [word for pair in needed for word in ("--set", pair)]
+    check("--check", run("config", "--check", *sets) == (0, "the settings are good\n", ""))
+
+
+check_front_door()
+check_documents()
+check_sample_is_the_defaults()
+check_values()
+sys.exit(1 if failures else 0)
