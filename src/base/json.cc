@@ -33,6 +33,8 @@ static struct ms_json_value value_of(const dom::element &element)
     return value;
 }
 
+extern "C" const char ms_json_no_memory[] = "memory ran out";
+
 extern "C" struct ms_json *ms_json_new(void)
 {
     return new (std::nothrow) struct ms_json;
@@ -118,26 +120,6 @@ static size_t quote_long_integers(char *out, const char *text, size_t size)
     return static_cast<size_t>(to - out);
 }
 
-/* Whether the text has an escape \uD800 .. \uDFFF that is not one half of a pair; simdjson 3.0 lets a lone
- * low half through, which would then not be UTF-8. The text is valid JSON otherwise, so whatever is looked at
- * is there: after an escape there is at least its string's end, and the padding after the text. */
-static bool lone_surrogate(const char *text, size_t size)
-{
-    const char *end = text + size;
-    for (const char *at = text;
-         (at = static_cast<const char *>(memchr(at, '\\', static_cast<size_t>(end - at))));) {
-        bool pair = false;
-        if (at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') && at[3] > '7') {
-            pair = strchr("89abAB", at[3]) && at[6] == '\\' && at[7] == 'u' &&
-                   (at[8] == 'd' || at[8] == 'D') && strchr("cdefCDEF", at[9]);
-            if (!pair)
-                return true;
-        }
-        at += pair ? 12 : 2;
-    }
-    return false;
-}
-
 static simdjson::error_code parse(struct ms_json *json, size_t size, dom::element *root)
 {
     memset(json->text + size, ' ', simdjson::SIMDJSON_PADDING);
@@ -152,21 +134,18 @@ extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size
     if (size > MS_JSON_MAX_BYTES)
         return "it is longer than 64 MiB";
     if (!reserve(json, size))
-        return "memory ran out";
+        return ms_json_no_memory;
     dom::element element;
     memcpy(json->text, text, size);
     simdjson::error_code code = parse(json, size, &element);
     if (code == simdjson::NUMBER_ERROR) {
         /* 20 characters of integer and one before the next gain two quotes, so a tenth more is enough. */
         if (!reserve(json, size + size / 8 + 4))
-            return "memory ran out";
-        size = quote_long_integers(json->text, text, size);
-        code = parse(json, size, &element);
+            return ms_json_no_memory;
+        code = parse(json, quote_long_integers(json->text, text, size), &element);
     }
     if (code)
         return simdjson::error_message(code);
-    if (lone_surrogate(json->text, size))
-        return "a \\u escape is half of a surrogate pair";
     *root = value_of(element);
     return nullptr;
 }

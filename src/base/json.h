@@ -37,10 +37,12 @@ struct ms_json *ms_json_new(void);
 void ms_json_destroy(struct ms_json *json);
 
 /* Reads one whole document of |size| bytes: RFC 8259 to the letter, UTF-8 and trailing bytes included,
- * nothing repaired; lone surrogates are refused too. Returns NULL and sets *root, or a static text with the
+ * nothing repaired, half a surrogate pair refused. Returns NULL and sets *root, or a static text with the
  * reason. An integer beyond 64 bits is no error: it appears as a MS_JSON_STRING of its digits, because no
  * digit may be lost. A fraction or power beyond a double's range is one. */
 const char *ms_json_read(struct ms_json *json, const char *text, size_t size, struct ms_json_value *root);
+
+extern const char ms_json_no_memory[];
 
 enum ms_json_type ms_json_type(struct ms_json_value value);
 

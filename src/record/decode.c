@@ -30,20 +30,16 @@ const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded)
     return &decoded->record;
 }
 
-/* A record with room for count interests of dim floats and copies of the texts; NULL with *error set
- * otherwise. */
-static struct ms_decoded *decoded_new(struct ms_bytes user_id, struct ms_bytes model, size_t count,
-                                      uint64_t dim, struct ms_error *error)
+/* Makes a record with room for |count| interests of |dim| floats and copies of the texts. */
+static enum ms_status decoded_new(struct ms_decoded **out, struct ms_bytes user_id, struct ms_bytes model,
+                                  size_t count, uint64_t dim, struct ms_error *error)
 {
-    if (count > MS_MAX_INTERESTS || dim > MS_MAX_DIM) {
-        ms_fail(error, MS_FORMAT, "the record has %zu interests of %llu floats, expected at most %d of %d",
-                count, (unsigned long long)dim, MS_MAX_INTERESTS, MS_MAX_DIM);
-        return NULL;
-    }
-    if (!ms_utf8_valid(user_id.data, user_id.size) || !ms_utf8_valid(model.data, model.size)) {
-        ms_fail(error, MS_FORMAT, "the record's user id or model is not UTF-8");
-        return NULL;
-    }
+    if (count > MS_MAX_INTERESTS || dim > MS_MAX_DIM)
+        return ms_fail(error, MS_FORMAT,
+                       "the record has %zu interests of %llu floats, expected at most %d of %d", count,
+                       (unsigned long long)dim, MS_MAX_INTERESTS, MS_MAX_DIM);
+    if (!ms_utf8_valid(user_id.data, user_id.size) || !ms_utf8_valid(model.data, model.size))
+        return ms_fail(error, MS_FORMAT, "the record's user id or model is not UTF-8");
     struct ms_decoded *decoded = calloc(1, sizeof *decoded);
     if (decoded) {
         decoded->text = malloc(user_id.size + model.size + 1);
@@ -51,8 +47,7 @@ static struct ms_decoded *decoded_new(struct ms_bytes user_id, struct ms_bytes m
     }
     if (!decoded || !decoded->text || !decoded->vectors) {
         ms_decoded_destroy(decoded);
-        ms_fail(error, MS_MEMORY, "no memory for a decoded record");
-        return NULL;
+        return ms_fail(error, MS_MEMORY, "no memory for a decoded record");
     }
     if (user_id.size)
         memcpy(decoded->text, user_id.data, user_id.size);
@@ -65,7 +60,8 @@ static struct ms_decoded *decoded_new(struct ms_bytes user_id, struct ms_bytes m
     record->interests.dim = (int)dim;
     record->interests.vectors = decoded->vectors;
     record->interests.weights = decoded->vectors + count * (size_t)dim;
-    return decoded;
+    *out = decoded;
+    return MS_OK;
 }
 
 static enum ms_status check_interest(size_t index, uint64_t slot, size_t floats, int dim,
@@ -122,13 +118,11 @@ static enum ms_status decode_protobuf(struct ms_decoded **out, struct ms_bytes v
                                                                                  (const uint8_t *)value.data);
     if (!user)
         return ms_fail(error, MS_FORMAT, "%zu bytes are not a protobuf UserInterests", value.size);
-    enum ms_status status = MS_FORMAT;
-    struct ms_decoded *decoded = decoded_new(wire_bytes(user->user_id), wire_bytes(user->model),
-                                             user->n_interests, user->dim, error);
-    if (!decoded) {
-        status = error ? error->status : MS_FORMAT;
+    struct ms_decoded *decoded = NULL;
+    enum ms_status status = decoded_new(&decoded, wire_bytes(user->user_id), wire_bytes(user->model),
+                                        user->n_interests, user->dim, error);
+    if (status)
         goto done;
-    }
     status = fill_from_wire(decoded, user, error);
     if (status)
         goto done;
@@ -192,15 +186,15 @@ static enum ms_status fill_from_json(struct ms_decoded **out, const json_t *root
         return MS_FORMAT;
     if (json_integer_value(version) < 0)
         return ms_fail(error, MS_FORMAT, "\"version\" of the record is negative");
-    struct ms_decoded *decoded = decoded_new(
-        (struct ms_bytes){json_string_value(user_id), json_string_length(user_id)},
+    struct ms_decoded *decoded = NULL;
+    enum ms_status status = decoded_new(
+        &decoded, (struct ms_bytes){json_string_value(user_id), json_string_length(user_id)},
         (struct ms_bytes){json_string_value(model), json_string_length(model)}, json_array_size(interests),
         (uint64_t)json_integer_value(dim), error);
-    if (!decoded)
-        return error ? error->status : MS_FORMAT;
+    if (status)
+        return status;
     decoded->record.version = (uint64_t)json_integer_value(version);
     decoded->record.event_time_ms = json_integer_value(event_time);
-    enum ms_status status = MS_OK;
     for (size_t i = 0; !status && i < json_array_size(interests); i++)
         status = fill_interest(decoded, i, json_array_get(interests, i), error);
     if (!status)

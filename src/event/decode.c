@@ -1,0 +1,406 @@
+/* One record of the input topic becomes an event: read the document, find the four fields, check them, copy
+ * them. */
+#include "event/event.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "event/path.h"
+#include "event/time.h"
+
+#define TYPES_MAX    256 /* accepted types in input.types */
+#define DIGITS_MAX   24  /* a 64-bit integer */
+#define SHOWN_MAX    48  /* bytes of a value that an error shows */
+#define SHOWN_BUFFER (SHOWN_MAX + 8)
+
+struct ms_decoder {
+    struct ms_json *json;
+    struct ms_paths user, item, time, type;
+    uint32_t id_max_bytes;
+    struct ms_bytes *types; /* accepted; type_count 0 accepts all */
+    size_t type_count;
+    char *type_memory;
+};
+
+/* ---- making one ---- */
+
+/* Splits "a, b\, c" into types; blanks around them do not count, a backslash takes the next character as it
+ * is. */
+static enum ms_status parse_types(struct ms_decoder *decoder, const char *text, struct ms_error *error)
+{
+    text += strspn(text, " \t");
+    if (!*text)
+        return MS_OK;
+    decoder->types = calloc(TYPES_MAX, sizeof *decoder->types);
+    decoder->type_memory = malloc(strlen(text) + 1);
+    if (!decoder->types || !decoder->type_memory)
+        return ms_fail(error, MS_MEMORY, "no memory for input.types");
+    char *to = decoder->type_memory;
+    for (const char *at = text;; at++) {
+        char *start = to, *keep = to;
+        for (at += strspn(at, " \t"); *at && *at != ','; at++) {
+            bool escaped = *at == '\\' && at[1];
+            at += escaped;
+            *to++ = *at;
+            if (escaped || (*at != ' ' && *at != '\t'))
+                keep = to;
+        }
+        size_t bytes = (size_t)(keep - start);
+        if (bytes == 0 || bytes > MS_TYPE_MAX_BYTES)
+            return ms_fail(error, MS_CONFIG,
+                           "input.types: type %zu of \"%s\" has %zu bytes, expected 1 to %d",
+                           decoder->type_count + 1, text, bytes, MS_TYPE_MAX_BYTES);
+        if (decoder->type_count == TYPES_MAX)
+            return ms_fail(error, MS_CONFIG, "input.types: more than %d types", TYPES_MAX);
+        decoder->types[decoder->type_count++] = (struct ms_bytes){start, bytes};
+        if (!*at)
+            return MS_OK;
+    }
+}
+
+enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event_fields *fields,
+                              struct ms_error *error)
+{
+    struct ms_decoder *made = calloc(1, sizeof *made);
+    enum ms_status status = MS_OK;
+    if (made)
+        made->json = ms_json_new();
+    if (!made || !made->json) {
+        status = ms_fail(error, MS_MEMORY, "no memory for an event decoder");
+        goto done;
+    }
+    made->id_max_bytes = fields->id_max_bytes;
+    if ((status = ms_paths_parse(&made->user, "input.user.field", fields->user, error)) ||
+        (status = ms_paths_parse(&made->item, "input.item.field", fields->item, error)) ||
+        (status = ms_paths_parse(&made->time, "input.time.field", fields->time, error)) ||
+        (status = ms_paths_parse(&made->type, "input.type.field", fields->type, error)) ||
+        (status = parse_types(made, fields->types, error)))
+        goto done;
+    if (!made->item.count) {
+        status = ms_fail(error, MS_CONFIG, "input.item.field is empty: every event needs an item");
+        goto done;
+    }
+    *decoder = made;
+    made = NULL;
+done:
+    ms_decoder_destroy(made);
+    return status;
+}
+
+void ms_decoder_destroy(struct ms_decoder *decoder)
+{
+    if (!decoder)
+        return;
+    ms_json_destroy(decoder->json);
+    ms_paths_free(&decoder->user);
+    ms_paths_free(&decoder->item);
+    ms_paths_free(&decoder->time);
+    ms_paths_free(&decoder->type);
+    free(decoder->types);
+    free(decoder->type_memory);
+    free(decoder);
+}
+
+/* ---- what errors say ---- */
+
+/* The start of a text in quotes, for an error: control characters as '?', never half a UTF-8 character. */
+static const char *shown_text(char out[SHOWN_BUFFER], const char *text, size_t bytes)
+{
+    size_t n = bytes < SHOWN_MAX ? bytes : SHOWN_MAX;
+    while (n && n < bytes && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    char *to = out;
+    *to++ = '"';
+    for (size_t i = 0; i < n; i++)
+        *to++ = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    strcpy(to, n < bytes ? "...\"" : "\"");
+    return out;
+}
+
+static const char *shown(char out[SHOWN_BUFFER], struct ms_json_value value)
+{
+    size_t bytes;
+    const char *text;
+    switch (ms_json_type(value)) {
+    case MS_JSON_NULL:
+        return "null";
+    case MS_JSON_BOOL:
+        return ms_json_bool(value) ? "true" : "false";
+    case MS_JSON_INTEGER:
+        snprintf(out, SHOWN_BUFFER, "%" PRId64, ms_json_integer(value));
+        return out;
+    case MS_JSON_UINT64:
+        snprintf(out, SHOWN_BUFFER, "%" PRIu64, ms_json_uint64(value));
+        return out;
+    case MS_JSON_DOUBLE:
+        snprintf(out, SHOWN_BUFFER, "%.17g", ms_json_double(value));
+        return out;
+    case MS_JSON_STRING:
+        text = ms_json_string(value, &bytes);
+        return shown_text(out, text, bytes);
+    case MS_JSON_ARRAY:
+        return "an array";
+    case MS_JSON_OBJECT:
+        break;
+    }
+    return "an object";
+}
+
+static int printed(const struct ms_path *path)
+{
+    return (int)path->text_bytes;
+}
+
+static enum ms_status bad_value(const char *role, const struct ms_path *path, struct ms_json_value value,
+                                const char *expected, struct ms_error *error)
+{
+    char out[SHOWN_BUFFER];
+    return ms_fail(error, MS_EVENT, "%s: \"%.*s\" is %s, expected %s", role, printed(path), path->text,
+                   shown(out, value), expected);
+}
+
+/* ---- the fields ---- */
+
+static size_t print_integer(char *at, bool negative, uint64_t magnitude)
+{
+    char reversed[DIGITS_MAX];
+    size_t n = 0, bytes = 0;
+    do
+        reversed[n++] = (char)('0' + magnitude % 10);
+    while (magnitude /= 10);
+    if (negative)
+        at[bytes++] = '-';
+    while (n)
+        at[bytes++] = reversed[--n];
+    return bytes;
+}
+
+/* A string, or an integer as its digits (which go to |digits|). */
+static bool text_of(struct ms_json_value value, char digits[DIGITS_MAX], struct ms_bytes *text)
+{
+    enum ms_json_type type = ms_json_type(value);
+    if (type == MS_JSON_STRING) {
+        text->data = ms_json_string(value, &text->size);
+        return true;
+    }
+    if (type == MS_JSON_INTEGER) {
+        int64_t v = ms_json_integer(value);
+        text->size = print_integer(digits, v < 0, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    } else if (type == MS_JSON_UINT64) {
+        text->size = print_integer(digits, false, ms_json_uint64(value));
+    } else {
+        return false;
+    }
+    text->data = digits;
+    return true;
+}
+
+static enum ms_status read_id(const struct ms_decoder *decoder, const char *role, const struct ms_path *path,
+                              struct ms_json_value value, char digits[DIGITS_MAX], struct ms_bytes *id,
+                              struct ms_error *error)
+{
+    struct ms_bytes text;
+    if (!text_of(value, digits, &text))
+        return bad_value(role, path, value, "a string or an integer", error);
+    if (text.size == 0)
+        return ms_fail(error, MS_EVENT, "%s: \"%.*s\" is empty", role, printed(path), path->text);
+    if (text.size > decoder->id_max_bytes)
+        return ms_fail(error, MS_EVENT, "%s: \"%.*s\" is %zu bytes long, at most %" PRIu32 " are taken", role,
+                       printed(path), path->text, text.size, decoder->id_max_bytes);
+    *id = text;
+    return MS_OK;
+}
+
+static enum ms_status user_from_key(const struct ms_decoder *decoder, struct ms_bytes key,
+                                    struct ms_bytes *user, struct ms_error *error)
+{
+    if (key.size == 0)
+        return ms_fail(error, MS_EVENT, "user: the record key is empty");
+    if (key.size > decoder->id_max_bytes)
+        return ms_fail(error, MS_EVENT,
+                       "user: the record key is %zu bytes long, at most %" PRIu32 " are taken", key.size,
+                       decoder->id_max_bytes);
+    if (!ms_utf8_valid(key.data, key.size))
+        return ms_fail(error, MS_EVENT, "user: the record key is not UTF-8");
+    *user = key;
+    return MS_OK;
+}
+
+static enum ms_status missing(const char *role, const struct ms_paths *paths, const char *more,
+                              struct ms_error *error)
+{
+    const char *list = paths->memory; /* the list as it was written */
+    return ms_fail(error, MS_EVENT, "%s: none in the event (looked for \"%.200s\")%s", role, list, more);
+}
+
+static enum ms_status read_user(const struct ms_decoder *decoder, struct ms_json_value root,
+                                struct ms_bytes key, char digits[DIGITS_MAX], struct ms_bytes *user,
+                                struct ms_error *error)
+{
+    struct ms_json_value value;
+    const struct ms_path *path = ms_paths_find(&decoder->user, root, &value);
+    if (path)
+        return read_id(decoder, "user", path, value, digits, user, error);
+    if (key.data)
+        return user_from_key(decoder, key, user, error);
+    return missing("user", &decoder->user, ", and the record has no key", error);
+}
+
+static enum ms_status read_item(const struct ms_decoder *decoder, struct ms_json_value root,
+                                char digits[DIGITS_MAX], struct ms_bytes *item, struct ms_error *error)
+{
+    struct ms_json_value value;
+    const struct ms_path *path = ms_paths_find(&decoder->item, root, &value);
+    if (path)
+        return read_id(decoder, "item", path, value, digits, item, error);
+    return missing("item", &decoder->item, "", error);
+}
+
+static enum ms_status read_type(const struct ms_decoder *decoder, struct ms_json_value root,
+                                char digits[DIGITS_MAX], struct ms_bytes *type, struct ms_error *error)
+{
+    struct ms_json_value value;
+    const struct ms_path *path = ms_paths_find(&decoder->type, root, &value);
+    if (!path) {
+        *type = (struct ms_bytes){"", 0};
+        return MS_OK;
+    }
+    struct ms_bytes text;
+    if (!text_of(value, digits, &text))
+        return bad_value("type", path, value, "a string or an integer", error);
+    if (text.size > MS_TYPE_MAX_BYTES)
+        return ms_fail(error, MS_EVENT, "type: \"%.*s\" is %zu bytes long, at most %d are taken",
+                       printed(path), path->text, text.size, MS_TYPE_MAX_BYTES);
+    *type = text;
+    return MS_OK;
+}
+
+static enum ms_status read_time(const struct ms_decoder *decoder, struct ms_json_value root,
+                                int64_t record_time_ms, int64_t *time_ms, struct ms_error *error)
+{
+    struct ms_json_value value;
+    const struct ms_path *path = ms_paths_find(&decoder->time, root, &value);
+    if (!path && record_time_ms < 0)
+        return missing("time", &decoder->time, ", and the record has no timestamp", error);
+    const char *reason;
+    if (!path) {
+        if (record_time_ms < MS_TIME_END_MS) {
+            *time_ms = record_time_ms;
+            return MS_OK;
+        }
+        return ms_fail(error, MS_EVENT, "time: the record timestamp %" PRId64 " is in the year 9999 or later",
+                       record_time_ms);
+    }
+    enum ms_json_type type = ms_json_type(value);
+    if (type == MS_JSON_INTEGER) {
+        reason = ms_time_from_integer(ms_json_integer(value), time_ms);
+    } else if (type == MS_JSON_DOUBLE) {
+        reason = ms_time_from_double(ms_json_double(value), time_ms);
+    } else if (type == MS_JSON_UINT64) {
+        reason = ms_time_from_integer(INT64_MAX, time_ms); /* both are beyond any time */
+    } else if (type == MS_JSON_STRING) {
+        size_t bytes;
+        const char *text = ms_json_string(value, &bytes);
+        reason = ms_time_from_text(text, bytes, time_ms);
+    } else {
+        return bad_value("time", path, value, "a number or an ISO 8601 time", error);
+    }
+    if (!reason)
+        return MS_OK;
+    char out[SHOWN_BUFFER];
+    return ms_fail(error, MS_EVENT, "time: \"%.*s\" is %s: %s", printed(path), path->text, shown(out, value),
+                   reason);
+}
+
+static bool accepted(const struct ms_decoder *decoder, struct ms_bytes type)
+{
+    for (size_t i = 0; i < decoder->type_count; i++)
+        if (decoder->types[i].size == type.size && memcmp(decoder->types[i].data, type.data, type.size) == 0)
+            return true;
+    return decoder->type_count == 0;
+}
+
+/* ---- the whole ---- */
+
+/* Moves the event's texts into one piece of the arena. */
+static enum ms_status keep(struct ms_arena *arena, struct ms_event *event, struct ms_error *error)
+{
+    char *to = ms_arena_alloc(arena, event->user.size + event->item.size + event->type.size);
+    if (!to)
+        return ms_fail(error, MS_MEMORY, "no memory for an event");
+    struct ms_bytes *texts[] = {&event->user, &event->item, &event->type};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!texts[i]->data)
+            continue;
+        memcpy(to, texts[i]->data, texts[i]->size);
+        texts[i]->data = to;
+        to += texts[i]->size;
+    }
+    return MS_OK;
+}
+
+static enum ms_status decode_tombstone(const struct ms_decoder *decoder, struct ms_bytes key,
+                                       int64_t record_time_ms, struct ms_event *event, struct ms_error *error)
+{
+    if (!key.data)
+        return ms_fail(error, MS_EVENT, "the record has neither a value nor a key");
+    event->time_ms = record_time_ms < 0 ? 0 : record_time_ms;
+    return user_from_key(decoder, key, &event->user, error);
+}
+
+/* Fills *event with texts that still lie in the document, the key or |digits|. The type is asked before the
+ * item and the time, so that what is filtered (impressions, say) need not have them. */
+static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_bytes key,
+                                   struct ms_bytes value, int64_t record_time_ms, char digits[3][DIGITS_MAX],
+                                   struct ms_event *event, enum ms_event_kind *kind, struct ms_error *error)
+{
+    struct ms_json_value root;
+    const char *reason = ms_json_read(decoder->json, value.data, value.size, &root);
+    if (reason)
+        return ms_fail(error, reason == ms_json_no_memory ? MS_MEMORY : MS_EVENT, "the value is not JSON: %s",
+                       reason);
+    if (ms_json_type(root) != MS_JSON_OBJECT) {
+        char out[SHOWN_BUFFER];
+        return ms_fail(error, MS_EVENT, "the value is %s, expected an object", shown(out, root));
+    }
+    enum ms_status status;
+    if ((status = read_user(decoder, root, key, digits[0], &event->user, error)) ||
+        (status = read_type(decoder, root, digits[1], &event->type, error)))
+        return status;
+    if (!accepted(decoder, event->type)) {
+        *kind = MS_EVENT_FILTERED;
+        return MS_OK;
+    }
+    if ((status = read_item(decoder, root, digits[2], &event->item, error)) ||
+        (status = read_time(decoder, root, record_time_ms, &event->time_ms, error)))
+        return status;
+    *kind = MS_EVENT_ACCEPTED;
+    return MS_OK;
+}
+
+enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *arena, struct ms_bytes key,
+                               struct ms_bytes value, int64_t record_time_ms, struct ms_event *event,
+                               enum ms_event_kind *kind, struct ms_event_notes *notes, struct ms_error *error)
+{
+    char digits[3][DIGITS_MAX];
+    struct ms_event made = {0};
+    enum ms_event_kind made_kind = MS_EVENT_FORGET;
+    enum ms_status status = value.data ? decode_value(decoder, key, value, record_time_ms, digits, &made,
+                                                      &made_kind, error)
+                                       : decode_tombstone(decoder, key, record_time_ms, &made, error);
+    if (status)
+        return status;
+    bool key_differs = key.data &&
+                       (key.size != made.user.size || memcmp(key.data, made.user.data, key.size) != 0);
+    status = keep(arena, &made, error);
+    if (status)
+        return status;
+    notes->key_differs = key_differs;
+    *kind = made_kind;
+    *event = made;
+    return MS_OK;
+}
