@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BLOCK_SMALL_BYTES ((size_t)4 << 20) /* below it the heap, where sanitizers and valgrind look */
 
 static long long mtime_ns(const struct stat *st)
 {
@@ -107,18 +110,29 @@ enum ms_status ms_file_read_all(char **text, size_t *size, const char *path, siz
     return status;
 }
 
+static bool is_small(size_t bytes)
+{
+    return bytes < BLOCK_SMALL_BYTES;
+}
+
 void *ms_block_alloc(size_t bytes)
 {
-    void *block = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (is_small(bytes)) {
+        size_t whole = (bytes / MS_TENSOR_ALIGN + 1) * MS_TENSOR_ALIGN;
+        void *block = aligned_alloc(MS_TENSOR_ALIGN, whole);
+        return block ? memset(block, 0, whole) : NULL;
+    }
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
         return NULL;
-    if (bytes >= (size_t)4 << 20)
-        (void)madvise(block, bytes, MADV_HUGEPAGE); /* a wish: without it look-ups only cost more */
+    (void)madvise(block, bytes, MADV_HUGEPAGE); /* a wish: without it look-ups only cost more */
     return block;
 }
 
 void ms_block_free(void *block, size_t bytes)
 {
-    if (block)
-        munmap(block, bytes ? bytes : 1);
+    if (is_small(bytes))
+        free(block);
+    else if (block)
+        munmap(block, bytes);
 }

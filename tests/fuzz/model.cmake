@@ -1,0 +1,1 @@
+ms_fuzz(model model_fuzz.c LIBS ms_model)

@@ -1,0 +1,66 @@
+/* Feeds any bytes to the safetensors reader, header and data. What it accepts must hold together: tensors
+ * that cover the data exactly and finite values; and the shape check of a model must stand every such file.
+ */
+#include <assert.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "model/tensors.h"
+
+static void check_loaded(const struct ms_safetensors *st, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < st->count; i++) {
+        const struct ms_safetensor *tensor = &st->tensors[i];
+        assert(tensor->begin == at && tensor->end - at == tensor->count * (tensor->dtype == MS_F32 ? 4 : 2));
+        assert((uintptr_t)tensor->data % MS_TENSOR_ALIGN == 0);
+        for (size_t k = 0; k < tensor->count; k++)
+            assert(isfinite(tensor->data[k]));
+        at = tensor->end;
+    }
+    assert(st->data_start + at == size);
+}
+
+static void check_shapes(const struct ms_safetensors *st)
+{
+    struct ms_model_config config = {.dim = 2, .interests = 2, .max_behaviors = 3, .head_layers = 1};
+    for (config.extractor = 0; config.extractor <= MS_EXTRACTOR_SINE; config.extractor++) {
+        for (config.routing.bilinear = 0; config.routing.bilinear <= MS_BILINEAR_NONE;
+             config.routing.bilinear++) {
+            struct ms_error error;
+            if (ms_tensors_check(&config, st, "fuzz", &error) == MS_OK)
+                assert(config.item_dim >= 1 && config.capsule_dim >= 1 &&
+                       ms_tensors_find(st, "item_embedding"));
+            config.head_layers = !config.head_layers;
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ms_safetensors st = {0};
+    struct ms_error error;
+    XXH64_state_t *hash = XXH64_createState();
+    struct ms_file file = {.fd = -1};
+    char path[64];
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+    assert(hash && fd >= 0 && write(fd, data, size) == (ssize_t)size);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    XXH64_reset(hash, 0);
+    if (ms_file_open(&file, path, (size_t)1 << 30, &error) == MS_OK &&
+        ms_safetensors_open(&st, &file, &error) == MS_OK) {
+        check_shapes(&st);
+        if (ms_safetensors_load(&st, &file, hash, &error) == MS_OK)
+            check_loaded(&st, size);
+        ms_safetensors_free(&st);
+    }
+    close(fd);
+    XXH64_freeState(hash);
+    ms_file_close(&file);
+    return 0;
+}
