@@ -1,0 +1,90 @@
+"""kill -9 at random moments while events flow: what a read_committed consumer sees afterwards is what an undisturbed run
+would have published. 200,000 generated events, 4 partitions, 2 workers, five kills. CHAOS_SEED repeats a run's draws,
+CHAOS_EVENTS and CHAOS_KILLS change its size."""
+
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+
+import ms_history
+import ms_kafka
+
+EVENTS = int(os.environ.get("CHAOS_EVENTS", "200000"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "5"))
+USERS = 4000
+FEED_SECONDS = 15  # events arrive over this time, so that kills meet a stream and not only a backlog
+
+
+def generate(scenario, seed):
+    """Events as `mindstream generate` writes them, as (key, value); makes the model too."""
+    done = subprocess.run([ms_kafka.MINDSTREAM, "generate", "--users", str(USERS), "--items", "2000", "--events", str(EVENTS),
+                           "--seed", str(seed), "--model-out", scenario.model_dir], stdout=subprocess.PIPE, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == EVENTS, f"generate wrote {len(lines)} events of {EVENTS}"
+    return [(str(json.loads(line)["user_id"]).encode(), line) for line in lines]
+
+
+class Feeder(threading.Thread):
+    """Produces the events in their order, spread over FEED_SECONDS."""
+
+    def __init__(self, scenario, events):
+        super().__init__(daemon=True)
+        self.scenario, self.events, self.error = scenario, events, None
+
+    def run(self):
+        try:
+            step = max(1, len(self.events) // (FEED_SECONDS * 10))
+            for begin in range(0, len(self.events), step):
+                self.scenario.kafka.produce(self.scenario.input, self.events[begin:begin + step])
+                time.sleep(0.05)
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+
+def chaos(scenario, publish_mode, **settings):
+    seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(1 << 31)))
+    print(f"CHAOS_SEED={seed}", flush=True)
+    draws = random.Random(seed)
+    events = generate(scenario, seed % 1000)
+    scenario.topics(4)
+    service = scenario.service(publish_mode=publish_mode, **settings)
+    service.start()
+    feeder = Feeder(scenario, events)
+    feeder.start()
+    for kill in range(KILLS):
+        # Some kills meet a service that has only just begun to take its partitions over.
+        delay = draws.choice((draws.uniform(0.05, 0.6), draws.uniform(0.6, 4.0)))
+        time.sleep(delay)
+        service.kill9()
+        print(f"kill {kill + 1} after {delay:.2f} s: {scenario.kafka.committed(scenario.group, scenario.input)}", flush=True)
+        service.start()
+    feeder.join(300)
+    assert not feeder.is_alive() and not feeder.error, f"feeding: {feeder.error}"
+    scenario.wait_done(service, 240)
+    code = service.terminate()
+    assert code == 0, f"SIGTERM ended it with {code}"
+    histories = ms_history.Histories(scenario.model_dir)
+    for _, value in events:
+        fields = json.loads(value)
+        histories.add(str(fields["user_id"]), str(fields["item_id"]), fields["timestamp"], fields.get("event_type", ""))
+    return histories, scenario.kafka.read(scenario.output)
+
+
+def chaos_every(scenario):
+    """publish.mode=every: each user's versions 1..n exactly once, in order, each vector right."""
+    histories, records = chaos(scenario, "every")
+    ms_history.check_every(records, histories.expected(), ms_kafka.schema(scenario.directory))
+
+
+def chaos_latest(scenario):
+    """publish.mode=latest: rising versions, the last one of each user right."""
+    histories, records = chaos(scenario, "latest")
+    ms_history.check_last(records, histories.last(), ms_kafka.schema(scenario.directory))
+    assert len(records) <= EVENTS, f"{len(records)} records of {EVENTS} events"
+
+
+if __name__ == "__main__":
+    ms_kafka.main({"chaos_every": chaos_every, "chaos_latest": chaos_latest})

@@ -1,0 +1,72 @@
+"""Offsets that do not fit the log or the state: an error that names the partition and the offsets, never silence."""
+
+import shutil
+
+import ms_kafka
+from lifecycle_test import Log
+
+
+def stopped_service(scenario, events=400):
+    """A service that has folded some events of one partition and was stopped in good order."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(events)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    return log, service
+
+
+def origin_gone(scenario):
+    """No state, and the log no longer reaches back to the partition's origin."""
+    _, service = stopped_service(scenario)
+    shutil.rmtree(service.settings["state.dir"])
+    scenario.kafka.delete_records(scenario.input, {0: 100})
+    service.start().fails(1, scenario.input, r"\b100\b", r"\b400\b")
+
+
+def gap_gone(scenario):
+    """The log's start is beyond the state and the committed offset: events that nobody has read are gone."""
+    log, service = stopped_service(scenario)
+    log.produce(200)
+    scenario.kafka.delete_records(scenario.input, {0: 500})
+    service.start().fails(1, scenario.input, r"\b400\b", r"\b500\b")
+
+
+def committed_below_state(scenario):
+    """The group's offset was set back below what the state holds: events would be folded twice."""
+    _, service = stopped_service(scenario)
+    scenario.kafka.set_committed(scenario.group, scenario.input, {0: 150})
+    service.start().fails(1, scenario.input, r"\b150\b", r"\b400\b")
+
+
+def committed_beyond_end(scenario):
+    """The group's offset lies beyond the log's end."""
+    _, service = stopped_service(scenario)
+    scenario.kafka.set_committed(scenario.group, scenario.input, {0: 9999})
+    service.start().fails(1, scenario.input, r"\b9999\b", r"\b400\b")
+
+
+def input_start_latest(scenario):
+    """A new group with input.start=latest begins at the end, and again there after a restart."""
+    scenario.topics(1)
+    log = Log(scenario)
+    log.produce(100)
+    log.histories = type(log.histories)(scenario.model_dir)  # what came before is not seen
+    service = scenario.service(workers=1, input_start="latest").start()
+    ms_kafka.wait_for("the first offset", lambda: scenario.kafka.committed(scenario.group, scenario.input)[0] >= 100)
+    log.produce(200)
+    scenario.wait_done(service)
+    service.kill9()
+    log.produce(100)
+    service.start()
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    log.check()
+
+
+SCENARIOS = {function.__name__: function for function in (
+    origin_gone, gap_gone, committed_below_state, committed_beyond_end, input_start_latest)}
+
+if __name__ == "__main__":
+    ms_kafka.main(SCENARIOS)

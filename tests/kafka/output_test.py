@@ -1,0 +1,186 @@
+"""What is published on a real Kafka: dead letters, forgotten users, both guarantees, formats, layouts, the fold."""
+
+import json
+import subprocess
+
+import numpy as np
+
+import ms_history
+import ms_kafka
+from lifecycle_test import Log
+from ms_kafka import event
+
+
+def dead_letters(scenario):
+    """Bad events go to the dead-letter topic with headers that tell where they came from, in the same transaction."""
+    scenario.topics(2)
+    dead = f"{scenario.id}-dead"
+    scenario.kafka.create(dead, 1)
+    log = Log(scenario)
+    service = scenario.service(dead_letter_topic=dead).start()
+    bad = [(b"u1", b"{broken"), (b"u2", b"[]"), (b"u3", b'{"user_id":"u3","timestamp":1700000000000}'),
+           (b"u4", b'{"user_id":"u4","item_id":"","timestamp":1700000000000}'), (b"u5", b"\xff\xfe"), (None, b"null and void"),
+           (b"u6", b'{"user_id":"u6","item_id":"%s","timestamp":1700000000000}' % (b"x" * 65536))]
+    log.produce(50)
+    scenario.kafka.produce(scenario.input, bad)
+    log.produce(50)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    log.check()
+    source = {(record.partition, record.offset): record for record in scenario.kafka.read(scenario.input)}
+    letters = scenario.kafka.read(dead)
+    assert len(letters) == len(bad), f"{len(letters)} dead letters of {len(bad)}"
+    for letter in letters:
+        headers = {name: value.decode() for name, value in letter.headers.items()}
+        assert headers["source-topic"] == scenario.input and headers["error"], headers
+        origin = source.pop((int(headers["source-partition"]), int(headers["source-offset"])))
+        assert (letter.key, letter.value) == (origin.key, origin.value), f"{headers}: not the record that came in"
+        assert (letter.key, letter.value) in bad
+    # Only a transaction leaves a marker in the log after its records.
+    assert scenario.kafka.watermarks(dead)[0][1] > len(letters), "dead letters are not written in transactions"
+
+
+def bad_without_dead_letters(scenario):
+    """Without a dead-letter topic a bad event is skipped, and the offset still moves."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1).start()
+    log.produce(10)
+    scenario.kafka.produce(scenario.input, [(b"u1", b"{broken")] * 20)
+    scenario.wait_done(service)
+    log.produce(10)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    log.check()
+
+
+def forgotten_sequence(scenario, publish_mode):
+    """The output of a user that was forgotten between two stretches of events, as (version or None) a record."""
+    scenario.topics(1)
+    items = ms_history.small_model(scenario.model_dir)
+    service = scenario.service(workers=1, publish_mode=publish_mode).start()
+    times = iter(range(1700000000000, 1700001000000, 1000))
+    records = [event("u1", item, next(times)) for item in items[:3]] + [event("u2", items[0], next(times))]
+    records += [(b"u1", None)] + [event("u1", item, next(times)) for item in items[3:5]]
+    scenario.kafka.produce(scenario.input, records)
+    scenario.wait_done(service)
+    service.kill9()
+    scenario.kafka.produce(scenario.input, [event("u1", items[6], next(times))])
+    service.start()
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    pb = ms_kafka.schema(scenario.directory)
+    histories = ms_history.Histories(scenario.model_dir)
+    for number in (3, 4, 6):
+        histories.add("u1", items[number], 1700000000000 + 1000 * (number + (number < 6)))
+    found = [record for record in scenario.kafka.read(scenario.output) if record.key == b"u1"]
+    last = pb.UserInterests.FromString(found[-1].value)
+    version, vectors = histories.last()["u1"]
+    ms_history.check_message(last, "u1", version, vectors)
+    return [record.value if record.value is None else pb.UserInterests.FromString(record.value).version for record in found]
+
+
+def tombstones_every(scenario):
+    """A null value forgets the user: a null record, and then a new user."""
+    found = forgotten_sequence(scenario, "every")
+    assert found == [1, 2, 3, None, 1, 2, 3], f"u1: {found}"
+
+
+def tombstones_latest(scenario):
+    """With publish.mode=latest the null still comes, before what follows it."""
+    found = forgotten_sequence(scenario, "latest")
+    assert None in found, f"u1: {found}, no null"
+    after = found[found.index(None) + 1:]
+    assert after and after[-1] == 3 and after == sorted(after) and None not in after, f"u1: {found}"
+
+
+def layout_interest(scenario):
+    """One record an interest, JSON, keyed by user and slot; a forgotten user's slots all get a null value."""
+    scenario.topics(1)
+    items = ms_history.small_model(scenario.model_dir)
+    service = scenario.service(workers=1, output_format="json", output_layout="interest").start()
+    histories = ms_history.Histories(scenario.model_dir)
+    records = []
+    for number in range(9):
+        histories.add("u1", items[number], 1700000000000 + number)
+        records.append(event("u1", items[number], 1700000000000 + number))
+    scenario.kafka.produce(scenario.input, records + [(b"u1", None)])
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    found = scenario.kafka.read(scenario.output)
+    expected = histories.expected()
+    want = [(f"u1#{slot}", version, vector) for (_, version), vectors in sorted(expected.items())
+            for slot, vector in enumerate(vectors)]
+    slots = max(len(vectors) for vectors in expected.values())
+    assert len(found) == len(want) + slots, f"{len(found)} records, {len(want)} and {slots} nulls expected"
+    for record, (key, version, vector) in zip(found, want):
+        value = json.loads(record.value)
+        assert record.key.decode() == key == value["id"] and value["version"] == version, f"{record.key}: {value}"
+        assert np.abs(np.array(value["vector"]) - vector).max() <= 1e-5
+    assert sorted(record.key.decode() for record in found[len(want):]) == [f"u1#{slot}" for slot in range(slots)]
+    assert all(record.value is None for record in found[len(want):])
+
+
+def at_least_once(scenario):
+    """Without transactions nothing is lost over a kill; what comes twice says the same."""
+    scenario.topics()
+    log = Log(scenario)
+    service = scenario.service(processing_guarantee="at_least_once").start()
+    log.produce(3000)
+    scenario.wait_done(service)
+    log.produce(3000)
+    service.kill9()
+    service.start()
+    log.produce(500)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    pb = ms_kafka.schema(scenario.directory)
+    expected, newest = log.histories.expected(), {}
+    for record in scenario.kafka.read(scenario.output):
+        message = pb.UserInterests.FromString(record.value)
+        assert message.version <= newest.get(message.user_id, 0) + 1, f"{message.user_id}: a version was left out"
+        newest[message.user_id] = message.version
+        ms_history.check_message(message, message.user_id, message.version, expected[message.user_id, message.version])
+    assert newest == {user: version for user, version in log.histories.versions.items()}, "the newest versions are wrong"
+
+
+def incremental(scenario):
+    """routing.mode=incremental gives what `extract --mode incremental` gives for the same events, over a kill too."""
+    scenario.topics()
+    log = Log(scenario, users=20)
+    service = scenario.service(routing_mode="incremental").start()
+    log.produce(800)
+    scenario.wait_done(service)
+    service.kill9()
+    service.start()
+    log.produce(200)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    lines, order = [], []
+    for user, kept in log.histories.users.items():
+        for version in range(1, len(kept) + 1):
+            order.append((user, version))
+            lines.append(json.dumps({"user_id": user, "items": [entry[2] for entry in kept[:version]]}))
+    done = subprocess.run([ms_kafka.MINDSTREAM, "extract", "--model", scenario.model_dir, "--mode", "incremental"],
+                          input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, check=True)
+    expected = {}
+    for key, line in zip(order, done.stdout.splitlines()):
+        value = json.loads(line)
+        expected[key] = np.array([interest["vector"] for interest in value["interests"]]).reshape(-1, value["dim"])
+    records = scenario.kafka.read(scenario.output)
+    ms_history.check_every(records, expected, ms_kafka.schema(scenario.directory))
+
+
+def pass_through_refused(scenario):
+    """A key that librdkafka refuses is an error at start that names it."""
+    scenario.topics(1)
+    ms_history.small_model(scenario.model_dir)
+    scenario.service(consumer_no_such_key="1").start().fails(2, r"no\.such\.key")
+
+
+SCENARIOS = {function.__name__: function for function in (
+    dead_letters, bad_without_dead_letters, tombstones_every, tombstones_latest, layout_interest, at_least_once,
+    incremental, pass_through_refused)}
+
+if __name__ == "__main__":
+    ms_kafka.main(SCENARIOS)
