@@ -1,0 +1,102 @@
+/* Inside of an extractor: the model's numbers at hand, and the scratch of one thread. Private to this folder. */
+#ifndef MS_INTEREST_EXTRACTOR_H
+#define MS_INTEREST_EXTRACTOR_H
+
+#include "interest/kernels.h"
+#include "mindstream/extract.h"
+
+/* A dense layer of the head, or of an attention: row-major, as the model file has it. */
+struct ms_dense {
+    const float *weight; /* [out][in] */
+    const float *bias;   /* [out] or NULL */
+    size_t in, out;
+    bool relu;
+};
+
+struct ms_carver;
+
+/* One user's window, as ms_extract_full was called, cut to the last max_behaviors. */
+struct ms_window {
+    const uint32_t *rows;
+    size_t n;               /* routable behaviors, 1 .. max_behaviors */
+    size_t interests;       /* K'u */
+    const float *logits;    /* per-call initial logits, [logit_rows][K], or NULL */
+    size_t logit_rows;      /* those past n belong to the empty slots */
+    float *coupling;        /* [n][K] out, or NULL */
+};
+
+struct ms_extractor {
+    const struct ms_model *model;
+    const struct ms_model_config *config;
+    const struct ms_kernels *kernels;
+    size_t K, L;
+    size_t item_dim, capsule_dim, dim;
+    size_t stride;      /* of padded capsules and projected items */
+    size_t wide_stride; /* of padded vectors on their way through the head */
+    bool fast;          /* the options are ones that float32 routing knows */
+
+    const float *projected; /* [items][capsule_dim], where the map is shared or there is none */
+    const float *bilinear, *bilinear_bias, *table, *item_logits;
+    struct ms_dense head[MS_MAX_HEAD];
+
+    /* Results: [K][dim] and [K]. */
+    float *vectors, *weights;
+    /* float32 routing: */
+    float *x32, *b32, *w32, *row_scale, *u32, *z32, *mass32, *wide32[2];
+    /* double: the items, their projections, logits, weights, agreements, capsules. */
+    double *e64, *x64, *b64, *w64, *a64, *norm64, *u64, *z64, *mass64, *wide64[2];
+    /* fold: a projected item for each interest, where the map is per interest. */
+    float *fold_x;
+    /* comirec-sa: its tensors, and the hidden layer [L][hidden_stride]. */
+    const float *position, *w1, *b1, *w2, *b2;
+    size_t hidden, hidden_stride, logit_stride;
+    double *hidden64;
+    char *memory; /* the one block that all the scratch lies in */
+};
+
+/* (n/(1+n))^power * scale / sqrt(n + 1e-9) for n = |z|^2 (MIND, CIKM'19, eq. 7, with the power and the scale of later
+ * implementations): what z is multiplied with. Pure. */
+double ms_squash_factor(const struct ms_routing *routing, double n);
+
+/* What z_j is multiplied with to give the vector that the agreement is taken with. |last_squash| tells that squash comes
+ * in the last iteration only. Pure. */
+double ms_agreement_factor(const struct ms_routing *routing, double n);
+
+/* Routing in float32, for shared maps and a softmax over the interests. False when the numbers grow beyond what float32
+ * can hold exactly enough; then nothing is known of the outputs, and ms_route_exact takes over. On success z32 holds
+ * the last iteration's sums and mass32 the routing mass. */
+bool ms_route_fast(struct ms_extractor *x, const struct ms_window *window);
+
+/* Routing in double, for every option: z64 [K'u][stride] and mass64 [K'u]. */
+void ms_route_exact(struct ms_extractor *x, const struct ms_window *window);
+
+/* ComiRec's self-attentive pooling: z64 and mass64 as above. */
+void ms_attend(struct ms_extractor *x, const struct ms_window *window);
+/* Finds its tensors and takes its scratch. */
+void ms_attention_bind(struct ms_extractor *x);
+void ms_attention_carve(struct ms_extractor *x, struct ms_carver *carver);
+/* Its fold: the softmax as a running one. |keeps| and |worths| are what old sums and this event count, [numbers]. */
+void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps, const double *worths,
+                       size_t numbers);
+
+/* Softmax of n logits |step| apart, of which the first |kept| weights are written; w may be b. Pure. */
+void ms_softmax(const double *b, double *w, size_t n, size_t kept, size_t step, double scale);
+
+/* Takes arrays from a block, 64-byte aligned; with no block yet it only adds up how large the block must be. */
+struct ms_carver {
+    char *block;
+    size_t used;
+    bool overflow;
+};
+/* a * b elements of |element| bytes. */
+void *ms_carve(struct ms_carver *carver, size_t a, size_t b, size_t element);
+
+/* Head, normalize and weights over |count| padded capsules; the result belongs to the extractor. */
+struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *capsules, const float *mass, size_t count);
+struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass, size_t count);
+
+/* As ms_extractor_new, on chosen kernels: for tests that compare them. */
+enum ms_status ms_extractor_new_on(struct ms_extractor **extractor, const struct ms_model *model,
+                                   const struct ms_kernels *kernels, struct ms_error *error) MS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,105 @@
+/* What comes after the capsules: the head, normalize, and the weights. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "interest/extractor.h"
+
+/* A float that may be published: never NaN or infinite, whatever sizes of number the model has. */
+static float publishable(double value)
+{
+    if (isnan(value))
+        return 0.0f;
+    return (float)fmin(fmax(value, -(double)FLT_MAX), (double)FLT_MAX);
+}
+
+static const float *head_f32(struct ms_extractor *x, const float *v, size_t count, size_t *stride)
+{
+    size_t padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE;
+    for (int n = 0; n < x->config->head_layers; n++) {
+        const struct ms_dense *layer = &x->head[n];
+        float *out = x->wide32[n % 2];
+        x->kernels->dense_f32(layer->weight, layer->out, layer->in, v, padded, *stride, out, x->wide_stride);
+        for (size_t j = 0; j < count; j++) {
+            float *row = out + j * x->wide_stride;
+            for (size_t o = 0; layer->bias && o < layer->out; o++)
+                row[o] += layer->bias[o];
+            for (size_t o = 0; layer->relu && o < layer->out; o++)
+                row[o] = row[o] > 0.0f ? row[o] : 0.0f;
+            memset(row + layer->out, 0, (x->wide_stride - layer->out) * sizeof *row);
+        }
+        v = out;
+        *stride = x->wide_stride;
+    }
+    return v;
+}
+
+static const double *head_f64(struct ms_extractor *x, const double *v, size_t count, size_t *stride)
+{
+    for (int n = 0; n < x->config->head_layers; n++) {
+        const struct ms_dense *layer = &x->head[n];
+        double *out = x->wide64[n % 2];
+        for (size_t j = 0; j < count; j++) {
+            for (size_t o = 0; o < layer->out; o++) {
+                double sum = layer->bias ? (double)layer->bias[o] : 0.0;
+                for (size_t i = 0; i < layer->in; i++)
+                    sum += (double)layer->weight[o * layer->in + i] * v[j * *stride + i];
+                out[j * x->wide_stride + o] = layer->relu ? fmax(sum, 0.0) : sum;
+            }
+        }
+        v = out;
+        *stride = x->wide_stride;
+    }
+    return v;
+}
+
+/* 1 / |v|, 0 where there is nothing to normalize. */
+static double inverse_length(double norm)
+{
+    return norm > 0.0 ? 1.0 / sqrt(norm) : 0.0;
+}
+
+struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass, size_t count)
+{
+    size_t stride = x->stride;
+    const double *v = head_f64(x, capsules, count, &stride);
+    double total = 0.0;
+    for (size_t j = 0; j < count; j++) {
+        double factor = 1.0, norm = 0.0;
+        for (size_t c = 0; x->config->normalize && c < x->dim; c++)
+            norm += v[j * stride + c] * v[j * stride + c];
+        if (x->config->normalize)
+            factor = inverse_length(norm);
+        for (size_t c = 0; c < x->dim; c++)
+            x->vectors[j * x->dim + c] = publishable(factor * v[j * stride + c]);
+        total += mass[j];
+    }
+    for (size_t j = 0; j < count; j++)
+        x->weights[j] = total > 0.0 ? publishable(mass[j] / total) : 1.0f / (float)count;
+    return (struct ms_interests){(int)count, (int)x->dim, x->vectors, x->weights};
+}
+
+struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *capsules, const float *mass, size_t count)
+{
+    size_t stride = x->stride;
+    const float *v = head_f32(x, capsules, count, &stride);
+    float norms[MS_MAX_INTERESTS], total = 0.0f;
+    x->kernels->norms_f32(v, count, stride, norms);
+    for (size_t j = 0; j < count; j++) {
+        const float *from = v + j * stride;
+        float *to = x->vectors + j * x->dim;
+        float factor = x->config->normalize ? (float)inverse_length((double)norms[j]) : 1.0f;
+        if (!isfinite(norms[j]))
+            for (size_t c = 0; c < x->dim; c++)
+                to[c] = publishable((double)factor * (double)from[c]);
+        else if (x->config->normalize)
+            for (size_t c = 0; c < x->dim; c++)
+                to[c] = factor * from[c];
+        else
+            memcpy(to, from, x->dim * sizeof *to);
+        total += mass[j];
+    }
+    for (size_t j = 0; j < count; j++)
+        x->weights[j] = total > 0.0f ? mass[j] / total : 1.0f / (float)count;
+    return (struct ms_interests){(int)count, (int)x->dim, x->vectors, x->weights};
+}
