@@ -38,11 +38,11 @@ void ms_json_destroy(struct ms_json *json);
 
 /* Reads one whole document of |size| bytes: RFC 8259 to the letter, UTF-8 and trailing bytes included,
  * nothing repaired, half a surrogate pair refused. Returns NULL and sets *root, or a static text with the
- * reason. An integer beyond 64 bits is no error: it appears as a MS_JSON_STRING of its digits, because no
- * digit may be lost. A fraction or power beyond a double's range is one. */
-const char *ms_json_read(struct ms_json *json, const char *text, size_t size, struct ms_json_value *root);
-
+ * reason (ms_json_no_memory when it says nothing of the document). An integer beyond 64 bits is no error: it
+ * appears as a MS_JSON_STRING of its digits, because no digit may be lost. A fraction or power beyond a
+ * double's range is one. */
 extern const char ms_json_no_memory[];
+const char *ms_json_read(struct ms_json *json, const char *text, size_t size, struct ms_json_value *root);
 
 enum ms_json_type ms_json_type(struct ms_json_value value);
 

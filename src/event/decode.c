@@ -360,9 +360,10 @@ static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_b
 {
     struct ms_json_value root;
     const char *reason = ms_json_read(decoder->json, value.data, value.size, &root);
+    if (reason == ms_json_no_memory)
+        return ms_fail(error, MS_MEMORY, "no memory to read an event of %zu bytes", value.size);
     if (reason)
-        return ms_fail(error, reason == ms_json_no_memory ? MS_MEMORY : MS_EVENT, "the value is not JSON: %s",
-                       reason);
+        return ms_fail(error, MS_EVENT, "the value is not JSON: %s", reason);
     if (ms_json_type(root) != MS_JSON_OBJECT) {
         char out[SHOWN_BUFFER];
         return ms_fail(error, MS_EVENT, "the value is %s, expected an object", shown(out, root));
