@@ -30,9 +30,6 @@ static const char help[] =
     "\n"
     "Exit status: 0 the model is good, 1 it is not or cannot be read, 2 bad usage.\n";
 
-/* Weak as long as the interest layer may be missing from a build. */
-#pragma weak ms_fold_supported
-
 #define VALUE_MAX 600 /* longer than any value of config.json */
 
 static int usage(const char *what, const char *argument)
@@ -92,7 +89,7 @@ static void print_info(const struct ms_model *model, const struct ms_error *refu
     print_number("memory", ms_model_bytes(model), " bytes");
     snprintf(text, sizeof text, "%016" PRIx64, ms_model_hash(model));
     print_row("hash", text);
-    print_row("incremental fold", refused->status == MS_OK ? "yes" : refused->text);
+    printf("  %-28s %s%s\n", "incremental fold", refused->status == MS_OK ? "yes" : "no: ", refused->text);
     print_options(config);
     puts("tensors");
     for (size_t i = 0; (tensor = ms_model_tensor_at(model, i, &name)).data; i++) {
@@ -214,8 +211,7 @@ static int run(const char *verb, const char *dir, bool json)
     if (strcmp(verb, "check") == 0) {
         exit_code = check(model, dir, json);
     } else {
-        refused.status = ms_fold_supported ? ms_fold_supported(model, &refused)
-                                           : ms_fail(&refused, MS_CONFIG, "not in this build");
+        refused.status = ms_fold_supported(model, &refused);
         if (json)
             exit_code = info_json(model, &refused);
         else
