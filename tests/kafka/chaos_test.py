@@ -44,6 +44,11 @@ class Feeder(threading.Thread):
             self.error = error
 
 
+def committed(scenario):
+    """Events that the group has committed, all partitions together."""
+    return sum(max(0, offset) for offset in scenario.kafka.committed(scenario.group, scenario.input).values())
+
+
 def chaos(scenario, publish_mode, **settings):
     seed = int(os.environ.get("CHAOS_SEED", random.SystemRandom().randrange(1 << 31)))
     print(f"CHAOS_SEED={seed}", flush=True)
@@ -54,12 +59,17 @@ def chaos(scenario, publish_mode, **settings):
     service.start()
     feeder = Feeder(scenario, events)
     feeder.start()
-    for kill in range(KILLS):
-        # Some kills meet a service that has only just begun to take its partitions over.
-        delay = draws.choice((draws.uniform(0.05, 0.6), draws.uniform(0.6, 4.0)))
-        time.sleep(delay)
+    # Most kills meet a service that has made progress since its start, the others one that is taking its partitions over.
+    after_progress = [kill < (KILLS * 3 + 4) // 5 for kill in range(KILLS)]
+    draws.shuffle(after_progress)
+    for kill, progress in enumerate(after_progress):
+        since = time.monotonic()
+        if progress:
+            begin = committed(scenario)
+            ms_kafka.wait_for("progress", lambda begin=begin: committed(scenario) > begin or not feeder.is_alive(), 60)
+        time.sleep(draws.uniform(0, 1.5) if progress else draws.uniform(0.05, 0.6))
         service.kill9()
-        print(f"kill {kill + 1} after {delay:.2f} s: {scenario.kafka.committed(scenario.group, scenario.input)}", flush=True)
+        print(f"kill {kill + 1} {time.monotonic() - since:.2f} s after the start, {committed(scenario)} events committed", flush=True)
         service.start()
     feeder.join(300)
     assert not feeder.is_alive() and not feeder.error, f"feeding: {feeder.error}"

@@ -266,7 +266,8 @@ class Service:
         self.process.wait()
 
     def terminate(self, timeout_s=60):
-        """SIGTERM; returns the exit code."""
+        """SIGTERM; returns the exit code. A process that has not even logged a line has no signal handler yet."""
+        wait_for("the first log line", lambda: self.log() or not self.running())
         self.check_alive()
         self.process.send_signal(signal.SIGTERM)
         return self.wait_exit(timeout_s)
