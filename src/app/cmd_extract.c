@@ -1,0 +1,341 @@
+/* mindstream extract: histories in, interests out, a line for a line, in order.
+ *
+ * The main thread reads batches of lines into a ring of slots and writes their results in the same order; workers
+ * take slots as they come. So the order of the output does not depend on the number of workers, and no more than the
+ * ring is ever in memory. */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "app/decay.h"
+#include "app/history_line.h"
+#include "base/json.h"
+#include "base/progress.h"
+
+#define BATCH_LINES 256
+#define BATCH_BYTES ((size_t)1 << 20)
+#define MAX_THREADS 256
+
+static const char help[] =
+    "Usage: mindstream extract --model DIR [OPTION]... < histories.jsonl > interests.jsonl\n"
+    "\n"
+    "Turns histories into interest vectors with a model directory, without Kafka or a database: for batch use and for\n"
+    "comparing with other implementations. Each input line is a JSON object:\n"
+    "  user_id          a string or an integer\n"
+    "  items            item ids (strings or integers), the oldest first; those that the model does not know take no "
+    "slot\n"
+    "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing logits\n"
+    "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
+    "Each output line is a record as the service publishes it (JSON, layout user); version is the number of items and\n"
+    "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number.\n"
+    "\n"
+    "Options:\n"
+    "  --model DIR        the model directory (required)\n"
+    "  --mode MODE        full: routing over the last max_behaviors items (default); incremental: item by item, as "
+    "the\n"
+    "                     service does it with routing.mode=incremental\n"
+    "  --decay D[,D..]    what the sums keep at each event, in (0, 1] (default 0.9); several for several time scales\n"
+    "  --half-life T[,T..]  instead of --decay: half-lives in event time, such as 12h or 7d\n"
+    "  --threads N        worker threads (default: as many as processors)\n"
+    "  --help             print this\n"
+    "\n"
+    "Examples:\n"
+    "  echo '{\"user_id\": \"u1\", \"items\": [\"i9\", \"i4\", \"i7\"]}' | mindstream extract --model models/tmall\n"
+    "  mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > out.jsonl\n"
+    "\n"
+    "Exit status: 0 done, 1 a line or the model could not be read, or the output not written, 2 bad usage.\n";
+
+enum slot_state { SLOT_FREE, SLOT_FILLED, SLOT_DONE };
+
+struct slot {
+    enum slot_state state;
+    struct ms_buffer text; /* lines, each with its newline */
+    struct ms_buffer out;
+    uint64_t first_line; /* number of its first line, from 1 */
+    size_t lines;
+    enum ms_status status;
+    struct ms_error error;
+};
+
+struct pool {
+    const struct ms_model *model;
+    struct ms_history_options options;
+    pthread_mutex_t mutex;
+    pthread_cond_t filled, done;
+    struct slot *slots;
+    size_t slot_count;
+    uint64_t submitted, taken; /* slots handed in, slots that a worker has begun; slot number mod slot_count */
+    bool closed;               /* nothing more comes */
+    pthread_t threads[MAX_THREADS];
+    struct ms_history_line *readers[MAX_THREADS];
+    int thread_count, started;
+};
+
+static void work_on(struct ms_history_line *reader, struct slot *slot)
+{
+    const char *at = slot->text.data;
+    slot->out.size = 0;
+    slot->status = MS_OK;
+    for (size_t i = 0; i < slot->lines; i++) {
+        const char *end = memchr(at, '\n', (size_t)(slot->text.data + slot->text.size - at));
+        slot->status = ms_history_line_extract(reader, at, (size_t)(end - at), &slot->out, &slot->error);
+        if (slot->status != MS_OK) {
+            slot->status = ms_fail_in(&slot->error, slot->status, "line %llu",
+                                      (unsigned long long)(slot->first_line + i));
+            return;
+        }
+        at = end + 1;
+    }
+}
+
+struct worker {
+    struct pool *pool;
+    struct ms_history_line *reader;
+};
+
+static void *worker_main(void *context)
+{
+    struct pool *pool = ((struct worker *)context)->pool;
+    struct ms_history_line *reader = ((struct worker *)context)->reader;
+    free(context);
+    pthread_mutex_lock(&pool->mutex);
+    for (;;) {
+        while (pool->taken == pool->submitted && !pool->closed)
+            pthread_cond_wait(&pool->filled, &pool->mutex);
+        if (pool->taken == pool->submitted)
+            break;
+        struct slot *slot = &pool->slots[pool->taken++ % pool->slot_count];
+        pthread_mutex_unlock(&pool->mutex);
+        work_on(reader, slot);
+        pthread_mutex_lock(&pool->mutex);
+        slot->state = SLOT_DONE;
+        pthread_cond_signal(&pool->done);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+/* Waits for a slot's results and writes them; then the slot is free. */
+static enum ms_status write_slot(struct pool *pool, struct slot *slot, struct ms_error *error)
+{
+    pthread_mutex_lock(&pool->mutex);
+    while (slot->state == SLOT_FILLED)
+        pthread_cond_wait(&pool->done, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+    if (slot->state == SLOT_FREE)
+        return MS_OK;
+    slot->state = SLOT_FREE;
+    if (slot->out.size && fwrite(slot->out.data, 1, slot->out.size, stdout) != slot->out.size)
+        return ms_fail(error, MS_IO, "standard output: %s", strerror(errno));
+    if (slot->status != MS_OK)
+        *error = slot->error;
+    return slot->status;
+}
+
+/* Reads lines of standard input until the batch is full; *end is set when the input has ended. */
+static enum ms_status fill_slot(struct slot *slot, char **line, size_t *line_room, bool *end, struct ms_error *error)
+{
+    slot->text.size = slot->lines = 0;
+    while (slot->lines < BATCH_LINES && slot->text.size < BATCH_BYTES) {
+        errno = 0;
+        ssize_t size = getline(line, line_room, stdin);
+        if (size < 0) {
+            *end = true;
+            if (ferror(stdin) || errno == ENOMEM)
+                return ms_fail(error, MS_IO, "standard input: %s", strerror(errno));
+            return MS_OK;
+        }
+        unsigned long long number = slot->first_line + slot->lines;
+        if ((size_t)size > MS_JSON_MAX_BYTES)
+            return ms_fail(error, MS_FORMAT, "line %llu: longer than %zu bytes", number, MS_JSON_MAX_BYTES);
+        bool whole = (*line)[size - 1] == '\n';
+        if (!ms_buffer_append(&slot->text, *line, (size_t)size) ||
+            (!whole && !ms_buffer_append(&slot->text, "\n", 1)))
+            return ms_fail(error, MS_MEMORY, "line %llu: no memory", number);
+        slot->lines++;
+    }
+    return MS_OK;
+}
+
+static void submit(struct pool *pool, struct slot *slot)
+{
+    pthread_mutex_lock(&pool->mutex);
+    slot->state = SLOT_FILLED;
+    pool->submitted++;
+    pthread_cond_signal(&pool->filled);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static enum ms_status stream(struct pool *pool, struct ms_progress *progress, uint64_t *lines, struct ms_error *error)
+{
+    char *line = NULL;
+    size_t line_room = 0;
+    bool end = false;
+    uint64_t number = 0; /* of the slot that is filled next */
+    enum ms_status status = MS_OK, read_status = MS_OK;
+    struct ms_error read_error;
+    while (!end && read_status == MS_OK && status == MS_OK) {
+        struct slot *slot = &pool->slots[number % pool->slot_count];
+        status = write_slot(pool, slot, error);
+        if (status != MS_OK)
+            break;
+        slot->first_line = *lines + 1;
+        read_status = fill_slot(slot, &line, &line_room, &end, &read_error);
+        *lines += slot->lines;
+        if (progress->terminal)
+            ms_progress_update(progress, *lines);
+        if (slot->lines) {
+            submit(pool, slot);
+            number++;
+        }
+    }
+    /* The lines before the one that could not be read are still owed. */
+    for (size_t i = 0; i < pool->slot_count && status == MS_OK; i++)
+        status = write_slot(pool, &pool->slots[(number + i) % pool->slot_count], error);
+    if (status == MS_OK && read_status != MS_OK) {
+        *error = read_error;
+        status = read_status;
+    }
+    free(line);
+    return status;
+}
+
+static enum ms_status pool_start(struct pool *pool, struct ms_error *error)
+{
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->filled, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    pool->slot_count = (size_t)pool->thread_count * 2 + 1;
+    pool->slots = calloc(pool->slot_count, sizeof *pool->slots);
+    if (!pool->slots)
+        return ms_fail(error, MS_MEMORY, "no memory for %zu batches", pool->slot_count);
+    for (int i = 0; i < pool->thread_count; i++) {
+        enum ms_status status = ms_history_line_new(&pool->readers[i], pool->model, &pool->options, error);
+        if (status != MS_OK)
+            return status;
+        struct worker *worker = malloc(sizeof *worker);
+        if (!worker)
+            return ms_fail(error, MS_MEMORY, "no memory for a worker");
+        *worker = (struct worker){pool, pool->readers[i]};
+        int code = pthread_create(&pool->threads[i], NULL, worker_main, worker);
+        if (code) {
+            free(worker);
+            return ms_fail(error, MS_MEMORY, "cannot start a thread: %s", strerror(code));
+        }
+        pool->started++;
+    }
+    return MS_OK;
+}
+
+static void pool_stop(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->closed = true;
+    pool->taken = pool->submitted; /* after a failure, what is left is not worth doing */
+    pthread_cond_broadcast(&pool->filled);
+    pthread_mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->started; i++)
+        pthread_join(pool->threads[i], NULL);
+    for (int i = 0; i < pool->thread_count; i++)
+        ms_history_line_destroy(pool->readers[i]);
+    for (size_t i = 0; pool->slots && i < pool->slot_count; i++) {
+        ms_buffer_free(&pool->slots[i].text);
+        ms_buffer_free(&pool->slots[i].out);
+    }
+    free(pool->slots);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->filled);
+    pthread_mutex_destroy(&pool->mutex);
+}
+
+static enum ms_status extract(const char *dir, const struct ms_history_options *options, int threads,
+                              struct ms_error *error)
+{
+    struct ms_model *model = NULL;
+    struct pool pool = {.options = *options, .thread_count = threads};
+    struct ms_progress progress;
+    uint64_t lines = 0;
+    enum ms_status status = ms_model_load(&model, dir, error);
+    if (status != MS_OK)
+        return status;
+    pool.model = model;
+    ms_progress_start(&progress, "histories", 0);
+    status = pool_start(&pool, error);
+    if (status == MS_OK)
+        status = stream(&pool, &progress, &lines, error);
+    if (progress.terminal)
+        ms_progress_end(&progress, lines);
+    pool_stop(&pool);
+    ms_model_destroy(model);
+    return status;
+}
+
+static int bad_usage(const char *text, const char *value)
+{
+    fprintf(stderr, "mindstream extract: %s%s; 'mindstream extract --help' shows the usage\n", text, value);
+    return 2;
+}
+
+int ms_cmd_extract(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
+        {"decay", required_argument, NULL, 'd'},   {"half-life", required_argument, NULL, 'l'},
+        {"threads", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
+    const char *dir = NULL, *mode = "full", *decay = "", *half_life = "";
+    long threads = sysconf(_SC_NPROCESSORS_ONLN);
+    int c;
+    optind = 1;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        char *end;
+        switch (c) {
+        case 'm':
+            dir = optarg;
+            break;
+        case 'o':
+            mode = optarg;
+            break;
+        case 'd':
+            decay = optarg;
+            break;
+        case 'l':
+            half_life = optarg;
+            break;
+        case 't':
+            threads = strtol(optarg, &end, 10);
+            if (*end || end == optarg || threads < 1 || threads > MAX_THREADS)
+                return bad_usage("--threads takes a number from 1 to 256, not ", optarg);
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        case ':':
+            return bad_usage("a value is missing after ", argv[optind - 1]);
+        default:
+            return bad_usage("unknown option ", argv[optind - 1]);
+        }
+    }
+    if (optind < argc)
+        return bad_usage("unexpected argument ", argv[optind]);
+    if (!dir)
+        return bad_usage("--model DIR is missing", "");
+    struct ms_error error = {MS_OK, ""};
+    struct ms_history_options history = {.incremental = strcmp(mode, "incremental") == 0};
+    if (!history.incremental && strcmp(mode, "full") != 0)
+        return bad_usage("--mode takes full or incremental, not ", mode);
+    if (!history.incremental && (*decay || *half_life))
+        return bad_usage("--decay and --half-life belong to --mode incremental", "");
+    enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, &error);
+    if (status == MS_OK)
+        status = extract(dir, &history, (int)(threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads), &error);
+    if (status != MS_OK)
+        fprintf(stderr, "mindstream extract: %s\n", error.text);
+    return ms_status_exit_code(status);
+}
