@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_DECAY 0.9F
+#define DEFAULT_DECAY 0.9
 #define NUMBER_MAX    63 /* bytes of one number of a list */
 
 bool ms_duration_parse(const char *text, size_t size, int64_t *ms)
@@ -50,7 +50,7 @@ static bool next_element(const char **at, const char **element, size_t *size)
     return true;
 }
 
-static bool parse_decay(const char *text, size_t size, float *decay)
+static bool parse_decay(const char *text, size_t size, double *decay)
 {
     char copy[NUMBER_MAX + 1];
     if (size == 0 || size > NUMBER_MAX || strspn(text, "0123456789.eE+-") < size)
@@ -59,8 +59,8 @@ static bool parse_decay(const char *text, size_t size, float *decay)
     copy[size] = '\0';
     char *end;
     errno = 0;
-    float value = strtof(copy, &end);
-    if (*end || errno || !(value > 0.0F && value <= 1.0F))
+    double value = strtod(copy, &end);
+    if (*end || errno || !(value > 0.0 && value <= 1.0))
         return false;
     *decay = value;
     return true;
