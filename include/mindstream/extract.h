@@ -24,7 +24,7 @@ struct ms_interests {
 /* How the incremental fold forgets. Either decays by event (half_lives all 0) or half-lives in event time. */
 struct ms_decay {
     int count;                           /* numbers given; slot j takes number j mod count */
-    float per_event[MS_MAX_DECAYS];      /* in (0, 1] */
+    double per_event[MS_MAX_DECAYS];     /* in (0, 1] */
     int64_t half_life_ms[MS_MAX_DECAYS]; /* > 0 when decay goes by event time */
 };
 

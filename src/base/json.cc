@@ -194,6 +194,20 @@ extern "C" bool ms_json_element(struct ms_json_value value, size_t index, struct
     return true;
 }
 
+extern "C" size_t ms_json_elements(struct ms_json_value value, struct ms_json_value *elements, size_t max)
+{
+    dom::array array;
+    size_t count = 0;
+    if (element_of(value).get(array))
+        return 0;
+    for (dom::element element : array) {
+        if (count < max)
+            elements[count] = value_of(element);
+        count++;
+    }
+    return count;
+}
+
 extern "C" const char *ms_json_string(struct ms_json_value value, size_t *bytes)
 {
     std::string_view text;

@@ -52,6 +52,10 @@ bool ms_json_member(struct ms_json_value value, const char *key, size_t key_byte
                     struct ms_json_value *member);
 bool ms_json_element(struct ms_json_value value, size_t index, struct ms_json_value *element);
 
+/* Writes the first |max| elements of an array and returns how many it has (0 where |value| is no array). One
+ * pass, where ms_json_element counts from the start each time. */
+size_t ms_json_elements(struct ms_json_value value, struct ms_json_value *elements, size_t max);
+
 /* The content of a value whose type was asked before. A string is unescaped UTF-8, may hold NUL bytes, and
  * belongs to the reader. */
 const char *ms_json_string(struct ms_json_value value, size_t *bytes);

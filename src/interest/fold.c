@@ -98,7 +98,7 @@ static void logits(const struct ms_extractor *x, const struct ms_fold_step *step
 /* What the sums keep (by age), and what the event is worth (by lateness), for decay number |i|. */
 static void forget(const struct ms_decay *decay, int i, int64_t age_ms, int64_t late_ms, double *keep, double *worth)
 {
-    *keep = (double)decay->per_event[i];
+    *keep = decay->per_event[i];
     *worth = 1.0;
     if (decay->half_life_ms[0] == 0)
         return;

@@ -13,7 +13,7 @@ static uint64_t fold_id_of(const struct ms_folder *folder)
 {
     struct {
         uint64_t layout, model, incremental, behaviors_max, decays;
-        float per_event[MS_MAX_DECAYS];
+        double per_event[MS_MAX_DECAYS];
         int64_t half_life_ms[MS_MAX_DECAYS];
     } key;
     memset(&key, 0, sizeof key);
