@@ -20,6 +20,8 @@ bool ms_buffer_reserve(struct ms_buffer *buffer, size_t more)
     size_t capacity = buffer->capacity ? buffer->capacity : 256;
     while (capacity < buffer->size + more)
         capacity *= 2;
+    if (capacity > max)
+        capacity = max;
     char *data = realloc(buffer->data, capacity);
     if (!data)
         return false;
