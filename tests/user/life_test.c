@@ -1,0 +1,361 @@
+/* Random lives of one user: folded, written to rows, dropped, read back whole or in part, forgotten, refolded
+ * under other settings; at every step it equals a naive user that was never written. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/codec.h"
+#include "user/lives.h"
+
+#define MAX_ROWS 4096
+
+/* What a database would hold of one user. */
+struct rows {
+    struct ms_buffer head;
+    bool stored;
+    struct ms_buffer chunks[MAX_ROWS]; /* by number modulo MAX_ROWS */
+    uint32_t number[MAX_ROWS];
+    bool live[MAX_ROWS];
+    uint32_t live_count;
+    uint64_t put_bytes;
+};
+
+static void rows_put(struct rows *rows, uint32_t number, const struct ms_buffer *value)
+{
+    uint32_t at = number % MAX_ROWS;
+    assert_false(rows->live[at]); /* a chunk is written once */
+    rows->chunks[at].size = 0;
+    assert_true(ms_buffer_append(&rows->chunks[at], value->data, value->size));
+    rows->number[at] = number;
+    rows->live[at] = true;
+    rows->live_count++;
+    rows->put_bytes += value->size;
+}
+
+static void rows_delete(struct rows *rows, uint32_t number)
+{
+    uint32_t at = number % MAX_ROWS;
+    assert_true(rows->live[at] && rows->number[at] == number);
+    rows->live[at] = false;
+    rows->live_count--;
+}
+
+static void rows_clear(struct rows *rows)
+{
+    for (uint32_t i = 0; i < MAX_ROWS; i++)
+        rows->live[i] = false;
+    rows->live_count = 0;
+    rows->stored = false;
+}
+
+static void rows_free(struct rows *rows)
+{
+    ms_buffer_free(&rows->head);
+    for (uint32_t i = 0; i < MAX_ROWS; i++)
+        ms_buffer_free(&rows->chunks[i]);
+    free(rows);
+}
+
+/* One user's life. */
+struct life {
+    struct life_model *model;
+    struct ms_folder folder;
+    struct ms_user *user;
+    struct naive_user naive;
+    struct rows *rows;
+    struct life_source source;
+    uint64_t random;
+    bool dirty;
+};
+
+static const struct ms_bytes user_id = {"user\0one", 8};
+
+/* Brings the chunks of |*user| into memory, as they stand in the rows. */
+static void complete(struct life *life, struct ms_user **user)
+{
+    static struct ms_bytes values[MAX_ROWS];
+    struct ms_error error;
+    uint32_t count = 0;
+    if ((*user)->complete)
+        return;
+    for (uint32_t c = (*user)->first_chunk; c < (*user)->sealed; c++) {
+        uint32_t at = c % MAX_ROWS;
+        assert_true(life->rows->live[at] && life->rows->number[at] == c);
+        values[count++] = (struct ms_bytes){life->rows->chunks[at].data, life->rows->chunks[at].size};
+    }
+    ms_user_trim(*user);
+    assert_int_equal(ms_user_decode_chunks(user, values, count, &error), MS_OK);
+    if (!life->folder.incremental)
+        ms_user_resolve(*user, life->folder.model);
+}
+
+/* Writes what a flush writes. With |fails| nothing arrives, as when the partition was lost. */
+static void flush(struct life *life, bool fails)
+{
+    struct ms_user *user = life->user;
+    struct rows *rows = life->rows;
+    struct ms_buffer value = {0};
+    if (!user->complete && user->sealed - user->first_chunk > 2 * (user->kept / MS_CHUNK) + 8) {
+        complete(life, &life->user);
+        user = life->user;
+    }
+    ms_user_settle(user);
+    if (!fails) {
+        for (uint32_t c = user->stored_first_chunk; c < user->first_chunk; c++)
+            rows_delete(rows, c);
+        for (uint32_t i = 0; i < ms_user_sealable(user); i++) {
+            value.size = 0;
+            assert_true(ms_user_encode_chunk(user, i, &value));
+            rows_put(rows, user->sealed + i, &value);
+        }
+        rows->stored = user->version > 0;
+        rows->head.size = 0;
+        assert_true(ms_user_encode_head(user, &rows->head));
+        if (rows->stored)
+            rows->put_bytes += rows->head.size;
+        ms_user_stored(user);
+        user->stored = rows->stored;
+        assert_int_equal(rows->live_count, user->sealed - user->first_chunk);
+        life->dirty = false;
+    }
+    ms_buffer_free(&value);
+}
+
+static struct ms_user *read_back(struct life *life)
+{
+    struct ms_user *user;
+    struct ms_error error;
+    struct ms_bytes head = {life->rows->head.data, life->rows->head.size};
+    assert_int_equal(ms_user_decode_head(&user, 7, user_id, head, &error), MS_OK);
+    assert_true(user->partition == 7 && user->id_bytes == user_id.size &&
+                memcmp(ms_user_id_bytes(user), user_id.data, user_id.size) == 0);
+    return user;
+}
+
+/* Out of memory, and back from the rows. */
+static void reload(struct life *life, bool whole)
+{
+    int64_t own_offset = life->user->own_offset;
+    free(life->user);
+    if (!life->rows->stored) {
+        assert_int_equal(life->rows->live_count, 0);
+        rows_clear(life->rows);
+        life->user = ms_user_new(7, user_id, life->folder.floats);
+        return;
+    }
+    life->user = read_back(life);
+    assert_int_equal(life->user->own_offset, own_offset);
+    if (life->user->complete && !life->folder.incremental)
+        ms_user_resolve(life->user, life->folder.model);
+    if (whole || !life->folder.incremental)
+        complete(life, &life->user);
+}
+
+static void event(struct life *life)
+{
+    struct ms_event event = life_next(&life->source);
+    uint32_t row = ms_model_find(life->folder.model, event.item.data, event.item.size);
+    if (ms_fold_needs_history(&life->folder, life->user, event.time_ms))
+        complete(life, &life->user);
+    enum ms_folded folded = ms_fold(&life->folder, &life->user, &event, row);
+    assert_int_equal(folded, naive_fold(&life->naive, &life->folder, &event, row) ? MS_FOLDED : MS_DUPLICATE);
+    life->user->own_offset++;
+    life->dirty |= folded == MS_FOLDED;
+}
+
+static void change_settings(struct life *life, uint32_t behaviors_max)
+{
+    uint32_t before = life->folder.behaviors_max;
+    bool incremental = life->folder.incremental;
+    if (life->user->version == 0)
+        return;
+    complete(life, &life->user);
+    ms_folder_free(&life->folder);
+    life_folder(&life->folder, life->model, !incremental, behaviors_max);
+    assert_true(ms_refold(&life->folder, &life->user));
+    naive_refold(&life->naive, &life->folder, before);
+    life->dirty = true;
+}
+
+/* The user in memory, and what its rows would say, each made whole. */
+static void compare(struct life *life, bool deep)
+{
+    naive_compare_counters(&life->naive, life->user, &life->folder, "in memory");
+    if (!deep)
+        return;
+    struct ms_user *copy = ms_user_copy(life->user);
+    complete(life, &copy);
+    naive_compare(&life->naive, copy, &life->folder, "made whole");
+    if (!life->folder.incremental) {
+        size_t kept, routable = 0;
+        const struct naive_behavior *b = naive_kept(&life->naive, life->folder.behaviors_max, &kept);
+        for (size_t i = 0; i < kept; i++)
+            routable += b[i].row != MS_NO_ITEM;
+        assert_int_equal(copy->routable, routable);
+    }
+    free(copy);
+    if (!life->dirty && life->rows->stored) {
+        copy = read_back(life);
+        complete(life, &copy);
+        if (!life->folder.incremental)
+            ms_user_resolve(copy, life->folder.model);
+        naive_compare(&life->naive, copy, &life->folder, "read back");
+        free(copy);
+    }
+}
+
+static void step(struct life *life, uint32_t behaviors_max)
+{
+    uint32_t chance = (uint32_t)(life_random(&life->random) % 1000);
+    uint64_t rare = life_random(&life->random) % (20 + 4 * (uint64_t)behaviors_max);
+    bool deep = life_random(&life->random) % (1 + behaviors_max / 16) == 0;
+    if (chance < 60) {
+        flush(life, false);
+        if (life->folder.incremental && life->user->ordered)
+            ms_user_trim(life->user);
+        uint32_t bound = 3 * (life->user->kept / MS_CHUNK) + 12;
+        if (life->user->complete)
+            assert_in_range(life->rows->live_count, 0, bound);
+    } else if (chance < 100) {
+        flush(life, false);
+        reload(life, chance % 2);
+    } else if (chance < 110) {
+        flush(life, true);
+    } else if (chance < 112 && rare < 20) {
+        change_settings(life, behaviors_max);
+    } else if (chance < 114 && rare < 20) {
+        ms_user_clear(life->user);
+        naive_forget(&life->naive);
+        life->dirty = true;
+    } else {
+        event(life);
+    }
+    compare(life, deep);
+}
+
+static void live(struct life_model *model, bool incremental, uint32_t behaviors_max, uint64_t seed,
+                 uint32_t steps)
+{
+    struct life life = {.model = model, .random = seed};
+    life.rows = calloc(1, sizeof *life.rows);
+    life_folder(&life.folder, model, incremental, behaviors_max);
+    life_source_start(&life.source, seed * 77);
+    life.user = ms_user_new(7, user_id, life.folder.floats);
+    for (uint32_t i = 0; i < steps; i++)
+        step(&life, behaviors_max);
+    compare(&life, true);
+    ms_folder_free(&life.folder);
+    naive_free(&life.naive);
+    free(life.user);
+    rows_free(life.rows);
+}
+
+static void lives(void **state)
+{
+    const uint32_t maxima[] = {1, 2, 5, 31, 32, 33, 64, 200, 1000};
+    const char *more = getenv("LIVES"); /* times as many */
+    uint32_t times = more ? (uint32_t)atoi(more) : 1;
+    struct life_model model;
+    (void)state;
+    life_model_open(&model, 1, 4, 8);
+    for (uint32_t m = 0; m < sizeof maxima / sizeof *maxima; m++) {
+        uint32_t seeds = (maxima[m] < 100 ? 40 : maxima[m] < 500 ? 16 : 6) * times;
+        for (uint32_t seed = 1; seed <= seeds; seed++) {
+            if (more)
+                printf("max %u seed %u\n", maxima[m], seed);
+            live(&model, seed % 2, maxima[m], seed, 400 + maxima[m] * 4);
+        }
+    }
+    life_model_close(&model);
+}
+
+/* One event after another, a flush after each: what is put for an event late in a long history is what is put
+ * for one early in it. */
+static void bytes_do_not_grow(void **state)
+{
+    struct life_model model;
+    (void)state;
+    life_model_open(&model, 1, 4, 8);
+    struct life life = {.model = &model};
+    life.rows = calloc(1, sizeof *life.rows);
+    life_folder(&life.folder, &model, true, 5000);
+    life_source_start(&life.source, 5);
+    life.source.late_percent = life.source.ahead_per_mille = 0;
+    life.user = ms_user_new(7, user_id, life.folder.floats);
+    uint64_t at_100 = 0, at_5000 = 0;
+    for (uint32_t i = 0; i < 5200; i++) {
+        uint64_t before = life.rows->put_bytes;
+        event(&life);
+        flush(&life, false);
+        ms_user_trim(life.user);
+        if (i >= 100 && i < 200)
+            at_100 += life.rows->put_bytes - before;
+        if (i >= 5000 && i < 5100)
+            at_5000 += life.rows->put_bytes - before;
+        assert_in_range(life.user->count, 0, MS_CHUNK);
+    }
+    assert_in_range(at_5000, 1, at_100 + 1000); /* of 100 events, each a head row of some 700 bytes */
+    assert_in_range(at_100, 1, 100 * 1200);
+    assert_int_equal(life.rows->live_count, life.user->sealed - life.user->first_chunk);
+    ms_folder_free(&life.folder);
+    naive_free(&life.naive);
+    free(life.user);
+    rows_free(life.rows);
+    life_model_close(&model);
+}
+
+/* An event from far ahead stays among the kept for a whole window and pins its chunk. Nothing grows with it,
+ * for a user that stays in memory and for one that is read back in part each time. */
+static void pinned_chunks_do_not_pile_up(void **state)
+{
+    struct life_model model;
+    life_model_open(&model, 1, 4, 8);
+    for (int reloads = 0; reloads < 2; reloads++) {
+        struct life life = {.model = &model};
+        life.rows = calloc(1, sizeof *life.rows);
+        life_folder(&life.folder, &model, true, 64);
+        life_source_start(&life.source, 5);
+        life.source.late_percent = life.source.ahead_per_mille = 0;
+        life.user = ms_user_new(7, user_id, life.folder.floats);
+        uint32_t most = 0;
+        for (uint32_t i = 0; i < 8000; i++) {
+            if (i == 40) {
+                struct ms_event far = life_next(&life.source);
+                far.time_ms += INT64_C(1000) * 86400 * 1000;
+                assert_int_equal(ms_fold(&life.folder, &life.user, &far, MS_NO_ITEM), MS_FOLDED);
+                assert_true(naive_fold(&life.naive, &life.folder, &far, MS_NO_ITEM));
+            }
+            event(&life);
+            flush(&life, false);
+            if (reloads)
+                reload(&life, false);
+            else if (life.user->ordered)
+                ms_user_trim(life.user);
+            if (life.rows->live_count > most)
+                most = life.rows->live_count;
+            if (i % 100 == 0)
+                compare(&life, true);
+        }
+        assert_in_range(most, 1, 16);
+        assert_in_range(life.rows->put_bytes, 1, 8000 * 1500);
+        ms_folder_free(&life.folder);
+        naive_free(&life.naive);
+        free(life.user);
+        rows_free(life.rows);
+    }
+    (void)state;
+    life_model_close(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_do_not_grow),
+                                       cmocka_unit_test(pinned_chunks_do_not_pile_up),
+                                       cmocka_unit_test(lives)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
