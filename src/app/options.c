@@ -244,6 +244,7 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
         return status;
     }
     loaded->config.fail_fast = sources->fail_fast;
+    loaded->config.accept_gap = sources->accept_gap;
     resolve(&loaded->config);
     gather_passthrough(loaded);
     *options = loaded;

@@ -19,7 +19,8 @@ struct ms_options_sources {
         *environment; /* as environ; NULL: none. MINDSTREAM_COMMIT_INTERVAL_MS is commit.interval.ms */
     const char *set[MS_OPTIONS_MAX_SET]; /* "key=value" of --set, the last of a key counts */
     size_t set_count;
-    bool fail_fast; /* --fail-fast */
+    bool fail_fast;  /* --fail-fast */
+    bool accept_gap; /* --accept-gap of run */
 };
 
 /* Takes argv[*at] (and its value) when it is -c FILE, --config FILE, --set KEY=VALUE or --fail-fast, also as

@@ -46,7 +46,8 @@ struct ms_config {
     const char *profile_topic;
     int profile_order;
     const char *log_level;
-    bool fail_fast; /* --fail-fast */
+    bool fail_fast;  /* --fail-fast */
+    bool accept_gap; /* --accept-gap: go on where the log begins when events before it are gone */
     struct ms_passthrough *passthrough;
     size_t passthrough_count;
 };

@@ -375,6 +375,7 @@ static enum ms_status ready(struct ms_overlay *overlay, uint32_t place, struct m
 {
     struct ms_entry *entry = &overlay->entries[place];
     struct ms_user *user = entry->user;
+    entry->slots_before = user->slots;
     if (user->version == 0 || user->fold_id == overlay->folder->fold_id) {
         if (user->complete && !overlay->folder->incremental)
             ms_user_resolve(user, overlay->folder->model);

@@ -1,0 +1,30 @@
+/* What run and demo do before the service starts: model, mode, decays, and telling what it runs with. */
+#ifndef MS_APP_SERVICE_SETUP_H
+#define MS_APP_SERVICE_SETUP_H
+
+#include <signal.h>
+
+#include "app/options.h"
+#include "stream/service.h"
+
+struct ms_setup {
+    struct ms_model *model;
+    struct ms_service_options service;
+};
+
+/* Loads the model of |options| and decides the routing mode. The caller frees it with ms_setup_free. */
+enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options, const atomic_int *stop,
+                        struct ms_error *error) MS_MUST_CHECK;
+void ms_setup_free(struct ms_setup *setup);
+
+/* Logs the versions, the settings that differ from the defaults, the model and the mode. */
+void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *options);
+
+/* SIGTERM and SIGINT set the flag that is returned; a second one ends the process at once. */
+const atomic_int *ms_setup_signals(void);
+
+/* Logs and waits until the service is done; a progress line every |log_s| seconds. Returns the process's exit
+ * code. */
+int ms_setup_watch(struct ms_service *service, double log_s);
+
+#endif

@@ -1,0 +1,259 @@
+/* Where a partition begins. C is the group's committed offset, L the offset up to which the local state is
+ * folded; the committed offset's metadata tells the origin and the fold id under which [.., C) was published.
+ *
+ *   C    L     begins at
+ *   -    -     input.start; that is its origin, pinned by the first commit
+ *   -    yes   the coordinator may not know yet: asked again, then an error
+ *   yes  -     the origin, in silence up to C (no metadata: somebody set the offset by hand; begin at C)
+ *   yes  yes   L, in silence up to C
+ *
+ * An offset that the log no longer has, or does not have yet, or C < L, is an error that tells how to mend
+ * it. */
+#include "stream/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/progress.h"
+#include "stream/clients.h"
+
+#define NO_COMMIT_TRIES 5
+#define TRY_MS          2000
+
+/* What is known of a partition when it is assigned. */
+struct known {
+    int32_t partition;
+    int64_t committed; /* -1: none */
+    bool ours;         /* the metadata is ours */
+    int64_t origin;
+    uint64_t fold_id;
+    int64_t low, high;
+    bool stored;
+    struct ms_partition_row row;
+};
+
+static enum ms_status committed_once(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
+                                     struct ms_error *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_committed(worker->consumer, list, 5000);
+    for (int i = 0; !code && i < list->cnt; i++)
+        code = list->elems[i].err;
+    return code ? ms_kafka_failed_code(code, error, "committed offsets") : MS_OK;
+}
+
+/* The group's offsets, asked until the coordinator answers. */
+static enum ms_status read_committed(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
+                                     struct ms_error *error)
+{
+    double told_s = ms_monotonic_s();
+    for (;;) {
+        enum ms_status status = committed_once(worker, list, error);
+        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
+            return status;
+        if (ms_monotonic_s() - told_s > 10) {
+            told_s = ms_monotonic_s();
+            ms_log(MS_LOG_INFO, "waiting", "for=committed_offsets worker=%d reason=\"%s\"", worker->number,
+                   error->text);
+        }
+        usleep(100000);
+    }
+}
+
+static enum ms_status read_ends(struct ms_worker *worker, struct known *known, struct ms_error *error)
+{
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            worker->consumer, worker->config->input_topic, known->partition, &known->low, &known->high, 5000);
+        if (!code)
+            return MS_OK;
+        enum ms_status status = ms_kafka_failed_code(code, error, "ends of the partition");
+        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
+            return status;
+        usleep(100000);
+    }
+}
+
+static void take_committed(struct known *known, const rd_kafka_topic_partition_t *at)
+{
+    known->committed = at->offset >= 0 ? at->offset : -1;
+    known->ours = ms_transaction_parse_metadata(at->metadata, at->metadata_size, &known->origin,
+                                                &known->fold_id);
+}
+
+/* A group that has state here but no offset there: a coordinator that moves answers so for a moment. */
+static enum ms_status ask_again(struct ms_worker *worker, struct known *known, struct ms_error *error)
+{
+    for (int i = 0; i < NO_COMMIT_TRIES && known->committed < 0 && !atomic_load(worker->stop); i++) {
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_list_add(list, worker->config->input_topic, known->partition);
+        usleep(TRY_MS * 1000);
+        enum ms_status status = read_committed(worker, list, error);
+        if (status == MS_OK)
+            take_committed(known, &list->elems[0]);
+        rd_kafka_topic_partition_list_destroy(list);
+        if (status != MS_OK)
+            return status;
+    }
+    return MS_OK;
+}
+
+/* "kafka-consumer-groups.sh ... --topic T:P --reset-offsets WHERE --execute" */
+static void reset_command(const struct ms_worker *worker, const struct known *known, const char *where,
+                          char *out, size_t size)
+{
+    snprintf(out, size,
+             "kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets %s "
+             "--execute",
+             worker->config->bootstrap_servers, worker->config->application_id, worker->config->input_topic,
+             known->partition, where);
+}
+
+static enum ms_status misfit(const struct ms_worker *worker, const struct known *known, const char *where,
+                             struct ms_error *error, const char *what)
+{
+    char command[700];
+    reset_command(worker, known, where, command, sizeof command);
+    return ms_fail(error, MS_OFFSETS,
+                   "topic %s partition %d: %s (committed offset %" PRId64 ", local state up to %" PRId64
+                   ", log from %" PRId64 " to %" PRId64 "); %s",
+                   worker->config->input_topic, known->partition, what, known->committed,
+                   known->stored ? known->row.applied : (int64_t)-1, known->low, known->high, command);
+}
+
+/* L and C as they fit together; |start| is where reading would begin. */
+static enum ms_status check(const struct ms_worker *worker, struct known *known, int64_t *start,
+                            struct ms_error *error)
+{
+    char where[64];
+    if (known->stored && known->committed < 0) {
+        snprintf(where, sizeof where, "--to-offset %" PRId64, known->row.applied);
+        return misfit(worker, known, where, error,
+                      "the group has no committed offset but there is local state; if the group was deleted, "
+                      "go on from the state by: ");
+    }
+    if (known->stored && known->committed < known->row.applied) {
+        snprintf(where, sizeof where, "--to-offset %" PRId64, known->row.applied);
+        return misfit(worker, known, where, error,
+                      "the committed offset is behind the local state, as if it had been reset; start with "
+                      "an empty state.dir to fold again "
+                      "from the committed offset, or go on from the state by: ");
+    }
+    if (known->committed > known->high || (known->stored && known->row.applied > known->high))
+        return misfit(worker, known, "--to-earliest", error,
+                      "the offset lies beyond the end of the log, as if the topic had been made anew; start "
+                      "with an empty state.dir, after: ");
+    if (*start >= known->low && known->committed >= known->low)
+        return MS_OK;
+    if (worker->config->accept_gap) {
+        ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
+               worker->config->input_topic, known->partition, *start, known->low);
+        *start = known->low;
+        return MS_OK;
+    }
+    snprintf(where, sizeof where, "--to-earliest");
+    return misfit(worker, known, where, error,
+                  known->stored ? "the log no longer has the events that come next; go on without them by "
+                                  "`mindstream run --accept-gap`, or start "
+                                  "with an empty state.dir after: "
+                                : "there is no local state, and the log no longer has the events from the "
+                                  "partition's origin on; go on with what "
+                                  "is left by `mindstream run --accept-gap`, or publish it again after: ");
+}
+
+static void tell(const struct ms_worker *worker, const struct ms_part *part, const struct known *known)
+{
+    ms_log(MS_LOG_INFO, "assigned",
+           "worker=%d topic=%s partition=%d start=%" PRId64 " committed=%" PRId64 " replay=%" PRId64
+           " end=%" PRId64 " state=%s republish=%d",
+           worker->number, worker->config->input_topic, part->partition, part->folded, part->committed,
+           part->replay_until > part->folded ? part->replay_until - part->folded : (int64_t)0, known->high,
+           known->stored ? "local" : "none", part->republish);
+}
+
+static enum ms_status start_one(struct ms_worker *worker, struct known *known, int64_t *offset,
+                                struct ms_error *error)
+{
+    enum ms_status status = ms_store_partition(worker->engine_options.store, (uint16_t)known->partition,
+                                               &known->row, &known->stored, error);
+    if (status == MS_OK)
+        status = read_ends(worker, known, error);
+    if (status == MS_OK && known->stored && known->committed < 0)
+        status = ask_again(worker, known, error);
+    if (status != MS_OK)
+        return status;
+    bool fresh = known->committed < 0 && !known->stored;
+    int64_t start;
+    if (fresh)
+        start = worker->config->input_start == MS_START_LATEST ? known->high : known->low;
+    else if (known->stored)
+        start = known->row.applied;
+    else
+        start = known->ours ? known->origin : known->committed;
+    if (!fresh) {
+        status = check(worker, known, &start, error);
+        if (status != MS_OK)
+            return status;
+    }
+    struct ms_part part = {.partition = known->partition,
+                           .committed = known->committed,
+                           .folded = start,
+                           .replay_until = fresh ? start : known->committed,
+                           .origin = known->stored ? known->row.origin : start,
+                           .flushed = known->stored ? known->row.applied : -1,
+                           .must_send = fresh};
+    uint64_t fold_id = ms_engine_fold_id(worker->engine);
+    part.republish = part.folded < part.replay_until && known->ours && known->fold_id != fold_id;
+    status = ms_engine_open_part(worker->engine, &part, error);
+    if (status == MS_OK) {
+        *offset = start;
+        tell(worker, &part, known);
+    }
+    return status;
+}
+
+enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
+                                   struct ms_error *error)
+{
+    if (partitions->cnt == 0)
+        return MS_OK;
+    rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_copy(partitions);
+    enum ms_status status = read_committed(worker, committed, error);
+    for (int i = 0; status == MS_OK && i < committed->cnt; i++) {
+        rd_kafka_topic_partition_t *at = &committed->elems[i];
+        struct known known = {.partition = at->partition};
+        int64_t offset = 0;
+        take_committed(&known, at);
+        if (at->partition >= MS_MAX_PARTITIONS)
+            status = ms_fail(error, MS_KAFKA,
+                             "topic %s has a partition %d; partitions above %d are not supported", at->topic,
+                             at->partition, MS_MAX_PARTITIONS - 1);
+        else
+            status = start_one(worker, &known, &offset, error);
+        rd_kafka_topic_partition_t *assign = rd_kafka_topic_partition_list_find(partitions, at->topic,
+                                                                                at->partition);
+        assign->offset = offset;
+    }
+    rd_kafka_topic_partition_list_destroy(committed);
+    if (status == MS_OK && ms_engine_pending(worker->engine) && worker->pending_since_s <= 0)
+        worker->pending_since_s = ms_monotonic_s(); /* pin the first offsets soon */
+    return status;
+}
+
+void ms_assignment_lag(struct ms_worker *worker)
+{
+    size_t count;
+    uint64_t lag = 0;
+    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t low, high;
+        if (parts[i].open &&
+            !rd_kafka_get_watermark_offsets(worker->consumer, worker->config->input_topic, parts[i].partition,
+                                            &low, &high) &&
+            high > parts[i].folded)
+            lag += (uint64_t)(high - parts[i].folded);
+    }
+    ms_gauge(&worker->stats.lag, lag);
+}

@@ -1,0 +1,334 @@
+/* Making clients, telling errors apart, waiting. */
+#include "stream/clients.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/progress.h"
+
+struct setting {
+    const char *key, *value;
+};
+
+static void to_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    /* A broker that is away is told of by who waits for it; its repetition is for debugging. */
+    bool noise = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
+    ms_log(noise || level > 5 ? MS_LOG_DEBUG
+           : level > 3        ? MS_LOG_INFO
+                              : MS_LOG_WARN,
+           "librdkafka", "facility=%s text=\"%s\"", facility, text);
+}
+
+static enum ms_status set(rd_kafka_conf_t *conf, const char *key, const char *value, struct ms_error *error)
+{
+    char text[512];
+    if (rd_kafka_conf_set(conf, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+        return ms_fail(error, MS_CONFIG, "librdkafka refuses %s=%s: %s", key, value, text);
+    return MS_OK;
+}
+
+/* The service's own defaults, then what is passed through, then what is not up for choice. */
+static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *config, bool consumer,
+                                const struct setting *defaults, const struct setting *fixed,
+                                struct ms_error *error)
+{
+    enum ms_status status = set(conf, "socket.nagle.disable", "true", error);
+    for (; status == MS_OK && defaults->key; defaults++)
+        status = set(conf, defaults->key, defaults->value, error);
+    for (size_t i = 0; status == MS_OK && i < config->passthrough_count; i++) {
+        const struct ms_passthrough *pass = &config->passthrough[i];
+        if (consumer ? pass->consumer : pass->producer)
+            status = set(conf, pass->key, pass->value, error);
+    }
+    if (status == MS_OK)
+        status = set(conf, "bootstrap.servers", config->bootstrap_servers, error);
+    for (; status == MS_OK && fixed->key; fixed++)
+        if (fixed->value)
+            status = set(conf, fixed->key, fixed->value, error);
+    rd_kafka_conf_set_log_cb(conf, to_log);
+    return status;
+}
+
+static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                           struct ms_error *error)
+{
+    char text[512];
+    rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
+    if (!rk) {
+        rd_kafka_conf_destroy(conf);
+        return ms_fail(error, MS_CONFIG, "cannot make a Kafka client: %s", text);
+    }
+    *out = rk;
+    return MS_OK;
+}
+
+enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *config, const char *client_id,
+                               const char *instance,
+                               void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
+                                                 rd_kafka_topic_partition_list_t *, void *),
+                               void *opaque, struct ms_error *error)
+{
+    /* The fetcher of librdkafka 2.0.2 may sleep a second when a queue is full: keep it from filling. */
+    const struct setting defaults[] = {{"client.id", client_id},
+                                       {"partition.assignment.strategy", "range"},
+                                       {"queued.min.messages", "1000000"},
+                                       {"fetch.wait.max.ms", "100"},
+                                       {NULL, NULL}};
+    const struct setting fixed[] = {
+        {"group.id", config->application_id}, {"group.instance.id", instance},
+        {"enable.auto.commit", "false"},      {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},       {"isolation.level", "read_committed"},
+        {"enable.partition.eof", "true"},     {NULL, NULL}};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    enum ms_status status = configure(conf, config, true, defaults, fixed, error);
+    if (status != MS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_rebalance_cb(conf, rebalance);
+    rd_kafka_conf_set_opaque(conf, opaque);
+    status = make(consumer, RD_KAFKA_CONSUMER, conf, error);
+    if (status == MS_OK)
+        rd_kafka_poll_set_consumer(*consumer);
+    return status;
+}
+
+enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
+                               const char *transactional_id,
+                               void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
+                               void *opaque, struct ms_error *error)
+{
+    const struct setting defaults[] = {{"client.id", client_id},
+                                       {"partitioner", "murmur2_random"}, /* as the Java client places keys */
+                                       {"queue.buffering.max.messages", "500000"},
+                                       {NULL, NULL}};
+    const struct setting fixed[] = {
+        {"transactional.id", transactional_id}, {"enable.idempotence", "true"}, {NULL, NULL}};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    enum ms_status status = transactional_id ? set(conf, "transaction.timeout.ms", "30000", error) : MS_OK;
+    if (status == MS_OK)
+        status = configure(conf, config, false, defaults, fixed, error);
+    if (status != MS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    if (delivery)
+        rd_kafka_conf_set_dr_msg_cb(conf, delivery);
+    rd_kafka_conf_set_opaque(conf, opaque);
+    return make(producer, RD_KAFKA_PRODUCER, conf, error);
+}
+
+/* ---- errors ---- */
+
+bool ms_kafka_may_pass(rd_kafka_resp_err_t code)
+{
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR__WAIT_CACHE:
+    case RD_KAFKA_RESP_ERR__IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR__RETRY:
+    case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS:
+    case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what)
+{
+    enum ms_status status = ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA;
+    return ms_fail(error, status, "%s: %s (%s)", what, rd_kafka_err2str(code), rd_kafka_err2name(code));
+}
+
+/* What only the operator can mend; all else of a transaction is mended by beginning anew. */
+static bool hopeless(rd_kafka_resp_err_t code)
+{
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+    enum ms_status status = hopeless(code) ? MS_KAFKA : MS_KAFKA_ABORT;
+    ms_fail(error, status, "%s: %s (%s%s)", what, rd_kafka_error_string(failure),
+            rd_kafka_error_name(failure), rd_kafka_error_is_fatal(failure) ? ", fatal" : "");
+    rd_kafka_error_destroy(failure);
+    return status;
+}
+
+/* ---- waiting ---- */
+
+enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
+                                 struct ms_error *error)
+{
+    double told_s = ms_monotonic_s();
+    while (!atomic_load(stop)) {
+        rd_kafka_error_t *failure = rd_kafka_init_transactions(producer, 2000);
+        if (!failure)
+            return MS_OK;
+        if (rd_kafka_error_is_fatal(failure) ||
+            !(rd_kafka_error_is_retriable(failure) || ms_kafka_may_pass(rd_kafka_error_code(failure))))
+            return ms_kafka_failed(failure, error, transactional_id);
+        if (ms_monotonic_s() - told_s > 10) {
+            told_s = ms_monotonic_s();
+            ms_log(MS_LOG_INFO, "waiting", "for=transaction_coordinator transactional.id=%s error=\"%s\"",
+                   transactional_id, rd_kafka_error_string(failure));
+        }
+        rd_kafka_error_destroy(failure);
+        usleep(100000);
+    }
+    return ms_fail(error, MS_KAFKA_RETRY, "stopped while waiting for the transaction coordinator");
+}
+
+/* MS_OK when the topic exists, MS_KAFKA_RETRY with what is missing when it does not or no broker answers. */
+static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, struct ms_error *error)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    if (!handle)
+        return ms_fail(error, MS_CONFIG, "topic \"%s\": %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, 2000);
+    rd_kafka_topic_destroy(handle);
+    if (code)
+        return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA, "no broker answers: %s",
+                       rd_kafka_err2str(code));
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (!code && metadata->topics[0].partition_cnt == 0)
+        code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    rd_kafka_metadata_destroy(metadata);
+    if (code)
+        return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA, "topic \"%s\": %s", topic,
+                       rd_kafka_err2str(code));
+    return MS_OK;
+}
+
+static enum ms_status wait_topic(rd_kafka_t *rk, const struct ms_config *config, const char *topic,
+                                 const atomic_int *stop, struct ms_error *error)
+{
+    double told_s = 0;
+    for (;;) {
+        struct ms_error why;
+        enum ms_status status = topic_exists(rk, topic, &why);
+        if (status == MS_OK)
+            return MS_OK;
+        if (status != MS_KAFKA_RETRY || config->fail_fast)
+            return ms_fail(error, status == MS_KAFKA_RETRY ? MS_KAFKA : status, "bootstrap.servers=%s: %s",
+                           config->bootstrap_servers, why.text);
+        if (atomic_load(stop))
+            return ms_fail(error, MS_KAFKA_RETRY, "stopped while waiting for Kafka");
+        if (ms_monotonic_s() - told_s > 10) {
+            told_s = ms_monotonic_s();
+            ms_log(MS_LOG_WARN, "waiting", "for=kafka bootstrap.servers=%s reason=\"%s\"",
+                   config->bootstrap_servers, why.text);
+        }
+        usleep(300000);
+    }
+}
+
+/* The topic's max.message.bytes, 0 when the broker does not tell. */
+static long topic_limit(rd_kafka_t *rk, const char *topic)
+{
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    char text[256];
+    long limit = 0;
+    rd_kafka_AdminOptions_set_request_timeout(options, 3000, text, sizeof text);
+    rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 4000);
+    const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event)
+                                                            : NULL;
+    if (result && !rd_kafka_event_error(event)) {
+        size_t count = 0, entries = 0;
+        const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(result,
+                                                                                                &count);
+        const rd_kafka_ConfigEntry_t **entry = count ? rd_kafka_ConfigResource_configs(resources[0], &entries)
+                                                     : NULL;
+        for (size_t i = 0; i < entries; i++) {
+            if (strcmp(rd_kafka_ConfigEntry_name(entry[i]), "max.message.bytes") == 0 &&
+                rd_kafka_ConfigEntry_value(entry[i]))
+                limit = atol(rd_kafka_ConfigEntry_value(entry[i]));
+        }
+    }
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_ConfigResource_destroy(resource);
+    return limit;
+}
+
+/* Bytes that a record batch of one record adds to the record itself, generously. */
+#define BATCH_OVERHEAD_BYTES 512
+
+static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *config,
+                                   size_t largest_record_bytes, struct ms_error *error)
+{
+    char text[32] = "";
+    size_t size = sizeof text;
+    size_t need = largest_record_bytes + BATCH_OVERHEAD_BYTES;
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK &&
+        strtoul(text, NULL, 10) < need)
+        return ms_fail(error, MS_CONFIG,
+                       "the largest possible record takes %zu bytes but producer.message.max.bytes is %s: "
+                       "raise it, or lower input.id.max.bytes",
+                       need, text);
+    long limit = topic_limit(rk, config->output_topic);
+    if (limit > 0 && (size_t)limit < need)
+        return ms_fail(error, MS_CONFIG,
+                       "the largest possible record takes %zu bytes but topic %s has max.message.bytes=%ld: "
+                       "raise it, or lower input.id.max.bytes",
+                       need, config->output_topic, limit);
+    return MS_OK;
+}
+
+enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
+                             const atomic_int *stop, struct ms_error *error)
+{
+    rd_kafka_t *rk = NULL;
+    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, error);
+    if (status != MS_OK)
+        return status;
+    const char *topics[] = {config->input_topic, config->output_topic, config->dead_letter_topic};
+    for (size_t i = 0; status == MS_OK && i < sizeof topics / sizeof *topics; i++) {
+        if (topics[i][0])
+            status = wait_topic(rk, config, topics[i], stop, error);
+    }
+    if (status == MS_OK)
+        status = check_limits(rk, config, largest_record_bytes, error);
+    rd_kafka_destroy(rk);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* Kafka clients as the service needs them: settings, error classes, waiting for brokers and topics. */
+#ifndef MS_STREAM_CLIENTS_H
+#define MS_STREAM_CLIENTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include "base/config.h"
+#include "mindstream/status.h"
+
+/* A consumer of the group with |instance| as its static member id (NULL: dynamic); |rebalance| and |opaque|
+ * are its callback. It neither stores nor commits offsets by itself, fails where an offset is out of range,
+ * reads committed records only, and tells the end of partitions. */
+enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *config, const char *client_id,
+                               const char *instance,
+                               void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
+                                                 rd_kafka_topic_partition_list_t *, void *),
+                               void *opaque, struct ms_error *error) MS_MUST_CHECK;
+
+/* A producer; with a transactional id a transactional one. |delivery|, when not NULL, is told of every
+ * record. */
+enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
+                               const char *transactional_id,
+                               void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
+                               void *opaque, struct ms_error *error) MS_MUST_CHECK;
+
+/* Fills *error from a librdkafka error, which is destroyed. What it does not say can be tried again stops or
+ * aborts. */
+enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what);
+enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what);
+
+/* Whether waiting may mend it: brokers that are away, coordinators that move. */
+bool ms_kafka_may_pass(rd_kafka_resp_err_t code);
+
+/* init_transactions, tried again until it is done or |stop| is set (MS_KAFKA_RETRY then). */
+enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
+                                 struct ms_error *error) MS_MUST_CHECK;
+
+/* Waits until the brokers answer and all topics of |config| exist, telling once what it waits for; with
+ * fail_fast an error instead. Then checks that the largest record fits the limits of producer and topics.
+ * MS_KAFKA_RETRY when |stop| was set meanwhile. */
+enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
+                             const atomic_int *stop, struct ms_error *error) MS_MUST_CHECK;
+
+#endif

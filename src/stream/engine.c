@@ -1,0 +1,615 @@
+/* A batch from bytes to published records. */
+#include "stream/engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AHEAD 4 /* events whose users are brought towards the cache ahead of their fold */
+
+/* What decoding made of an input. */
+struct decoded {
+    struct ms_event event;
+    enum ms_event_kind kind;
+    bool bad;
+    const char *reason; /* bad */
+    uint32_t row;       /* of its item */
+    uint32_t wanted;    /* its place among the wanted */
+};
+
+struct ms_engine {
+    const struct ms_config *config;
+    const struct ms_model *model;
+    struct ms_store *store;
+    struct ms_sink sink;
+    struct ms_stats *stats;
+    uint32_t owner;
+    size_t memory_bytes;
+    struct ms_extractor *extractor;
+    struct ms_encoder *encoder;
+    struct ms_decoder *decoder;
+    struct ms_folder folder;
+    struct ms_overlay *overlay;
+    struct ms_part *parts;
+    size_t parts_count;
+    struct ms_part **by_number; /* [MS_MAX_PARTITIONS] */
+    struct ms_arena arena;
+    struct decoded *decoded;
+    struct ms_wanted *wanted;
+    size_t batch_capacity;
+    uint32_t *touched; /* places of users to publish at the commit (publish.mode=latest) */
+    size_t touched_count, touched_capacity;
+    uint32_t *owed; /* places of users to publish when their partition reaches C */
+    size_t owed_count, owed_capacity;
+    struct ms_log_limit bad_limit, key_limit;
+};
+
+enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_options *options,
+                             struct ms_error *error)
+{
+    const struct ms_config *config = options->config;
+    struct ms_engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return ms_fail(error, MS_MEMORY, "no memory for a worker");
+    engine->config = config;
+    engine->model = options->model;
+    engine->store = options->store;
+    engine->sink = options->sink;
+    engine->stats = options->stats;
+    engine->owner = options->owner;
+    engine->memory_bytes = options->memory_bytes;
+    struct ms_event_fields fields = {.user = config->input_user_field,
+                                     .item = config->input_item_field,
+                                     .time = config->input_time_field,
+                                     .type = config->input_type_field,
+                                     .types = config->input_types,
+                                     .id_max_bytes = (uint32_t)config->input_id_max_bytes};
+    engine->by_number = calloc(MS_MAX_PARTITIONS, sizeof *engine->by_number);
+    engine->parts = calloc(MS_MAX_PARTITIONS,
+                           sizeof *engine->parts); /* pages are taken as they are touched */
+    enum ms_status status = engine->by_number && engine->parts
+                                ? MS_OK
+                                : ms_fail(error, MS_MEMORY, "no memory for a worker");
+    if (status == MS_OK)
+        status = ms_extractor_new(&engine->extractor, engine->model, error);
+    if (status == MS_OK)
+        status = ms_encoder_new(&engine->encoder, (enum ms_record_format)config->output_format, error);
+    if (status == MS_OK)
+        status = ms_decoder_new(&engine->decoder, &fields, error);
+    if (status == MS_OK)
+        status = ms_folder_init(&engine->folder, engine->model, engine->extractor, options->incremental,
+                                options->decay, (uint32_t)config->state_behaviors_max, error);
+    if (status == MS_OK)
+        status = ms_overlay_new(&engine->overlay, engine->store, &engine->folder, options->memory_bytes,
+                                engine->owner, error);
+    if (status != MS_OK) {
+        ms_engine_destroy(engine);
+        return status;
+    }
+    *out = engine;
+    return MS_OK;
+}
+
+void ms_engine_destroy(struct ms_engine *engine)
+{
+    if (!engine)
+        return;
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        if (engine->parts[i].open)
+            ms_store_release(engine->store, (uint16_t)engine->parts[i].partition, engine->owner);
+    }
+    ms_overlay_destroy(engine->overlay);
+    ms_folder_free(&engine->folder);
+    ms_decoder_destroy(engine->decoder);
+    ms_encoder_destroy(engine->encoder);
+    ms_extractor_destroy(engine->extractor);
+    ms_arena_free(&engine->arena);
+    free(engine->by_number);
+    free(engine->parts);
+    free(engine->decoded);
+    free(engine->wanted);
+    free(engine->touched);
+    free(engine->owed);
+    free(engine);
+}
+
+uint64_t ms_engine_fold_id(const struct ms_engine *engine)
+{
+    return engine->folder.fold_id;
+}
+
+/* ---- partitions ---- */
+
+struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count)
+{
+    *count = engine->parts_count;
+    return engine->parts;
+}
+
+struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition)
+{
+    struct ms_part *part = partition >= 0 && partition < MS_MAX_PARTITIONS ? engine->by_number[partition]
+                                                                           : NULL;
+    return part && part->open ? part : NULL;
+}
+
+enum ms_status ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part,
+                                   struct ms_error *error)
+{
+    if (part->partition < 0 || part->partition >= MS_MAX_PARTITIONS)
+        return ms_fail(error, MS_KAFKA, "partition %d of topic %s: partitions above %d are not supported",
+                       part->partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
+    struct ms_part **at = &engine->by_number[part->partition];
+    if (!*at)
+        *at = &engine->parts[engine->parts_count++];
+    assert(!(*at)->open);
+    **at = *part;
+    (*at)->open = true;
+    ms_store_acquire(engine->store, (uint16_t)part->partition, engine->owner);
+    return MS_OK;
+}
+
+/* Takes the places of a partition's users out of a list. */
+static size_t list_drop(struct ms_engine *engine, uint32_t *list, size_t count, int32_t partition)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (ms_overlay_entry(engine->overlay, list[i])->user->partition != partition)
+            list[kept++] = list[i];
+    }
+    return kept;
+}
+
+void ms_engine_close_part(struct ms_engine *engine, int32_t partition)
+{
+    struct ms_part *part = ms_engine_part(engine, partition);
+    if (!part)
+        return;
+    engine->touched_count = list_drop(engine, engine->touched, engine->touched_count, partition);
+    engine->owed_count = list_drop(engine, engine->owed, engine->owed_count, partition);
+    ms_overlay_drop(engine->overlay, (uint16_t)partition);
+    ms_store_release(engine->store, (uint16_t)partition, engine->owner);
+    part->open = false;
+}
+
+/* ---- publishing ---- */
+
+static enum ms_status emit(struct ms_engine *engine, struct ms_part *part, const struct ms_output *output,
+                           struct ms_error *error)
+{
+    part->must_send = true;
+    if (output->kind == MS_OUTPUT_RECORD)
+        ms_count(&engine->stats->records, 1);
+    return engine->sink.emit(engine->sink.context, output, error);
+}
+
+static enum ms_status emit_null(struct ms_engine *engine, struct ms_part *part, const struct ms_user *user,
+                                int slot, struct ms_error *error)
+{
+    struct ms_bytes id = ms_user_id(user);
+    struct ms_output output = {.kind = MS_OUTPUT_RECORD, .version = user->version};
+    output.key = slot < 0 ? id : ms_encode_interest_key(engine->encoder, id, slot);
+    if (!output.key.data)
+        return ms_fail(error, MS_MEMORY, "no memory for a record");
+    return emit(engine, part, &output, error);
+}
+
+static enum ms_status publish_interests(struct ms_engine *engine, struct ms_part *part,
+                                        const struct ms_record *record, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (int i = 0; i < record->interests.count && status == MS_OK; i++) {
+        struct ms_output output = {.kind = MS_OUTPUT_RECORD, .version = record->version};
+        output.value = ms_encode_interest(engine->encoder, record, i);
+        output.key = ms_encode_interest_key(engine->encoder, record->user_id, i);
+        if (!output.value.data || !output.key.data)
+            return ms_fail(error, MS_MEMORY, "no memory for a record");
+        status = emit(engine, part, &output, error);
+    }
+    return status;
+}
+
+/* The user's record, or its records in layout interest with null values for slots that it no longer has. */
+static enum ms_status publish(struct ms_engine *engine, struct ms_part *part, struct ms_entry *entry,
+                              struct ms_error *error)
+{
+    const struct ms_user *user = entry->user;
+    const char *model = ms_model_config(engine->model)->id;
+    struct ms_record record = {.user_id = ms_user_id(user),
+                               .version = user->version,
+                               .event_time_ms = user->last_time_ms,
+                               .model = {model, strlen(model)},
+                               .interests = ms_user_interests(&engine->folder, user)};
+    enum ms_status status;
+    if (engine->config->output_layout == MS_LAYOUT_USER) {
+        struct ms_output output = {
+            .kind = MS_OUTPUT_RECORD, .key = record.user_id, .version = record.version};
+        output.value = ms_encode_user(engine->encoder, &record);
+        status = output.value.data ? emit(engine, part, &output, error)
+                                   : ms_fail(error, MS_MEMORY, "no memory for a record");
+    } else {
+        status = publish_interests(engine, part, &record, error);
+        for (int slot = record.interests.count; slot < entry->slots_before && status == MS_OK; slot++)
+            status = emit_null(engine, part, user, slot, error);
+    }
+    entry->slots_before = user->slots;
+    return status;
+}
+
+/* Null values under every key that the user ever had. */
+static enum ms_status publish_forgotten(struct ms_engine *engine, struct ms_part *part,
+                                        const struct ms_user *user, struct ms_error *error)
+{
+    if (engine->config->output_layout == MS_LAYOUT_USER)
+        return emit_null(engine, part, user, -1, error);
+    enum ms_status status = MS_OK;
+    for (int slot = 0; slot < user->slots_max && status == MS_OK; slot++)
+        status = emit_null(engine, part, user, slot, error);
+    return status;
+}
+
+static bool list_push(uint32_t **list, size_t *count, size_t *capacity, uint32_t place)
+{
+    if (*count == *capacity) {
+        size_t next = *capacity ? *capacity * 2 : 1024;
+        uint32_t *bigger = realloc(*list, next * sizeof *bigger);
+        if (!bigger)
+            return false;
+        *list = bigger;
+        *capacity = next;
+    }
+    (*list)[(*count)++] = place;
+    return true;
+}
+
+/* A user has changed: publish now, at the commit, at the end of the replay, or not at all. */
+static enum ms_status changed(struct ms_engine *engine, struct ms_part *part, uint32_t place, bool silent,
+                              struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(engine->overlay, place);
+    if (silent) {
+        if (!part->republish) {
+            entry->slots_before = entry->user->slots;
+            return MS_OK;
+        }
+        if (entry->marks & MS_MARK_OWED)
+            return MS_OK;
+        entry->marks |= MS_MARK_OWED;
+        part->owed++;
+        return list_push(&engine->owed, &engine->owed_count, &engine->owed_capacity, place)
+                   ? MS_OK
+                   : ms_fail(error, MS_MEMORY, "no memory for the users to publish");
+    }
+    if (engine->config->publish_mode == MS_PUBLISH_EVERY)
+        return publish(engine, part, entry, error);
+    if (entry->marks & MS_MARK_TOUCHED)
+        return MS_OK;
+    entry->marks |= MS_MARK_TOUCHED;
+    return list_push(&engine->touched, &engine->touched_count, &engine->touched_capacity, place)
+               ? MS_OK
+               : ms_fail(error, MS_MEMORY, "no memory for the users to publish");
+}
+
+/* The replay of a partition has reached C: whoever was folded under a new fold id is published once. */
+static enum ms_status end_replay(struct ms_engine *engine, struct ms_part *part, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < engine->owed_count; i++) {
+        struct ms_entry *entry = ms_overlay_entry(engine->overlay, engine->owed[i]);
+        if (entry->user->partition != part->partition) {
+            engine->owed[kept++] = engine->owed[i];
+            continue;
+        }
+        entry->marks &= (uint16_t)~MS_MARK_OWED;
+        if (status == MS_OK && entry->user->version > 0)
+            status = publish(engine, part, entry, error);
+    }
+    engine->owed_count = kept;
+    part->owed = 0;
+    part->republish = false;
+    return status;
+}
+
+static enum ms_status reached(struct ms_engine *engine, struct ms_part *part, int64_t offset,
+                              struct ms_error *error)
+{
+    if (part->folded >= part->replay_until || offset < part->replay_until)
+        return MS_OK;
+    part->folded = part->replay_until;
+    ms_log(MS_LOG_INFO, "replayed", "topic=%s partition=%d until=%lld republished=%u",
+           engine->config->input_topic, part->partition, (long long)part->replay_until, part->owed);
+    return end_replay(engine, part, error);
+}
+
+enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
+                                 struct ms_error *error)
+{
+    struct ms_part *part = ms_engine_part(engine, partition);
+    return part ? reached(engine, part, offset, error) : MS_OK;
+}
+
+/* ---- a batch ---- */
+
+static bool batch_reserve(struct ms_engine *engine, size_t count)
+{
+    if (engine->batch_capacity >= count)
+        return true;
+    struct decoded *decoded = realloc(engine->decoded, count * sizeof *decoded);
+    if (decoded)
+        engine->decoded = decoded;
+    struct ms_wanted *wanted = realloc(engine->wanted, count * sizeof *wanted);
+    if (wanted)
+        engine->wanted = wanted;
+    if (!decoded || !wanted)
+        return false;
+    engine->batch_capacity = count;
+    return true;
+}
+
+static enum ms_status decode(struct ms_engine *engine, const struct ms_input *input, struct decoded *decoded,
+                             struct ms_error *error)
+{
+    struct ms_event_notes notes = {false};
+    struct ms_error why;
+    *decoded = (struct decoded){.row = MS_NO_ITEM, .wanted = UINT32_MAX};
+    enum ms_status status = ms_decode_event(engine->decoder, &engine->arena, input->key, input->value,
+                                            input->time_ms, &decoded->event, &decoded->kind, &notes, &why);
+    if (status == MS_EVENT) {
+        decoded->bad = true;
+        decoded->reason = ms_arena_copy(&engine->arena, why.text, strlen(why.text) + 1);
+        return decoded->reason ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for a batch");
+    }
+    if (status != MS_OK)
+        return ms_fail(error, status, "%s", why.text);
+    if (notes.key_differs) {
+        unsigned long long held_back;
+        ms_count(&engine->stats->key_differs, 1);
+        if (ms_log_allow(&engine->key_limit, &held_back))
+            ms_log(MS_LOG_WARN, "key_differs",
+                   "topic=%s partition=%d offset=%lld key=\"%.*s\" user=\"%.*s\" not_shown=%llu: the topic "
+                   "is not keyed by user, so "
+                   "a user's events may be split over partitions",
+                   engine->config->input_topic, input->partition, (long long)input->offset,
+                   (int)(input->key.size < 100 ? input->key.size : 100), input->key.data,
+                   (int)(decoded->event.user.size < 100 ? decoded->event.user.size : 100),
+                   decoded->event.user.data, held_back);
+    }
+    if (decoded->kind == MS_EVENT_ACCEPTED)
+        decoded->row = ms_model_find(engine->model, decoded->event.item.data, decoded->event.item.size);
+    return MS_OK;
+}
+
+/* Decodes a batch and gathers the users that it wants. */
+static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
+                                 size_t *wanted, struct ms_error *error)
+{
+    size_t n = 0;
+    ms_arena_reset(&engine->arena);
+    for (size_t i = 0; i < count; i++) {
+        struct decoded *d = &engine->decoded[i];
+        enum ms_status status = decode(engine, &inputs[i], d, error);
+        if (status != MS_OK)
+            return status;
+        if (d->bad || d->kind == MS_EVENT_FILTERED || !ms_engine_part(engine, inputs[i].partition))
+            continue;
+        d->wanted = (uint32_t)n;
+        engine->wanted[n++] = (struct ms_wanted){
+            .partition = (uint16_t)inputs[i].partition,
+            .id = d->event.user,
+            .hash = ms_overlay_hash((uint16_t)inputs[i].partition, d->event.user),
+            .time_ms = d->kind == MS_EVENT_FORGET ? INT64_MAX : d->event.time_ms};
+    }
+    *wanted = n;
+    return MS_OK;
+}
+
+static enum ms_status dead_letter(struct ms_engine *engine, struct ms_part *part,
+                                  const struct ms_input *input, const char *reason, bool silent,
+                                  struct ms_error *error)
+{
+    unsigned long long held_back;
+    if (silent)
+        return MS_OK;
+    ms_count(&engine->stats->dead_letters, 1);
+    if (ms_log_allow(&engine->bad_limit, &held_back))
+        ms_log(MS_LOG_WARN, "bad_event", "topic=%s partition=%d offset=%lld error=\"%s\" not_shown=%llu",
+               engine->config->input_topic, input->partition, (long long)input->offset, reason, held_back);
+    if (!engine->config->dead_letter_topic[0])
+        return MS_OK;
+    struct ms_output output = {.kind = MS_OUTPUT_DEAD_LETTER,
+                               .key = input->key,
+                               .value = input->value,
+                               .input = input,
+                               .reason = reason};
+    return emit(engine, part, &output, error);
+}
+
+static enum ms_status forget(struct ms_engine *engine, struct ms_part *part, uint32_t place,
+                             const struct ms_input *input, bool silent, struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(engine->overlay, place);
+    if (entry->user->version == 0 && !entry->user->stored)
+        return MS_OK; /* nobody we know, so nothing was published */
+    enum ms_status status = silent ? MS_OK : publish_forgotten(engine, part, entry->user, error);
+    if (status != MS_OK)
+        return status;
+    ms_overlay_forget(engine->overlay, place, input->offset);
+    entry->slots_before = 0;
+    ms_count(&engine->stats->forgotten, 1);
+    return MS_OK;
+}
+
+static enum ms_status fold(struct ms_engine *engine, struct ms_part *part, const struct decoded *d,
+                           const struct ms_input *input, bool silent, struct ms_error *error)
+{
+    uint32_t place = engine->wanted[d->wanted].entry;
+    if (input->offset < ms_overlay_entry(engine->overlay, place)->user->own_offset)
+        return MS_OK; /* a replay meets users that are further than L */
+    if (d->kind == MS_EVENT_FORGET)
+        return forget(engine, part, place, input, silent, error);
+    enum ms_folded folded;
+    enum ms_status status = ms_overlay_fold(engine->overlay, place, &d->event, d->row, input->offset, &folded,
+                                            error);
+    if (status != MS_OK)
+        return status;
+    if (folded == MS_DUPLICATE) {
+        ms_count(&engine->stats->duplicates, 1);
+        return MS_OK;
+    }
+    ms_count(silent ? &engine->stats->replayed : &engine->stats->accepted, 1);
+    if (d->row == MS_NO_ITEM)
+        ms_count(&engine->stats->unknown_items, 1);
+    return changed(engine, part, place, silent, error);
+}
+
+static enum ms_status process_one(struct ms_engine *engine, const struct ms_input *input,
+                                  const struct decoded *d, struct ms_error *error)
+{
+    struct ms_part *part = ms_engine_part(engine, input->partition);
+    if (!part || input->offset < part->folded)
+        return MS_OK;
+    enum ms_status status = reached(engine, part, input->offset, error);
+    bool silent = input->offset < part->replay_until;
+    if (status != MS_OK)
+        return status;
+    if (d->bad)
+        status = dead_letter(engine, part, input, d->reason, silent, error);
+    else if (d->kind == MS_EVENT_FILTERED)
+        ms_count(&engine->stats->filtered, 1);
+    else
+        status = fold(engine, part, d, input, silent, error);
+    if (status == MS_OK) {
+        part->folded = input->offset + 1;
+        if (silent && part->folded >= part->replay_until) {
+            part->folded = part->replay_until - 1; /* the last one: let reached() see the crossing */
+            status = reached(engine, part, part->replay_until, error);
+        }
+    }
+    return status;
+}
+
+/* Brings an event's user towards the cache. */
+static void prefetch(struct ms_engine *engine, size_t i)
+{
+    const struct decoded *d = &engine->decoded[i];
+    if (d->wanted == UINT32_MAX)
+        return;
+    const char *user = (const char *)ms_overlay_entry(engine->overlay, engine->wanted[d->wanted].entry)->user;
+    __builtin_prefetch(user, 1);
+    __builtin_prefetch(user + 64, 1);
+    __builtin_prefetch(user + 128, 1);
+    __builtin_prefetch(user + 192, 1);
+}
+
+enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
+                                 struct ms_error *error)
+{
+    size_t wanted;
+    if (!batch_reserve(engine, count))
+        return ms_fail(error, MS_MEMORY, "no memory for a batch of %zu records", count);
+    enum ms_status status = decode_all(engine, inputs, count, &wanted, error);
+    if (status == MS_OK)
+        status = ms_overlay_find(engine->overlay, engine->wanted, wanted, error);
+    for (size_t i = 0; status == MS_OK && i < count && i < AHEAD; i++)
+        prefetch(engine, i);
+    for (size_t i = 0; status == MS_OK && i < count; i++) {
+        if (i + AHEAD < count)
+            prefetch(engine, i + AHEAD);
+        status = process_one(engine, &inputs[i], &engine->decoded[i], error);
+    }
+    ms_count(&engine->stats->events, count);
+    return status;
+}
+
+/* ---- commit and flush ---- */
+
+bool ms_engine_pending(const struct ms_engine *engine)
+{
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        const struct ms_part *part = &engine->parts[i];
+        if (part->open && part->folded >= part->replay_until &&
+            (part->must_send || part->folded != part->committed))
+            return true;
+    }
+    return false;
+}
+
+enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; i < engine->touched_count && status == MS_OK; i++) {
+        struct ms_entry *entry = ms_overlay_entry(engine->overlay, engine->touched[i]);
+        entry->marks &= (uint16_t)~MS_MARK_TOUCHED;
+        if (entry->user->version > 0)
+            status = publish(engine, ms_engine_part(engine, entry->user->partition), entry, error);
+    }
+    engine->touched_count = 0;
+    return status;
+}
+
+void ms_engine_committed(struct ms_engine *engine)
+{
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        struct ms_part *part = &engine->parts[i];
+        if (part->open && part->folded >= part->replay_until) {
+            part->committed = part->folded;
+            part->must_send = false;
+        }
+    }
+    ms_gauge(&engine->stats->users, ms_overlay_users(engine->overlay));
+    ms_gauge(&engine->stats->user_bytes, ms_overlay_bytes(engine->overlay));
+}
+
+bool ms_engine_flush_due(const struct ms_engine *engine)
+{
+    return ms_overlay_dirty_bytes(engine->overlay) > engine->memory_bytes / 2;
+}
+
+bool ms_engine_dirty(const struct ms_engine *engine)
+{
+    if (ms_overlay_dirty_users(engine->overlay))
+        return true;
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        const struct ms_part *part = &engine->parts[i];
+        int64_t applied = part->folded < part->committed ? part->folded : part->committed;
+        if (part->open && applied >= 0 && applied != part->flushed)
+            return true;
+    }
+    return false;
+}
+
+enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error)
+{
+    struct ms_flush_row *rows = malloc((engine->parts_count + 1) * sizeof *rows);
+    size_t count = 0;
+    if (!rows)
+        return ms_fail(error, MS_MEMORY, "no memory to flush");
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        const struct ms_part *part = &engine->parts[i];
+        int64_t applied = part->folded < part->committed ? part->folded : part->committed;
+        if (!part->open || applied < 0)
+            continue;
+        assert(part->committed >= 0 &&
+               (part->folded == part->committed || part->folded < part->replay_until));
+        rows[count++] = (struct ms_flush_row){.partition = (uint16_t)part->partition,
+                                              .row = {.applied = applied,
+                                                      .origin = part->origin,
+                                                      .profile_applied = -1,
+                                                      .profile_origin = -1,
+                                                      .changelog = -1,
+                                                      .fold_id = engine->folder.fold_id}};
+    }
+    size_t users = ms_overlay_dirty_users(engine->overlay);
+    enum ms_status status = ms_overlay_flush(engine->overlay, rows, count, lost, error);
+    free(rows);
+    if (status != MS_OK || *lost)
+        return status;
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        struct ms_part *part = &engine->parts[i];
+        if (part->open)
+            part->flushed = part->folded < part->committed ? part->folded : part->committed;
+    }
+    ms_count(&engine->stats->flushed_users, users);
+    return MS_OK;
+}

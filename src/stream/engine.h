@@ -1,0 +1,112 @@
+/* The way of a batch of records through the house: decode -> look the users up together -> fold -> encode ->
+ * emit.
+ *
+ * Knows offsets and partitions but no Kafka: records come in as bytes, what is to be published goes out
+ * through a sink. The worker (worker.h) puts it between a consumer and a transactional producer; tests put it
+ * between arrays.
+ *
+ * An engine belongs to one thread. Engines share the store and the model, nothing else. */
+#ifndef MS_STREAM_ENGINE_H
+#define MS_STREAM_ENGINE_H
+
+#include "base/config.h"
+#include "base/log.h"
+#include "event/event.h"
+#include "state/overlay.h"
+#include "stream/stats.h"
+
+/* One record of the input topic. data NULL: no key, no value. */
+struct ms_input {
+    int32_t partition;
+    int64_t offset;
+    int64_t time_ms; /* of the record, negative: none */
+    struct ms_bytes key, value;
+};
+
+enum ms_output_kind { MS_OUTPUT_RECORD, MS_OUTPUT_DEAD_LETTER };
+
+/* One record to publish. */
+struct ms_output {
+    enum ms_output_kind kind;
+    struct ms_bytes key, value;   /* value.data NULL: a null value */
+    uint64_t version;             /* of the user, for the header */
+    const struct ms_input *input; /* dead letters: where it came from */
+    const char *reason;           /* dead letters */
+};
+
+struct ms_sink {
+    void *context;
+    /* Takes a record; its bytes are the caller's again afterwards. */
+    enum ms_status (*emit)(void *context, const struct ms_output *output, struct ms_error *error);
+};
+
+/* Where a partition stands. C and L are the blueprint's letters for the committed and the applied offset. */
+struct ms_part {
+    int32_t partition;
+    int64_t committed;    /* C: the group's offset, -1: none yet */
+    int64_t folded;       /* events below it are in the overlay */
+    int64_t replay_until; /* events below it are folded in silence: C as of the assignment */
+    int64_t origin;
+    int64_t flushed; /* L as stored, -1: no row yet */
+    bool must_send; /* something was emitted for it, or its first offset is to be pinned: the next transaction
+                       carries its offset */
+    bool republish; /* what [L, C) published came from another fold id: its users are owed a record at C */
+    uint32_t owed;  /* how many are */
+    bool open;
+};
+
+struct ms_engine;
+
+struct ms_engine_options {
+    const struct ms_config *config;
+    const struct ms_model *model;
+    struct ms_store *store;
+    const struct ms_decay *decay;
+    bool incremental;
+    size_t memory_bytes; /* for this engine's users */
+    uint32_t owner;
+    struct ms_sink sink;
+    struct ms_stats *stats;
+};
+
+enum ms_status ms_engine_new(struct ms_engine **engine, const struct ms_engine_options *options,
+                             struct ms_error *error) MS_MUST_CHECK;
+void ms_engine_destroy(struct ms_engine *engine);
+
+uint64_t ms_engine_fold_id(const struct ms_engine *engine);
+
+/* Takes a partition: |part| says where it stands (folded = where reading begins). The store's ownership is
+ * acquired. */
+enum ms_status ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part,
+                                   struct ms_error *error) MS_MUST_CHECK;
+/* Lets a partition go, with its users, flushed or not. */
+void ms_engine_close_part(struct ms_engine *engine, int32_t partition);
+/* The partitions held, in any order; closed ones have open == false. */
+struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count);
+struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition);
+
+/* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, and
+ * records already folded, are passed over. MS_KAFKA_ABORT when the sink refused. */
+enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
+                                 struct ms_error *error) MS_MUST_CHECK;
+
+/* The log of a partition has nothing below |offset| that has not been seen: ends a replay that no record
+ * ends. */
+enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
+                                 struct ms_error *error) MS_MUST_CHECK;
+
+/* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
+enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
+/* The transaction has committed: every part not in replay stands at its folded offset. */
+void ms_engine_committed(struct ms_engine *engine);
+/* Whether there is anything that a commit would change. */
+bool ms_engine_pending(const struct ms_engine *engine);
+
+/* Writes dirty users and L = min(folded, C) of all parts. Only between transactions. *lost: see
+ * ms_overlay_flush. */
+enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error) MS_MUST_CHECK;
+/* Whether dirty users take more memory than they should. */
+bool ms_engine_flush_due(const struct ms_engine *engine);
+bool ms_engine_dirty(const struct ms_engine *engine);
+
+#endif

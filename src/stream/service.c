@@ -1,0 +1,244 @@
+/* Starting, watching and ending the workers. */
+#include "stream/service.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "stream/clients.h"
+#include "stream/worker.h"
+
+#define MIN_BLOCK_CACHE ((size_t)16 << 20)
+#define MAX_BLOCK_CACHE ((size_t)1 << 30)
+
+struct ms_service {
+    struct ms_service_options options;
+    struct ms_store *store;
+    struct ms_worker *workers;
+    int count;
+    atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
+    double logged_s;
+    struct ms_stats before;
+};
+
+const char *ms_service_librdkafka_version(void)
+{
+    return rd_kafka_version_str();
+}
+
+enum ms_status ms_service_mode(const struct ms_model *model, enum ms_routing_mode mode, bool *incremental,
+                               char *reason, size_t reason_bytes, struct ms_error *error)
+{
+    struct ms_error why;
+    reason[0] = '\0';
+    if (mode == MS_ROUTING_FULL) {
+        *incremental = false;
+        return MS_OK;
+    }
+    enum ms_status status = ms_fold_supported(model, &why);
+    if (status != MS_OK && mode == MS_ROUTING_INCREMENTAL)
+        return ms_fail(error, MS_CONFIG, "routing.mode=incremental: %s", why.text);
+    if (status != MS_OK)
+        snprintf(reason, reason_bytes, "%s", why.text);
+    *incremental = status == MS_OK;
+    return MS_OK;
+}
+
+/* ---- start ---- */
+
+static enum ms_status open_store(struct ms_service *service, size_t block_cache_bytes, struct ms_error *error)
+{
+    const struct ms_config *config = service->options.config;
+    struct ms_store_options options = {.dir = config->state_dir,
+                                       .application_id = config->application_id,
+                                       .input_topic = config->input_topic,
+                                       .instance_id = config->instance_id,
+                                       .block_cache_bytes = block_cache_bytes};
+    return ms_store_open(&service->store, &options, error);
+}
+
+/* Transactional ids of workers that a run before had and this one does not: a transaction that such a worker
+ * left open would hold readers back, and its offsets are in doubt, until it is settled. */
+static enum ms_status settle_unused(struct ms_service *service, struct ms_error *error)
+{
+    const struct ms_config *config = service->options.config;
+    enum ms_status status = MS_OK;
+    for (int i = service->count; status == MS_OK && i < ms_store_workers(service->store) &&
+                                 config->processing_guarantee == MS_EXACTLY_ONCE;
+         i++) {
+        char id[512];
+        rd_kafka_t *producer = NULL;
+        snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
+        status = ms_producer_new(&producer, config, id, id, NULL, NULL, error);
+        if (status == MS_OK) {
+            status = ms_producer_begin(producer, id, &service->stop, error);
+            rd_kafka_destroy(producer);
+        }
+    }
+    if (status == MS_OK && ms_store_workers(service->store) != service->count)
+        status = ms_store_set_workers(service->store, service->count, error);
+    return status;
+}
+
+static enum ms_status start_workers(struct ms_service *service, size_t memory_bytes, struct ms_error *error)
+{
+    for (int i = 0; i < service->count; i++) {
+        struct ms_worker *worker = &service->workers[i];
+        worker->config = service->options.config;
+        worker->number = i;
+        worker->stop = &service->stop;
+        worker->instance_id = ms_store_instance_id(service->store);
+        worker->engine_options = (struct ms_engine_options){.config = service->options.config,
+                                                            .model = service->options.model,
+                                                            .store = service->store,
+                                                            .decay = &service->options.decay,
+                                                            .incremental = service->options.incremental,
+                                                            .memory_bytes = memory_bytes /
+                                                                            (size_t)service->count,
+                                                            .owner = (uint32_t)i + 1};
+        pthread_mutex_init(&worker->stats.lock, NULL);
+        if (pthread_create(&worker->thread, NULL, ms_worker_main, worker) != 0)
+            return ms_fail(error, MS_MEMORY, "cannot start worker %d", i);
+        worker->started = true;
+    }
+    return MS_OK;
+}
+
+static size_t largest_record(const struct ms_service_options *options)
+{
+    const struct ms_model_config *model = ms_model_config(options->model);
+    return ms_record_max_bytes((enum ms_record_format)options->config->output_format,
+                               (size_t)options->config->input_id_max_bytes, strlen(model->id),
+                               model->interests, model->dim) +
+           (size_t)options->config->input_id_max_bytes;
+}
+
+enum ms_status ms_service_start(struct ms_service **out, const struct ms_service_options *options,
+                                struct ms_error *error)
+{
+    struct ms_service *service = calloc(1, sizeof *service);
+    if (!service)
+        return ms_fail(error, MS_MEMORY, "no memory for the service");
+    service->options = *options;
+    service->count = (int)options->config->workers;
+    service->workers = calloc((size_t)service->count, sizeof *service->workers);
+    service->logged_s = ms_monotonic_s();
+    size_t memory_bytes = (size_t)options->config->state_memory_bytes;
+    size_t block_cache_bytes = memory_bytes / 8 < MIN_BLOCK_CACHE   ? MIN_BLOCK_CACHE
+                               : memory_bytes / 8 > MAX_BLOCK_CACHE ? MAX_BLOCK_CACHE
+                                                                    : memory_bytes / 8;
+    enum ms_status status = service->workers ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for the service");
+    if (status == MS_OK)
+        status = open_store(service, block_cache_bytes, error);
+    if (status == MS_OK)
+        status = ms_kafka_wait(options->config, largest_record(options), options->stop, error);
+    if (status == MS_OK)
+        status = settle_unused(service, error);
+    if (status == MS_OK)
+        status = start_workers(service,
+                               memory_bytes > 2 * block_cache_bytes ? memory_bytes - block_cache_bytes
+                                                                    : memory_bytes / 2,
+                               error);
+    if (status != MS_OK) {
+        atomic_store(&service->stop, 1);
+        (void)ms_service_end(service, NULL);
+        return status;
+    }
+    *out = service;
+    return MS_OK;
+}
+
+/* ---- watching ---- */
+
+bool ms_service_done(struct ms_service *service)
+{
+    bool all = true;
+    if (atomic_load(service->options.stop))
+        atomic_store(&service->stop, 1);
+    for (int i = 0; i < service->count; i++) {
+        if (atomic_load(&service->workers[i].done))
+            atomic_store(&service->stop, 1); /* one ended: so do all */
+        else
+            all = false;
+    }
+    return all;
+}
+
+void ms_service_stats(struct ms_service *service, struct ms_stats *total)
+{
+    for (int i = 0; i < service->count; i++) {
+        struct ms_stats *stats = &service->workers[i].stats;
+#define MS_ADD(name, help) ms_count(&total->name, ms_counted(&stats->name));
+        MS_COUNTERS(MS_ADD)
+#undef MS_ADD
+        pthread_mutex_lock(&stats->lock);
+        ms_histogram_merge(&total->publish_us, &stats->publish_us);
+        pthread_mutex_unlock(&stats->lock);
+    }
+}
+
+static uint64_t since(const _Atomic uint64_t *now, const _Atomic uint64_t *before)
+{
+    return ms_counted(now) - ms_counted(before);
+}
+
+void ms_service_log(struct ms_service *service)
+{
+    struct ms_stats *total = calloc(1, sizeof *total);
+    double now_s = ms_monotonic_s(), seconds = now_s - service->logged_s;
+    if (!total || seconds <= 0) {
+        free(total);
+        return;
+    }
+    ms_service_stats(service, total);
+    const struct ms_stats *before = &service->before;
+    uint64_t commits = since(&total->commits, &before->commits),
+             flushes = since(&total->flushes, &before->flushes);
+    ms_log(MS_LOG_INFO, "progress",
+           "events_per_s=%.0f events=%" PRIu64 " lag=%" PRIu64 " records=%" PRIu64 " replayed=%" PRIu64
+           " users_touched=%" PRIu64 " users_in_memory=%" PRIu64 " memory_mb=%.1f commits=%" PRIu64
+           " commit_ms=%.2f flushes=%" PRIu64 " flush_ms=%.1f publish_ms_p50=%.1f "
+           "publish_ms_p99=%.1f dead_letters=%" PRIu64 " duplicates=%" PRIu64 " filtered=%" PRIu64
+           " unknown_items=%" PRIu64 " key_differs=%" PRIu64 " restarts=%" PRIu64,
+           (double)since(&total->events, &before->events) / seconds, ms_counted(&total->events),
+           ms_counted(&total->lag), ms_counted(&total->records), ms_counted(&total->replayed),
+           since(&total->flushed_users, &before->flushed_users), ms_counted(&total->users),
+           (double)ms_counted(&total->user_bytes) / 1e6, commits,
+           commits ? (double)since(&total->commit_us, &before->commit_us) / 1e3 / (double)commits : 0.0,
+           flushes,
+           flushes ? (double)since(&total->flush_us, &before->flush_us) / 1e3 / (double)flushes : 0.0,
+           (double)ms_histogram_quantile(&total->publish_us, 0.5) / 1e3,
+           (double)ms_histogram_quantile(&total->publish_us, 0.99) / 1e3, ms_counted(&total->dead_letters),
+           ms_counted(&total->duplicates), ms_counted(&total->filtered), ms_counted(&total->unknown_items),
+           ms_counted(&total->key_differs), ms_counted(&total->restarts));
+    service->logged_s = now_s;
+#define MS_KEEP(name, help) ms_gauge(&service->before.name, ms_counted(&total->name));
+    MS_COUNTERS(MS_KEEP)
+#undef MS_KEEP
+    free(total);
+}
+
+/* ---- end ---- */
+
+enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (int i = 0; service->workers && i < service->count; i++) {
+        struct ms_worker *worker = &service->workers[i];
+        if (!worker->started)
+            continue;
+        pthread_join(worker->thread, NULL);
+        if (status == MS_OK && worker->status != MS_OK) {
+            status = worker->status;
+            if (error)
+                *error = worker->error;
+        }
+        pthread_mutex_destroy(&worker->stats.lock);
+    }
+    ms_store_close(service->store);
+    free(service->workers);
+    free(service);
+    return status;
+}

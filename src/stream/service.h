@@ -1,0 +1,48 @@
+/* The service: the store, the workers, and the line every ten seconds. */
+#ifndef MS_STREAM_SERVICE_H
+#define MS_STREAM_SERVICE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/config.h"
+#include "mindstream/extract.h"
+#include "state/store.h"
+#include "stream/stats.h"
+
+struct ms_service;
+
+struct ms_service_options {
+    const struct ms_config *config; /* outlives the service */
+    const struct ms_model *model;   /* likewise */
+    struct ms_decay decay;
+    bool incremental;
+    const atomic_int *stop; /* set by a signal handler or another thread: commit, flush, end */
+};
+
+/* Opens the state, waits for Kafka, settles what an earlier run left in doubt, and starts the workers.
+ * MS_KAFKA_RETRY when |stop| was set meanwhile. */
+enum ms_status ms_service_start(struct ms_service **service, const struct ms_service_options *options,
+                                struct ms_error *error) MS_MUST_CHECK;
+
+/* Whether all workers have ended: after |stop|, or because one failed (which makes the others end). */
+bool ms_service_done(struct ms_service *service);
+
+/* Adds up the workers' counts and gauges (|total| zeroed by the caller, with an unused lock). */
+void ms_service_stats(struct ms_service *service, struct ms_stats *total);
+
+/* Logs a line of what happened since the last: events/s, lag, users touched, commit time, dead letters. */
+void ms_service_log(struct ms_service *service);
+
+/* Waits for the workers, closes the state. MS_OK when all ended because they were asked to, else the first
+ * failure. */
+enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error);
+
+/* Whether |mode| means the incremental fold for this model; MS_CONFIG with the option's name where it is
+ * asked for and cannot be. |*reason| says why auto takes full, or is empty. */
+enum ms_status ms_service_mode(const struct ms_model *model, enum ms_routing_mode mode, bool *incremental,
+                               char *reason, size_t reason_bytes, struct ms_error *error) MS_MUST_CHECK;
+
+const char *ms_service_librdkafka_version(void);
+
+#endif

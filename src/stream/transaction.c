@@ -1,0 +1,278 @@
+/* Publishing and committing.
+ *
+ * exactly_once: records, dead letters and offsets ride in one transaction. Whatever is emitted for a
+ * partition marks it, so that the transaction carries its offset, the unchanged one if nothing moved: the
+ * broker checks group membership only for transactions with offsets, and an empty list commits unchecked.
+ * Every send takes the group's metadata afresh, because the generation moves. at_least_once: records first,
+ * all delivered, then offsets. */
+#include "stream/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "stream/clients.h"
+
+#define DEAD_LETTER_ROOM 4096 /* what headers and framing of a dead letter may take */
+
+/* ---- emitting ---- */
+
+static enum ms_status begin(struct ms_worker *worker, struct ms_error *error)
+{
+    if (worker->in_transaction || worker->config->processing_guarantee != MS_EXACTLY_ONCE)
+        return MS_OK;
+    rd_kafka_error_t *failure = rd_kafka_begin_transaction(worker->producer);
+    if (failure)
+        return ms_kafka_failed(failure, error, "begin_transaction");
+    worker->in_transaction = true;
+    return MS_OK;
+}
+
+/* Produces with headers, waiting while the producer's queue is full. Takes |headers| whatever happens. */
+static enum ms_status produce(struct ms_worker *worker, rd_kafka_topic_t *topic, struct ms_bytes key,
+                              struct ms_bytes value, rd_kafka_headers_t *headers, struct ms_error *error)
+{
+    rd_kafka_vu_t parts[5];
+    parts[0].vtype = RD_KAFKA_VTYPE_RKT;
+    parts[0].u.rkt = topic;
+    parts[1].vtype = RD_KAFKA_VTYPE_KEY;
+    parts[1].u.mem.ptr = (void *)(uintptr_t)key.data;
+    parts[1].u.mem.size = key.size;
+    parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
+    parts[2].u.mem.ptr = (void *)(uintptr_t)value.data;
+    parts[2].u.mem.size = value.size;
+    parts[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+    parts[3].u.i = RD_KAFKA_MSG_F_COPY;
+    parts[4].vtype = RD_KAFKA_VTYPE_HEADERS;
+    parts[4].u.headers = headers;
+    for (;;) {
+        rd_kafka_error_t *failure = rd_kafka_produceva(worker->producer, parts, 5);
+        if (!failure)
+            return MS_OK;
+        if (rd_kafka_error_code(failure) != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            rd_kafka_headers_destroy(headers);
+            return ms_kafka_failed(failure, error, rd_kafka_topic_name(topic));
+        }
+        rd_kafka_error_destroy(failure);
+        rd_kafka_poll(worker->producer, 5);
+    }
+}
+
+static size_t put_decimal(char *out, uint64_t value)
+{
+    char digits[20];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[n - 1 - i];
+    return n;
+}
+
+static enum ms_status emit_record(struct ms_worker *worker, const struct ms_output *output,
+                                  struct ms_error *error)
+{
+    char version[20];
+    const char *model = ms_model_config(worker->engine_options.model)->id;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
+    rd_kafka_header_add(headers, "mindstream-version", 18, version,
+                        (ssize_t)put_decimal(version, output->version));
+    rd_kafka_header_add(headers, "mindstream-model", 16, model, (ssize_t)strlen(model));
+    return produce(worker, worker->output, output->key, output->value, headers, error);
+}
+
+/* The record as it came, with where it came from and why it is here; cut when it would not fit a record. */
+static enum ms_status emit_dead_letter(struct ms_worker *worker, const struct ms_output *output,
+                                       struct ms_error *error)
+{
+    char number[32], limit_text[32] = "1000000";
+    size_t limit_size = sizeof limit_text;
+    const char *topic = worker->config->input_topic;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
+    rd_kafka_header_add(headers, "error", -1, output->reason, -1);
+    rd_kafka_header_add(headers, "source-topic", -1, topic, -1);
+    snprintf(number, sizeof number, "%" PRId32, output->input->partition);
+    rd_kafka_header_add(headers, "source-partition", -1, number, -1);
+    snprintf(number, sizeof number, "%" PRId64, output->input->offset);
+    rd_kafka_header_add(headers, "source-offset", -1, number, -1);
+    rd_kafka_conf_get(rd_kafka_conf(worker->producer), "message.max.bytes", limit_text, &limit_size);
+    size_t limit = strtoul(limit_text, NULL, 10);
+    size_t room = limit > 2 * DEAD_LETTER_ROOM ? limit - DEAD_LETTER_ROOM : limit / 2;
+    struct ms_bytes key = output->key, value = output->value;
+    if (key.size + value.size > room) {
+        snprintf(number, sizeof number, "%zu", output->key.size);
+        rd_kafka_header_add(headers, "cut-key-bytes", -1, number, -1);
+        snprintf(number, sizeof number, "%zu", output->value.size);
+        rd_kafka_header_add(headers, "cut-value-bytes", -1, number, -1);
+        if (key.size > room / 2)
+            key.size = room / 2;
+        if (value.size > room - key.size)
+            value.size = room - key.size;
+    }
+    return produce(worker, worker->dead_letters, key, value, headers, error);
+}
+
+enum ms_status ms_transaction_emit(void *context, const struct ms_output *output, struct ms_error *error)
+{
+    struct ms_worker *worker = context;
+    enum ms_status status = begin(worker, error);
+    if (status != MS_OK)
+        return status;
+    return output->kind == MS_OUTPUT_RECORD ? emit_record(worker, output, error)
+                                            : emit_dead_letter(worker, output, error);
+}
+
+void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    struct ms_worker *worker = opaque;
+    (void)rk;
+    if (message->err) {
+        atomic_fetch_add(&worker->delivery_failures, 1);
+        ms_log(MS_LOG_WARN, "not_delivered", "topic=%s error=\"%s\"", rd_kafka_topic_name(message->rkt),
+               rd_kafka_err2str(message->err));
+    }
+}
+
+/* ---- offsets ---- */
+
+size_t ms_transaction_metadata(char *text, size_t size, int64_t origin, uint64_t fold_id)
+{
+    return (size_t)snprintf(text, size, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, origin, fold_id);
+}
+
+bool ms_transaction_parse_metadata(const void *metadata, size_t size, int64_t *origin, uint64_t *fold_id)
+{
+    char text[128];
+    if (!metadata || size >= sizeof text)
+        return false;
+    memcpy(text, metadata, size);
+    text[size] = '\0';
+    return sscanf(text, "mindstream/1 origin=%" SCNd64 " fold=%" SCNx64, origin, fold_id) == 2;
+}
+
+/* The offsets that this commit carries; NULL when there are none. */
+static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker)
+{
+    size_t count;
+    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    rd_kafka_topic_partition_list_t *list = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct ms_part *part = &parts[i];
+        if (!part->open || part->folded < part->replay_until ||
+            (!part->must_send && part->folded == part->committed))
+            continue;
+        if (!list)
+            list = rd_kafka_topic_partition_list_new((int)count);
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, worker->config->input_topic,
+                                                                           part->partition);
+        char text[128];
+        at->offset = part->folded;
+        at->metadata_size = ms_transaction_metadata(text, sizeof text, part->origin,
+                                                    ms_engine_fold_id(worker->engine));
+        at->metadata = strdup(text); /* the list frees it */
+    }
+    return list;
+}
+
+static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topic_partition_list_t *offsets,
+                                   struct ms_error *error)
+{
+    for (;;) {
+        rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(worker->consumer);
+        if (!group)
+            return ms_fail(error, MS_KAFKA_ABORT, "the consumer is not a member of its group");
+        rd_kafka_error_t *failure = rd_kafka_send_offsets_to_transaction(worker->producer, offsets, group,
+                                                                         10000);
+        rd_kafka_consumer_group_metadata_destroy(group);
+        if (!failure)
+            return MS_OK;
+        if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
+            rd_kafka_error_is_fatal(failure))
+            return ms_kafka_failed(failure, error, "send_offsets_to_transaction");
+        ms_log(MS_LOG_DEBUG, "retry", "call=send_offsets_to_transaction error=\"%s\"",
+               rd_kafka_error_string(failure));
+        rd_kafka_error_destroy(failure);
+        rd_kafka_poll(worker->producer, 50);
+    }
+}
+
+static enum ms_status commit_exactly_once(struct ms_worker *worker,
+                                          const rd_kafka_topic_partition_list_t *offsets,
+                                          struct ms_error *error)
+{
+    enum ms_status status = begin(worker, error);
+    if (status == MS_OK)
+        status = send_offsets(worker, offsets, error);
+    while (status == MS_OK) {
+        rd_kafka_error_t *failure = rd_kafka_commit_transaction(worker->producer, -1);
+        if (!failure)
+            break;
+        if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
+            rd_kafka_error_is_fatal(failure))
+            return ms_kafka_failed(failure, error, "commit_transaction");
+        rd_kafka_error_destroy(failure); /* the same call resumes */
+        rd_kafka_poll(worker->producer, 50);
+    }
+    if (status == MS_OK)
+        worker->in_transaction = false;
+    return status;
+}
+
+static enum ms_status commit_at_least_once(struct ms_worker *worker,
+                                           const rd_kafka_topic_partition_list_t *offsets,
+                                           struct ms_error *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_flush(worker->producer, 60000);
+    if (code)
+        return ms_fail(error, MS_KAFKA_ABORT, "flush: %s", rd_kafka_err2str(code));
+    if (atomic_load(&worker->delivery_failures))
+        return ms_fail(error, MS_KAFKA_ABORT, "%llu records were not delivered",
+                       (unsigned long long)atomic_load(&worker->delivery_failures));
+    code = rd_kafka_commit(worker->consumer, offsets, 0);
+    if (code)
+        return ms_fail(error, MS_KAFKA_ABORT, "commit: %s", rd_kafka_err2str(code));
+    return MS_OK;
+}
+
+/* ---- the commit ---- */
+
+static void count_commit(struct ms_worker *worker, double began_s)
+{
+    double now_s = ms_monotonic_s();
+    ms_count(&worker->stats.commits, 1);
+    ms_count(&worker->stats.commit_us, (uint64_t)((now_s - began_s) * 1e6));
+    pthread_mutex_lock(&worker->stats.lock);
+    for (size_t i = 0; i < worker->reads_count; i++)
+        ms_histogram_add(&worker->stats.publish_us, (uint64_t)((now_s - worker->reads[i].at_s) * 1e6),
+                         worker->reads[i].events);
+    pthread_mutex_unlock(&worker->stats.lock);
+    worker->reads_count = 0;
+}
+
+enum ms_status ms_transaction_commit(struct ms_worker *worker, struct ms_error *error)
+{
+    double began_s = ms_monotonic_s();
+    enum ms_status status = ms_engine_before_commit(worker->engine, error);
+    if (status != MS_OK)
+        return status;
+    rd_kafka_topic_partition_list_t *offsets = offsets_to_send(worker);
+    if (!offsets) {
+        worker->pending_since_s = 0;
+        worker->reads_count = 0;
+        return MS_OK;
+    }
+    status = worker->config->processing_guarantee == MS_EXACTLY_ONCE
+                 ? commit_exactly_once(worker, offsets, error)
+                 : commit_at_least_once(worker, offsets, error);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    if (status != MS_OK)
+        return status;
+    ms_engine_committed(worker->engine);
+    worker->pending_since_s = 0;
+    count_commit(worker, began_s);
+    return MS_OK;
+}
