@@ -214,7 +214,7 @@ def topic_missing(scenario):
     """A topic that does not exist is waited for, with a line that names it."""
     log = Log(scenario)
     service = scenario.service().start()
-    service.wait_log(scenario.input)
+    service.wait_log(f"waiting.*{scenario.input}")
     time.sleep(2)
     service.check_alive()
     scenario.topics()
@@ -228,7 +228,7 @@ def stopped_while_waiting(scenario):
     """SIGTERM ends a service that waits for its topic."""
     Log(scenario)
     service = scenario.service().start()
-    service.wait_log(scenario.input)
+    service.wait_log(f"waiting.*{scenario.input}")
     assert service.terminate(20) == 0
 
 
@@ -245,7 +245,7 @@ def broker_down(scenario):
     port = ms_kafka.free_port()
     Log(scenario)
     service = scenario.service(bootstrap_servers=f"127.0.0.1:{port}").start()
-    service.wait_log(str(port))
+    service.wait_log("waiting")
     time.sleep(2)
     service.check_alive()
     with ms_kafka.Kafka(own=True, port=port) as own:

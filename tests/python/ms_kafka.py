@@ -273,12 +273,12 @@ class Service:
         return self.wait_exit(timeout_s)
 
     def fails(self, code, *patterns, timeout_s=60):
-        """The process ends with |code|, and one line of its log has every pattern."""
+        """The process ends with |code|, and the last line of its log has every pattern."""
         found = self.wait_exit(timeout_s)
         assert found == code, f"{self.name} ended with {found}, not {code}"
-        lines = self.log().splitlines()
-        assert any(all(re.search(pattern, line) for pattern in patterns) for line in lines), \
-            f"no log line has all of {patterns}"
+        lines = self.log().strip().splitlines() or [""]
+        for pattern in patterns:
+            assert re.search(pattern, lines[-1]), f"the last log line lacks {pattern}: {lines[-1]}"
 
 
 class Scenario:
