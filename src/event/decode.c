@@ -12,10 +12,11 @@
 #include "event/path.h"
 #include "event/time.h"
 
-#define TYPES_MAX    256 /* accepted types in input.types */
-#define DIGITS_MAX   24  /* a 64-bit integer */
-#define SHOWN_MAX    48  /* bytes of a value that an error shows */
-#define SHOWN_BUFFER (SHOWN_MAX + 8)
+#define TYPES_MAX      256 /* accepted types in input.types */
+#define DIGITS_MAX     24  /* a 64-bit integer */
+#define SHOWN_MAX      48  /* bytes of a value that an error shows */
+#define PATH_SHOWN_MAX 200 /* bytes of a path that an error shows */
+#define SHOWN_BUFFER   (SHOWN_MAX + 8)
 
 struct ms_decoder {
     struct ms_json *json;
@@ -107,12 +108,19 @@ void ms_decoder_destroy(struct ms_decoder *decoder)
 
 /* ---- what errors say ---- */
 
+/* How many of the text's bytes fit |max| without cutting a UTF-8 character. */
+static size_t fitting(const char *text, size_t bytes, size_t max)
+{
+    size_t n = bytes < max ? bytes : max;
+    while (n && n < bytes && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--;
+    return n;
+}
+
 /* The start of a text in quotes, for an error: control characters as '?', never half a UTF-8 character. */
 static const char *shown_text(char out[SHOWN_BUFFER], const char *text, size_t bytes)
 {
-    size_t n = bytes < SHOWN_MAX ? bytes : SHOWN_MAX;
-    while (n && n < bytes && ((unsigned char)text[n] & 0xC0) == 0x80)
-        n--;
+    size_t n = fitting(text, bytes, SHOWN_MAX);
     char *to = out;
     *to++ = '"';
     for (size_t i = 0; i < n; i++)
@@ -152,7 +160,7 @@ static const char *shown(char out[SHOWN_BUFFER], struct ms_json_value value)
 
 static int printed(const struct ms_path *path)
 {
-    return (int)path->text_bytes;
+    return (int)fitting(path->text, path->text_bytes, PATH_SHOWN_MAX);
 }
 
 static enum ms_status bad_value(const char *role, const struct ms_path *path, struct ms_json_value value,
@@ -233,8 +241,9 @@ static enum ms_status user_from_key(const struct ms_decoder *decoder, struct ms_
 static enum ms_status missing(const char *role, const struct ms_paths *paths, const char *more,
                               struct ms_error *error)
 {
-    const char *list = paths->memory; /* the list as it was written */
-    return ms_fail(error, MS_EVENT, "%s: none in the event (looked for \"%.200s\")%s", role, list, more);
+    const char *list = paths->memory; /* as it was written */
+    int bytes = (int)fitting(list, strlen(list), PATH_SHOWN_MAX);
+    return ms_fail(error, MS_EVENT, "%s: none in the event (looked for \"%.*s\")%s", role, bytes, list, more);
 }
 
 static enum ms_status read_user(const struct ms_decoder *decoder, struct ms_json_value root,

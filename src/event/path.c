@@ -117,6 +117,8 @@ enum ms_status ms_paths_parse(struct ms_paths *paths, const char *option, const 
     if (bytes > MS_PATH_TEXT_MAX)
         return ms_fail(error, MS_CONFIG, "%s is %zu bytes long, at most %d are taken", option, bytes,
                        MS_PATH_TEXT_MAX);
+    if (!ms_utf8_valid(text, bytes)) /* nothing in a JSON document would ever match it */
+        return ms_fail(error, MS_CONFIG, "%s is not UTF-8", option);
     /* Every step and path takes at least one character of the list (an empty list has none). */
     struct ms_paths made = {.paths = calloc(MS_PATHS_MAX, sizeof *made.paths),
                             .steps = calloc(bytes + 1, sizeof *made.steps),

@@ -188,6 +188,7 @@ static void test_bad_paths(void **state)
         {"a[9999999999]", "character 12: expected an index of at most 999999999"},
         {"a]", "character 2: expected a '.', a '[' or a ','"},
         {"a[0]b", "character 5: expected a '.', a '[' or a ','"},
+        {"a\xff", "is not UTF-8"},
         {"a\\", "character 3: expected a character after the backslash"},
         {"a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a", "expected at most 32 names"},
         {"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "expected at most 32 paths"},
@@ -196,7 +197,7 @@ static void test_bad_paths(void **state)
         struct ms_event_fields fields = default_fields;
         fields.user = bad[i].path;
         check_config_error(fields, bad[i].expected);
-        check_config_error(fields, "input.user.field: ");
+        check_config_error(fields, "input.user.field");
     }
     struct ms_event_fields fields = default_fields;
     fields.item = "a[";
@@ -215,6 +216,26 @@ static void test_bad_paths(void **state)
     check_config_error(fields, "input.types: type 2 of \"a,,b\" has 0 bytes");
     fields.types = "a,";
     check_config_error(fields, "input.types: type 2");
+}
+
+/* An error about a long path keeps its reason and cuts no character in half. */
+static void test_long_path_in_error(void **state)
+{
+    (void)state;
+    char path[1000], value[1100];
+    memset(path, 'p', sizeof path);
+    memcpy(path + 199, "\xc3\xa9", 2);
+    path[sizeof path - 1] = '\0';
+    struct ms_event_fields fields = default_fields;
+    fields.user = path;
+    snprintf(value, sizeof value, "{\"%s\":true}", path);
+    char expected[300];
+    snprintf(expected, sizeof expected, "user: \"%.199s\" is true, expected a string", path);
+    const struct row wrong = {.value = value, .error = expected};
+    check_rows(&fields, &wrong, 1);
+    snprintf(expected, sizeof expected, "user: none in the event (looked for \"%.199s\"), and", path);
+    const struct row none = {.value = "{}", .error = expected};
+    check_rows(&fields, &none, 1);
 }
 
 static void test_longest_path(void **state)
@@ -236,9 +257,10 @@ static void test_longest_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fallbacks),      cmocka_unit_test(test_user_only_from_key),
-        cmocka_unit_test(test_tracker_shapes), cmocka_unit_test(test_demo_shapes),
-        cmocka_unit_test(test_bad_paths),      cmocka_unit_test(test_longest_path),
+        cmocka_unit_test(test_fallbacks),          cmocka_unit_test(test_user_only_from_key),
+        cmocka_unit_test(test_tracker_shapes),     cmocka_unit_test(test_demo_shapes),
+        cmocka_unit_test(test_bad_paths),          cmocka_unit_test(test_longest_path),
+        cmocka_unit_test(test_long_path_in_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,1 @@
+ms_fuzz(event event_fuzz.c LIBS ms_event PkgConfig::JANSSON)

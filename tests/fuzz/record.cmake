@@ -1,0 +1,1 @@
+ms_fuzz(record record_fuzz.c LIBS ms_record)
