@@ -177,7 +177,8 @@ static bool encode_behaviors(const struct ms_user *user, const struct ms_behavio
         if (!ms_buffer_reserve(out, 3 * MS_VARINT_MAX + item.size + type.size))
             return false;
         char *at = out->data + out->size;
-        at += ms_put_varint(at, ms_zigzag(b->time_ms - time_ms));
+        at += ms_put_varint(at,
+                            ms_zigzag((int64_t)((uint64_t)b->time_ms - (uint64_t)time_ms))); /* may wrap */
         at += ms_put_varint(at, item.size);
         memcpy(at, item.data, item.size);
         at += item.size;
@@ -332,15 +333,25 @@ static enum ms_status damaged(struct ms_error *error, struct ms_bytes id, const 
     return ms_fail(error, MS_STATE, "user \"%.*s\": %s", (int)(id.size < 200 ? id.size : 200), id.data, what);
 }
 
+/* Of a head row or a chunk row. */
+static enum ms_status check_version(struct ms_bytes id, struct ms_bytes value, struct ms_error *error)
+{
+    int version = value.size ? (unsigned char)value.data[0] : 0;
+    if (version > MS_VALUE_VERSION)
+        return ms_fail(error, MS_STATE_NEWER,
+                       "user \"%.*s\": its value has layout version %d, this program knows %d",
+                       (int)(id.size < 200 ? id.size : 200), id.data, version, MS_VALUE_VERSION);
+    return version == MS_VALUE_VERSION ? MS_OK : damaged(error, id, "its value is not a user's");
+}
+
 enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, struct ms_bytes id,
                                    struct ms_bytes value, struct ms_error *error)
 {
     const char *h = value.data;
-    if (value.size >= 1 && h[0] > MS_VALUE_VERSION)
-        return ms_fail(error, MS_STATE_NEWER,
-                       "user \"%.*s\": its value has layout version %d, this program knows %d",
-                       (int)(id.size < 200 ? id.size : 200), id.data, h[0], MS_VALUE_VERSION);
-    if (value.size < HEAD_BYTES || h[0] != MS_VALUE_VERSION)
+    enum ms_status status = check_version(id, value, error);
+    if (status != MS_OK)
+        return status;
+    if (value.size < HEAD_BYTES)
         return damaged(error, id, "its value is not a user's");
     uint32_t floats = ms_get_u32(h + 84), profile_bytes = ms_get_u32(h + 88), tail_bytes = ms_get_u32(h + 92);
     uint32_t tail = ms_get_u16(h + 6), kept = ms_get_u32(h + 72), first = ms_get_u32(h + 76),
@@ -387,36 +398,46 @@ enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, str
     return MS_OK;
 }
 
+static enum ms_status decode_chunk(struct ms_user **user, struct ms_bytes value, uint32_t number,
+                                   struct ms_error *error)
+{
+    enum ms_status status = check_version(ms_user_id(*user), value, error);
+    if (status != MS_OK)
+        return status;
+    const char *end = value.data + value.size;
+    if (value.size < 2 || value.data[1] != MS_CHUNK ||
+        decode_behaviors(user, value.data + 2, end, MS_CHUNK, number * MS_CHUNK) != end)
+        return damaged(error, ms_user_id(*user), "a chunk of its history is damaged");
+    return MS_OK;
+}
+
 enum ms_status ms_user_decode_chunks(struct ms_user **user, const struct ms_bytes *values, size_t count,
                                      struct ms_error *error)
 {
-    struct ms_bytes id = ms_user_id(*user);
     uint32_t next_arrival = (*user)->next_arrival, first = (*user)->first_chunk;
     int64_t sealed_time_ms = (*user)->sealed_time_ms;
     bool ordered = (*user)->ordered;
+    enum ms_status status = MS_OK;
     assert(count == (*user)->sealed - first);
-    for (size_t i = 0; i < count; i++) {
-        const char *at = values[i].data, *end = at + values[i].size;
-        if (values[i].size < 2 || at[0] != MS_VALUE_VERSION || at[1] != MS_CHUNK)
-            return damaged(error, id, "a chunk of its history is damaged");
-        (*user)->sealed_time_ms = INT64_MIN;
-        if (decode_behaviors(user, at + 2, end, MS_CHUNK, (first + (uint32_t)i) * MS_CHUNK) != end)
-            return damaged(error, id, "a chunk of its history is damaged");
-        id = ms_user_id(*user);
-    }
+    for (size_t i = 0; i < count && status == MS_OK; i++)
+        status = decode_chunk(user, values[i], first + (uint32_t)i, error);
     struct ms_user *u = *user;
     qsort(ms_user_behaviors(u), u->count, sizeof(struct ms_behavior), by_time);
+    if (status == MS_OK && u->count < u->kept)
+        status = damaged(error, ms_user_id(u), "its history is shorter than its head says");
+    if (status != MS_OK) { /* only its tail again */
+        u->ordered = false;
+        ms_user_trim(u);
+    }
     while (u->count > u->kept) {
         ms_user_drop_oldest(u);
         u->kept++;
     }
-    if (u->count != u->kept)
-        return damaged(error, id, "its history is shorter than its head says");
     u->next_arrival = next_arrival;
     u->sealed_time_ms = sealed_time_ms;
     u->ordered = ordered;
-    u->complete = true;
-    return MS_OK;
+    u->complete = status == MS_OK;
+    return status;
 }
 
 void ms_user_resolve(struct ms_user *user, const struct ms_model *model)

@@ -37,7 +37,7 @@ enum ms_status ms_user_decode_head(struct ms_user **user, uint16_t partition, st
 
 /* Adds the behaviors of the chunk rows |values|, in order first_chunk .. sealed-1, to a user that has only
  * its tail (and what arrived since it was read), and leaves the last `kept` by (time, arrival). The user is
- * complete then. */
+ * complete then. On MS_STATE or MS_STATE_NEWER it is as it was (but may have moved). */
 enum ms_status ms_user_decode_chunks(struct ms_user **user, const struct ms_bytes *values, size_t count,
                                      struct ms_error *error) MS_MUST_CHECK;
 

@@ -106,6 +106,7 @@ void ms_user_clear(struct ms_user *user)
     memset(ms_user_sums(user), 0, user->floats * sizeof(float));
 }
 
+/* Bytes of the text that behaviors point at; below 2 GiB, as the block is. */
 static uint32_t live_text(const struct ms_user *user)
 {
     uint32_t bytes = 0;
@@ -129,11 +130,13 @@ bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t beha
         capacity = capacity * 2 < limit ? capacity * 2 : limit;
     if (capacity < u->count + 1)
         capacity = u->count + 1;
-    uint32_t need = live_text(u) + text_bytes;
-    uint32_t text_capacity = u->text_capacity;
+    uint64_t need = (uint64_t)live_text(u) + text_bytes;
+    uint64_t text_capacity = u->text_capacity;
     while (need + need / 2 > text_capacity)
         text_capacity *= 2;
-    return move(user, u->floats, capacity, u->profile_capacity, text_capacity);
+    if (text_capacity > UINT32_MAX / 2) /* a block has 32-bit places */
+        return false;
+    return move(user, u->floats, capacity, u->profile_capacity, (uint32_t)text_capacity);
 }
 
 uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, struct ms_bytes item,
