@@ -158,6 +158,8 @@ static void test_strictness(void **state)
         {.value = "{" U "," I "," T ",\"a\":\"\"" DIGITS_40 "}", .error = "not JSON"},
         {.value = "{" U "," I "," T "," DIGITS_40 ":1}", .error = "not JSON"},
         {.value = "{" U "," I "," T "," DIGITS_40 " :" DIGITS_40 "}", .error = "not JSON"},
+        {.value = "{" U "," I "," T ",\"a\":" DIGITS_40 "," DIGITS_40 " :1}", .error = "not JSON"},
+        {.value = "{" U "," I "," T ",\"a\":" DIGITS_40 "," DIGITS_40 ":1}", .error = "not JSON"},
         {.value = "{" U "," I "," T ",\"a\":" DIGITS_40 ",}", .error = "not JSON"},
         {.value = "{" U "," I "," T ",\"a\":--" DIGITS_40 "}", .error = "not JSON"},
         {.value = DIGITS_40, .error = "expected an object"},
