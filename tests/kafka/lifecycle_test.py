@@ -43,6 +43,11 @@ def purge_committed(scenario):
                                                    in scenario.kafka.committed(scenario.group, scenario.input).items() if offset > 0})
 
 
+def wait_members(scenario, count):
+    """Waits until the group has settled with |count| workers."""
+    wait_for(f"{count} members", lambda: scenario.kafka.members(scenario.group) == count)
+
+
 def sigterm(scenario):
     """SIGTERM commits, flushes and ends with 0; the next start goes on without reading anything again."""
     scenario.topics()
@@ -144,10 +149,12 @@ def rebalance(scenario):
         second = scenario.service("b", group_static="false")
         for end in (second.terminate, second.kill9, second.terminate):
             second.start()
-            time.sleep(5)
+            wait_members(scenario, 4)
+            time.sleep(2)
             first.check_alive()
             assert end() in (0, None), "the second instance must end with 0"
-            time.sleep(2)
+            wait_members(scenario, 2)
+            time.sleep(1)
     finally:
         stop.set()
         feeder.join()
@@ -161,6 +168,7 @@ def two_instances_static(scenario):
     scenario.topics(4)
     log = Log(scenario)
     first, second = scenario.service("a").start(), scenario.service("b").start()
+    wait_members(scenario, 4)
     log.produce(1000)
     scenario.wait_done(first)
     second.kill9()
@@ -168,6 +176,7 @@ def two_instances_static(scenario):
     second.start()
     scenario.wait_done(first)
     second.kill9()
+    wait_members(scenario, 2)
     log.produce(500)
     scenario.wait_done(first)
     assert first.terminate() == 0
@@ -180,15 +189,16 @@ def paused_worker(scenario):
     log = Log(scenario)
     settings = {"group_static": "false", "consumer_session_timeout_ms": 2000, "consumer_heartbeat_interval_ms": 500}
     first, second = scenario.service("a", **settings).start(), scenario.service("b", **settings).start()
+    wait_members(scenario, 4)
     log.produce(1000)
-    scenario.wait_done(first)
     second.process.send_signal(signal.SIGSTOP)
+    wait_members(scenario, 2)
     log.produce(1000)
     scenario.wait_done(first)
     second.process.send_signal(signal.SIGCONT)
     log.produce(1000)
     scenario.wait_done(first)
-    time.sleep(2)
+    wait_members(scenario, 4)
     log.produce(500)
     scenario.wait_done(first)
     assert second.terminate() == 0 and first.terminate() == 0

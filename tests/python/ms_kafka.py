@@ -201,6 +201,11 @@ class Kafka:
         consumer.commit(offsets=[TopicPartition(topic, p, offset) for p, offset in offsets.items()], asynchronous=False)
         consumer.close()
 
+    def members(self, group):
+        """How many members a settled group has; 0 while it rebalances."""
+        found = AdminClient({"bootstrap.servers": self.bootstrap}).list_groups(group, timeout=30)
+        return len(found[0].members) if found and found[0].state == "Stable" else 0
+
     def wait_committed(self, group, topic, service=None, timeout_s=120):
         """Waits until the group has committed all of a topic that no transaction writes to."""
         ends = {p: high for p, (_, high) in self.watermarks(topic).items() if high > 0}
