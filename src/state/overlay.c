@@ -9,6 +9,7 @@
 #include "base/index.h"
 #include "user/codec.h"
 
+#define MARK_LISTED   0x8000 /* an entry's, while a batch's histories are gathered: takes each once */
 #define HISTORY_SPARE 8 /* dead chunks that a user out of order may drag along before its history is read */
 
 /* A chunk row (or its delete) that waits for the head rows to be written. */
@@ -357,8 +358,6 @@ static enum ms_status chunks_read(struct ms_overlay *overlay, const uint32_t *pl
         ms_user_trim(user); /* what is in memory of the chunks would come twice */
         status = ms_user_decode_chunks(&user, overlay->values.values + at, chunks, error);
         user_moved(overlay, entry, user, before);
-        if (status == MS_OK && !overlay->folder->incremental)
-            ms_user_resolve(user, overlay->folder->model);
         at += chunks;
     }
     ms_store_values_release(&overlay->values);
@@ -367,7 +366,12 @@ static enum ms_status chunks_read(struct ms_overlay *overlay, const uint32_t *pl
 
 enum ms_status ms_overlay_complete(struct ms_overlay *overlay, uint32_t place, struct ms_error *error)
 {
-    return overlay->entries[place].user->complete ? MS_OK : chunks_read(overlay, &place, 1, error);
+    if (overlay->entries[place].user->complete)
+        return MS_OK;
+    enum ms_status status = chunks_read(overlay, &place, 1, error);
+    if (status == MS_OK && !overlay->folder->incremental)
+        ms_user_resolve(overlay->entries[place].user, overlay->folder->model);
+    return status;
 }
 
 /* A user as it came from its head row: resolve what full routing needs, or refold it under this fold id. */
@@ -376,7 +380,12 @@ static enum ms_status ready(struct ms_overlay *overlay, uint32_t place, struct m
     struct ms_entry *entry = &overlay->entries[place];
     struct ms_user *user = entry->user;
     entry->slots_before = user->slots;
-    if (user->version == 0 || user->fold_id == overlay->folder->fold_id) {
+    if (user->floats != overlay->folder->floats && user->fold_id == overlay->folder->fold_id)
+        return ms_fail(error, MS_STATE, "user \"%.*s\": its sums are %u numbers, not %u",
+                       (int)(user->id_bytes < 200 ? user->id_bytes : 200), ms_user_id_bytes(user),
+                       user->floats, overlay->folder->floats);
+    if ((user->version == 0 && user->floats == overlay->folder->floats) ||
+        user->fold_id == overlay->folder->fold_id) {
         if (user->complete && !overlay->folder->incremental)
             ms_user_resolve(user, overlay->folder->model);
         return MS_OK;
@@ -384,23 +393,24 @@ static enum ms_status ready(struct ms_overlay *overlay, uint32_t place, struct m
     uint32_t before = user->block_bytes;
     bool done = ms_refold(overlay->folder, &user);
     user_moved(overlay, entry, user, before);
-    entry->marks |= MS_MARK_REFOLDED;
+    if (user->version)
+        entry->marks |= MS_MARK_REFOLDED;
     return done ? MS_OK : no_memory(error);
 }
 
-/* Loads overlay->missing[0..count); |oldest| has for each the oldest event time it was wanted for. */
+/* Reads the heads of overlay->missing[0..count), and the histories of all that are wanted with theirs. */
 static enum ms_status load(struct ms_overlay *overlay, size_t count, const struct ms_wanted *wanted,
                            size_t wanted_count, struct ms_error *error)
 {
-    enum ms_status status = load_heads(overlay, count, error);
+    enum ms_status status = count ? load_heads(overlay, count, error) : MS_OK;
     if (status != MS_OK)
         return status;
     size_t histories = 0; /* the front of missing becomes the list of those whose chunks are needed */
     for (size_t i = 0; i < wanted_count; i++) {
         struct ms_entry *entry = &overlay->entries[wanted[i].entry];
-        if (!entry->user->complete && !(entry->marks & MS_MARK_OWED) &&
+        if (!entry->user->complete && !(entry->marks & MARK_LISTED) &&
             ms_fold_needs_history(overlay->folder, entry->user, wanted[i].time_ms)) {
-            entry->marks |= MS_MARK_OWED; /* borrowed to take each once */
+            entry->marks |= MARK_LISTED;
             if (!grow(&overlay->missing, &overlay->missing_capacity, count + histories + 1,
                       sizeof *overlay->missing))
                 status = no_memory(error);
@@ -409,7 +419,7 @@ static enum ms_status load(struct ms_overlay *overlay, size_t count, const struc
         }
     }
     for (size_t i = 0; i < histories; i++)
-        overlay->entries[overlay->missing[count + i]].marks &= (uint16_t)~MS_MARK_OWED;
+        overlay->entries[overlay->missing[count + i]].marks &= (uint16_t)~MARK_LISTED;
     for (size_t at = 0; status == MS_OK && at < histories; at += 64)
         status = chunks_read(overlay, overlay->missing + count + at,
                              histories - at < 64 ? histories - at : 64, error);
@@ -426,12 +436,15 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
     for (size_t i = 0; i < count; i++)
         ms_index_prefetch(&overlay->index, wanted[i].hash);
     size_t missing = 0;
+    bool histories = false;
     enum ms_status status = MS_OK;
     for (size_t i = 0; i < count && status == MS_OK; i++) {
         struct ms_wanted *want = &wanted[i];
         want->entry = entry_find(overlay, want->partition, want->id, want->hash);
         if (want->entry != MS_INDEX_EMPTY) {
-            overlay->entries[want->entry].marks |= MS_MARK_USED;
+            struct ms_entry *entry = &overlay->entries[want->entry];
+            entry->marks |= MS_MARK_USED;
+            histories |= ms_fold_needs_history(overlay->folder, entry->user, want->time_ms);
             continue;
         }
         struct ms_user *user = ms_user_new(want->partition, want->id, overlay->folder->floats);
@@ -444,7 +457,7 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
         }
         overlay->missing[missing++] = want->entry;
     }
-    if (status == MS_OK && missing)
+    if (status == MS_OK && (missing || histories))
         status = load(overlay, missing, wanted, count, error);
     if (status != MS_OK) {
         for (size_t i = 0; i < missing; i++)
@@ -662,8 +675,8 @@ static void clean(struct ms_overlay *overlay)
         ms_user_stored(entry->user);
         if (entry->user->version == 0 && entry->user->profile_bytes == 0)
             entry->user->stored = false;
-        if (overlay->folder->incremental && entry->user->ordered)
-            ms_user_trim(entry->user); /* the fold does not look back */
+        if (ms_may_trim(overlay->folder, entry->user))
+            ms_user_trim(entry->user);
         entry->marks &= (uint16_t)~MS_MARK_DIRTY;
     }
     overlay->dirty_count = 0;

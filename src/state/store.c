@@ -445,11 +445,12 @@ void ms_partition_row_encode(const struct ms_partition_row *row, char out[64])
 static enum ms_status decode_row(uint16_t partition, struct ms_bytes value, struct ms_partition_row *row,
                                  struct ms_error *error)
 {
-    if (value.size >= 1 && value.data[0] > ROW_VERSION)
+    int version = value.size ? (unsigned char)value.data[0] : 0;
+    if (version > ROW_VERSION)
         return ms_fail(error, MS_STATE_NEWER,
                        "partition %u: its row was written by a newer version (layout %d)", partition,
-                       value.data[0]);
-    if (value.size != ROW_BYTES || value.data[0] != ROW_VERSION)
+                       version);
+    if (value.size != ROW_BYTES || version != ROW_VERSION)
         return ms_fail(error, MS_STATE, "partition %u: its row is damaged (%zu bytes)", partition,
                        value.size);
     *row = (struct ms_partition_row){.applied = (int64_t)ms_get_u64(value.data + 8),
@@ -517,8 +518,8 @@ static enum ms_status get_batch(struct ms_store *store, const struct ms_bytes *k
         struct ms_bytes *value = &values->values[values->count];
         values->pinned[values->count++] = slices[i];
         *value = (struct ms_bytes){NULL, 0};
-        if (texts[i] && status == MS_OK)
-            status = take_error(texts[i], MS_STATE, error, store->dir);
+        if (texts[i])
+            status = take_error(texts[i], MS_STATE, status == MS_OK ? error : NULL, store->dir);
         else if (slices[i])
             value->data = rocksdb_pinnableslice_value(slices[i], &value->size);
     }
@@ -556,10 +557,24 @@ void ms_store_values_free(struct ms_store_values *values)
     *values = (struct ms_store_values){0};
 }
 
+static enum ms_status visit_chunk(const struct ms_store_visitor *visitor, struct ms_bytes key,
+                                  struct ms_bytes value, struct ms_error *error)
+{
+    const unsigned char *bytes = (const unsigned char *)key.data;
+    if (key.size < 2 + 4)
+        return ms_fail(error, MS_STATE, "a key of %zu bytes among the histories", key.size);
+    const unsigned char *be = bytes + key.size - 4;
+    uint32_t number = (uint32_t)be[0] << 24 | (uint32_t)be[1] << 16 | (uint32_t)be[2] << 8 | be[3];
+    return visitor->on_chunk(visitor->context, (uint16_t)((bytes[0] & 0x7f) << 8 | bytes[1]),
+                             (struct ms_bytes){key.data + 2, key.size - 6}, number, value, error);
+}
+
 static enum ms_status visit(const struct ms_store_visitor *visitor, struct ms_bytes key,
                             struct ms_bytes value, struct ms_error *error)
 {
     uint16_t partition = (uint16_t)((unsigned char)key.data[0] << 8 | (unsigned char)key.data[1]);
+    if (partition & 0x8000)
+        return visit_chunk(visitor, key, value, error);
     if (key.size == 2) {
         struct ms_partition_row row;
         enum ms_status status = decode_row(partition, value, &row, error);
@@ -581,9 +596,12 @@ enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visit
         struct ms_bytes key, value;
         key.data = rocksdb_iter_key(it, &key.size);
         value.data = rocksdb_iter_value(it, &value.size);
-        if (key.size < 2 || (key.data[0] & 0x80)) /* the chunks come last */
+        if (key.size < 2)
+            status = ms_fail(error, MS_STATE, "%s: a key of %zu bytes", store->dir, key.size);
+        else if ((key.data[0] & 0x80) && !visitor->on_chunk) /* the chunks come last */
             break;
-        status = visit(visitor, key, value, error);
+        else
+            status = visit(visitor, key, value, error);
     }
     char *text = NULL;
     rocksdb_iter_get_error(it, &text);

@@ -88,14 +88,16 @@ enum ms_status ms_store_get(struct ms_store *store, const struct ms_bytes *keys,
 void ms_store_values_release(struct ms_store_values *values); /* lets the values go, keeps the arrays */
 void ms_store_values_free(struct ms_store_values *values);
 
-/* Walks all head rows (and, by |on_partition|, partition rows) in key order. A status other than MS_OK of a
- * callback ends the walk with it. */
+/* Walks all rows in key order: partition rows and head rows, then chunk rows. A callback may be NULL. A
+ * status other than MS_OK of a callback ends the walk with it. */
 struct ms_store_visitor {
     void *context;
     enum ms_status (*on_partition)(void *context, uint16_t partition, const struct ms_partition_row *row,
                                    struct ms_error *error);
     enum ms_status (*on_user)(void *context, uint16_t partition, struct ms_bytes id, struct ms_bytes value,
                               struct ms_error *error);
+    enum ms_status (*on_chunk)(void *context, uint16_t partition, struct ms_bytes id, uint32_t number,
+                               struct ms_bytes value, struct ms_error *error);
 };
 enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visitor *visitor,
                              struct ms_error *error) MS_MUST_CHECK;

@@ -73,11 +73,15 @@ static uint32_t tail_start(const struct ms_user *user)
     return at;
 }
 
-/* Renumbers the tail's behaviors without gaps, in order of arrival. */
+/* Renumbers the tail's behaviors without gaps, in order of arrival. There are gaps where some slid out. */
 static void renumber_tail(struct ms_user *user)
 {
     struct ms_behavior *b = ms_user_behaviors(user);
-    uint32_t next = user->sealed * MS_CHUNK;
+    uint32_t next = user->sealed * MS_CHUNK, in_tail = 0;
+    for (uint32_t i = 0; !user->ordered && i < user->count; i++)
+        in_tail += b[i].arrival >= next;
+    if (!user->ordered && in_tail == user->next_arrival - next)
+        return;
     if (!user->ordered)
         qsort(b, user->count, sizeof *b, by_arrival);
     for (uint32_t i = tail_start(user); i < user->count; i++)
@@ -118,6 +122,18 @@ static uint32_t first_live_chunk(const struct ms_user *user)
     return first / MS_CHUNK;
 }
 
+void ms_user_reseal(struct ms_user *user)
+{
+    struct ms_behavior *b = ms_user_behaviors(user);
+    assert(user->complete);
+    for (uint32_t i = 0; i < user->count; i++)
+        b[i].arrival = user->sealed * MS_CHUNK + i; /* time order becomes the order of arrival */
+    user->next_arrival = user->sealed * MS_CHUNK + user->count;
+    user->first_chunk = user->sealed;
+    user->sealed_time_ms = INT64_MIN;
+    user->ordered = true;
+}
+
 void ms_user_settle(struct ms_user *user)
 {
     if (user->count == user->kept)
@@ -127,15 +143,23 @@ void ms_user_settle(struct ms_user *user)
     if (user->complete || user->ordered)
         user->first_chunk = first_live_chunk(user);
     if (user->complete && user->sealed - user->first_chunk > 2 * (user->count / MS_CHUNK) + SPARE_CHUNKS) {
-        struct ms_behavior *b = ms_user_behaviors(user);
-        for (uint32_t i = 0; i < user->count; i++)
-            b[i].arrival = user->sealed * MS_CHUNK + i; /* time order becomes the order of arrival */
-        user->first_chunk = user->sealed;
-        user->ordered = true;
+        ms_user_reseal(user);
     }
     renumber_tail(user);
     if (user->first_chunk == user->sealed)
         user->sealed_time_ms = INT64_MIN;
+}
+
+bool ms_user_reaches_back(const struct ms_user *user)
+{
+    const struct ms_behavior *b = ms_user_behaviors(user);
+    if (user->ordered)
+        return false;
+    for (uint32_t i = 0; i < user->count && b[i].time_ms < user->sealed_time_ms; i++) {
+        if (b[i].arrival >= user->sealed * MS_CHUNK)
+            return true;
+    }
+    return false;
 }
 
 void ms_user_trim(struct ms_user *user)
@@ -208,7 +232,7 @@ static void pick(const struct ms_user *user, uint32_t from, uint32_t count, cons
             list[found] = &b[at + found];
         return;
     }
-    while (at > 0) {
+    while (at > 0 && found < count) {
         at--;
         if (b[at].arrival >= from && b[at].arrival < from + count) {
             list[b[at].arrival - from] = &b[at];

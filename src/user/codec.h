@@ -13,6 +13,9 @@
  * to the tail, to be sealed anew. Call before the encoders; allocates nothing. */
 void ms_user_settle(struct ms_user *user);
 
+/* Moves all behaviors of a complete user to the tail, to be sealed anew; its chunks are dead then. */
+void ms_user_reseal(struct ms_user *user);
+
 /* How many full chunks the tail holds: rows that the next store seals. */
 uint32_t ms_user_sealable(const struct ms_user *user);
 
@@ -25,6 +28,10 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out);
 /* Tells the user that its head and chunks have been written. An incomplete or complete user keeps its
  * behaviors. */
 void ms_user_stored(struct ms_user *user);
+
+/* Whether the tail holds a behavior older than the newest in a sealed chunk: what slides out next may then be
+ * in either. */
+bool ms_user_reaches_back(const struct ms_user *user);
 
 /* Lets go of the behaviors that lie in chunks; the user is incomplete then, if there were any. */
 void ms_user_trim(struct ms_user *user);

@@ -58,8 +58,13 @@ void ms_folder_free(struct ms_folder *folder)
 
 bool ms_fold_needs_history(const struct ms_folder *folder, const struct ms_user *user, int64_t time_ms)
 {
-    return !user->complete && (!folder->incremental || !user->ordered || user->fold_id != folder->fold_id ||
+    return !user->complete && (!ms_may_trim(folder, user) || user->fold_id != folder->fold_id ||
                                time_ms <= user->sealed_time_ms);
+}
+
+bool ms_may_trim(const struct ms_folder *folder, const struct ms_user *user)
+{
+    return folder->incremental && (user->kept < folder->behaviors_max || !ms_user_reaches_back(user));
 }
 
 /* K'u: how many interests the user has now. */
@@ -137,6 +142,9 @@ bool ms_refold(struct ms_folder *folder, struct ms_user **at)
     }
     user->fold_id = folder->fold_id;
     count_interests(folder, user);
+    /* The kept ones are the newest of what the live chunks hold, but not if the window was narrower once: a
+     * late event may now lie before those that had slid out. */
+    ms_user_reseal(user);
     return true;
 }
 

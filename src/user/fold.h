@@ -31,6 +31,9 @@ void ms_folder_free(struct ms_folder *folder);
 /* Whether this event can only be folded once the user's chunks are in memory (ms_user_decode_chunks). */
 bool ms_fold_needs_history(const struct ms_folder *folder, const struct ms_user *user, int64_t time_ms);
 
+/* Whether the user may go without its chunks (ms_user_trim): events newer than them will not need them. */
+bool ms_may_trim(const struct ms_folder *folder, const struct ms_user *user);
+
 enum ms_folded {
     MS_FOLDED,    /* the version rose by one */
     MS_DUPLICATE, /* an exact duplicate of a kept behavior: nothing changed */

@@ -216,18 +216,17 @@ static void step(struct life *life, uint32_t behaviors_max)
     bool deep = life_random(&life->random) % (1 + behaviors_max / 16) == 0;
     if (chance < 60) {
         flush(life, false);
-        if (life->folder.incremental && life->user->ordered)
+        if (ms_may_trim(&life->folder, life->user))
             ms_user_trim(life->user);
-        uint32_t bound = 3 * (life->user->kept / MS_CHUNK) + 12;
-        if (life->user->complete)
-            assert_in_range(life->rows->live_count, 0, bound);
+        uint32_t bound = 2 * (life->user->kept / MS_CHUNK) + 16;
+        assert_in_range(life->rows->live_count, 0, bound);
     } else if (chance < 100) {
         flush(life, false);
         reload(life, chance % 2);
     } else if (chance < 110) {
         flush(life, true);
     } else if (chance < 112 && rare < 20) {
-        change_settings(life, behaviors_max);
+        change_settings(life, rare % 3 == 0 ? 1 + behaviors_max / 2 : behaviors_max);
     } else if (chance < 114 && rare < 20) {
         ms_user_clear(life->user);
         naive_forget(&life->naive);
@@ -334,7 +333,7 @@ static void pinned_chunks_do_not_pile_up(void **state)
             flush(&life, false);
             if (reloads)
                 reload(&life, false);
-            else if (life.user->ordered)
+            else if (ms_may_trim(&life.folder, life.user))
                 ms_user_trim(life.user);
             if (life.rows->live_count > most)
                 most = life.rows->live_count;
