@@ -1,14 +1,5 @@
-/* Where a partition begins. C is the group's committed offset, L the offset up to which the local state is
- * folded; the committed offset's metadata tells the origin and the fold id under which [.., C) was published.
- *
- *   C    L     begins at
- *   -    -     input.start; that is its origin, pinned by the first commit
- *   -    yes   the coordinator may not know yet: asked again, then an error
- *   yes  -     the origin, in silence up to C (no metadata: somebody set the offset by hand; begin at C)
- *   yes  yes   L, in silence up to C
- *
- * An offset that the log no longer has, or does not have yet, or C < L, is an error that tells how to mend
- * it. */
+/* Taking partitions: asks the group for C, the log for its ends and the state for L, lets ms_decide
+ * (offsets.h) say where each begins, and tells the operator what to do where they do not fit together. */
 #include "stream/worker.h"
 
 #include <inttypes.h>
@@ -19,21 +10,10 @@
 
 #include "base/progress.h"
 #include "stream/clients.h"
+#include "stream/offsets.h"
 
 #define NO_COMMIT_TRIES 5
 #define TRY_MS          2000
-
-/* What is known of a partition when it is assigned. */
-struct known {
-    int32_t partition;
-    int64_t committed; /* -1: none */
-    bool ours;         /* the metadata is ours */
-    int64_t origin;
-    uint64_t fold_id;
-    int64_t low, high;
-    bool stored;
-    struct ms_partition_row row;
-};
 
 static enum ms_status committed_once(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
                                      struct ms_error *error)
@@ -62,7 +42,7 @@ static enum ms_status read_committed(struct ms_worker *worker, rd_kafka_topic_pa
     }
 }
 
-static enum ms_status read_ends(struct ms_worker *worker, struct known *known, struct ms_error *error)
+static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
 {
     for (;;) {
         rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
@@ -76,15 +56,14 @@ static enum ms_status read_ends(struct ms_worker *worker, struct known *known, s
     }
 }
 
-static void take_committed(struct known *known, const rd_kafka_topic_partition_t *at)
+static void take_committed(struct ms_known *known, const rd_kafka_topic_partition_t *at)
 {
     known->committed = at->offset >= 0 ? at->offset : -1;
-    known->ours = ms_transaction_parse_metadata(at->metadata, at->metadata_size, &known->origin,
-                                                &known->fold_id);
+    known->ours = ms_offset_note_read(at->metadata, at->metadata_size, &known->note);
 }
 
 /* A group that has state here but no offset there: a coordinator that moves answers so for a moment. */
-static enum ms_status ask_again(struct ms_worker *worker, struct known *known, struct ms_error *error)
+static enum ms_status ask_again(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
 {
     for (int i = 0; i < NO_COMMIT_TRIES && known->committed < 0 && !atomic_load(worker->stop); i++) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -100,70 +79,60 @@ static enum ms_status ask_again(struct ms_worker *worker, struct known *known, s
     return MS_OK;
 }
 
-/* "kafka-consumer-groups.sh ... --topic T:P --reset-offsets WHERE --execute" */
-static void reset_command(const struct ms_worker *worker, const struct known *known, const char *where,
-                          char *out, size_t size)
+/* What does not fit, and how to mend it; a command follows, which sets the offset to |to|, L by default. */
+struct remedy {
+    const char *what;
+    bool to_earliest;
+};
+
+static const struct remedy remedies[] = {
+    [MS_MISFIT_NO_COMMIT] = {"the group has no committed offset but there is local state; if the group was "
+                             "deleted, go on from the state by",
+                             false},
+    [MS_MISFIT_BEHIND] =
+        {"the committed offset is behind the local state, as if it had been reset; start with "
+         "an empty state.dir to fold again from the committed offset, or go on from the state "
+         "by",
+         false},
+    [MS_MISFIT_BEYOND_END] =
+        {"the offset lies beyond the end of the log, as if the topic had been made anew; "
+         "start with an empty state.dir, after",
+         true},
+    [MS_MISFIT_ORIGIN] =
+        {"the committed offset is behind the origin that is noted beside it; set it again, to "
+         "where folding should begin, by",
+         true},
+    [MS_MISFIT_GAP_STATE] = {"the log no longer has the events that come next; go on without them by "
+                             "`mindstream run --accept-gap`, or start with an empty state.dir after",
+                             true},
+    [MS_MISFIT_GAP_ORIGIN] =
+        {"there is no local state, and the log no longer has the events from the "
+         "partition's origin on; go on with what is left by `mindstream run --accept-gap`, "
+         "or publish it again after",
+         true},
+};
+
+static enum ms_status misfit(const struct ms_worker *worker, const struct ms_known *known,
+                             enum ms_misfit misfit, struct ms_error *error)
 {
-    snprintf(out, size,
-             "kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets %s "
-             "--execute",
-             worker->config->bootstrap_servers, worker->config->application_id, worker->config->input_topic,
-             known->partition, where);
+    const struct ms_config *config = worker->config;
+    const struct remedy *remedy = &remedies[misfit];
+    int64_t applied = known->stored ? known->row.applied : (int64_t)-1;
+    char where[64] = "--to-earliest";
+    if (!remedy->to_earliest)
+        snprintf(where, sizeof where, "--to-offset %" PRId64, applied);
+    return ms_fail(
+        error, MS_OFFSETS,
+        "topic %s partition %d: %s (committed offset %" PRId64 ", local state up to %" PRId64
+        ", log from %" PRId64 " to %" PRId64
+        "): kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets "
+        "%s --execute",
+        config->input_topic, known->partition, remedy->what, known->committed, applied, known->low,
+        known->high, config->bootstrap_servers, config->application_id, config->input_topic, known->partition,
+        where);
 }
 
-static enum ms_status misfit(const struct ms_worker *worker, const struct known *known, const char *where,
-                             struct ms_error *error, const char *what)
-{
-    char command[700];
-    reset_command(worker, known, where, command, sizeof command);
-    return ms_fail(error, MS_OFFSETS,
-                   "topic %s partition %d: %s (committed offset %" PRId64 ", local state up to %" PRId64
-                   ", log from %" PRId64 " to %" PRId64 "); %s",
-                   worker->config->input_topic, known->partition, what, known->committed,
-                   known->stored ? known->row.applied : (int64_t)-1, known->low, known->high, command);
-}
-
-/* L and C as they fit together; |start| is where reading would begin. */
-static enum ms_status check(const struct ms_worker *worker, struct known *known, int64_t *start,
-                            struct ms_error *error)
-{
-    char where[64];
-    if (known->stored && known->committed < 0) {
-        snprintf(where, sizeof where, "--to-offset %" PRId64, known->row.applied);
-        return misfit(worker, known, where, error,
-                      "the group has no committed offset but there is local state; if the group was deleted, "
-                      "go on from the state by: ");
-    }
-    if (known->stored && known->committed < known->row.applied) {
-        snprintf(where, sizeof where, "--to-offset %" PRId64, known->row.applied);
-        return misfit(worker, known, where, error,
-                      "the committed offset is behind the local state, as if it had been reset; start with "
-                      "an empty state.dir to fold again "
-                      "from the committed offset, or go on from the state by: ");
-    }
-    if (known->committed > known->high || (known->stored && known->row.applied > known->high))
-        return misfit(worker, known, "--to-earliest", error,
-                      "the offset lies beyond the end of the log, as if the topic had been made anew; start "
-                      "with an empty state.dir, after: ");
-    if (*start >= known->low && known->committed >= known->low)
-        return MS_OK;
-    if (worker->config->accept_gap) {
-        ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
-               worker->config->input_topic, known->partition, *start, known->low);
-        *start = known->low;
-        return MS_OK;
-    }
-    snprintf(where, sizeof where, "--to-earliest");
-    return misfit(worker, known, where, error,
-                  known->stored ? "the log no longer has the events that come next; go on without them by "
-                                  "`mindstream run --accept-gap`, or start "
-                                  "with an empty state.dir after: "
-                                : "there is no local state, and the log no longer has the events from the "
-                                  "partition's origin on; go on with what "
-                                  "is left by `mindstream run --accept-gap`, or publish it again after: ");
-}
-
-static void tell(const struct ms_worker *worker, const struct ms_part *part, const struct known *known)
+static void tell(const struct ms_worker *worker, const struct ms_part *part, const struct ms_known *known)
 {
     ms_log(MS_LOG_INFO, "assigned",
            "worker=%d topic=%s partition=%d start=%" PRId64 " committed=%" PRId64 " replay=%" PRId64
@@ -173,7 +142,7 @@ static void tell(const struct ms_worker *worker, const struct ms_part *part, con
            known->stored ? "local" : "none", part->republish);
 }
 
-static enum ms_status start_one(struct ms_worker *worker, struct known *known, int64_t *offset,
+static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known, int64_t *offset,
                                 struct ms_error *error)
 {
     enum ms_status status = ms_store_partition(worker->engine_options.store, (uint16_t)known->partition,
@@ -184,31 +153,20 @@ static enum ms_status start_one(struct ms_worker *worker, struct known *known, i
         status = ask_again(worker, known, error);
     if (status != MS_OK)
         return status;
-    bool fresh = known->committed < 0 && !known->stored;
-    int64_t start;
-    if (fresh)
-        start = worker->config->input_start == MS_START_LATEST ? known->high : known->low;
-    else if (known->stored)
-        start = known->row.applied;
-    else
-        start = known->ours ? known->origin : known->committed;
-    if (!fresh) {
-        status = check(worker, known, &start, error);
-        if (status != MS_OK)
-            return status;
-    }
-    struct ms_part part = {.partition = known->partition,
-                           .committed = known->committed,
-                           .folded = start,
-                           .replay_until = fresh ? start : known->committed,
-                           .origin = known->stored ? known->row.origin : start,
-                           .flushed = known->stored ? known->row.applied : -1,
-                           .must_send = fresh};
-    uint64_t fold_id = ms_engine_fold_id(worker->engine);
-    part.republish = part.folded < part.replay_until && known->ours && known->fold_id != fold_id;
+    struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
+                                 .start_latest = worker->config->input_start == MS_START_LATEST,
+                                 .accept_gap = worker->config->accept_gap};
+    struct ms_part part;
+    int64_t gap_from;
+    enum ms_misfit why = ms_decide(known, &rule, &part, &gap_from);
+    if (why != MS_FITS)
+        return misfit(worker, known, why, error);
+    if (gap_from >= 0)
+        ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
+               worker->config->input_topic, known->partition, gap_from, part.folded);
     status = ms_engine_open_part(worker->engine, &part, error);
     if (status == MS_OK) {
-        *offset = start;
+        *offset = part.folded;
         tell(worker, &part, known);
     }
     return status;
@@ -223,7 +181,7 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
     enum ms_status status = read_committed(worker, committed, error);
     for (int i = 0; status == MS_OK && i < committed->cnt; i++) {
         rd_kafka_topic_partition_t *at = &committed->elems[i];
-        struct known known = {.partition = at->partition};
+        struct ms_known known = {.partition = at->partition};
         int64_t offset = 0;
         take_committed(&known, at);
         if (at->partition >= MS_MAX_PARTITIONS)

@@ -14,6 +14,7 @@
 
 #include "base/progress.h"
 #include "stream/clients.h"
+#include "stream/offsets.h"
 
 #define DEAD_LETTER_ROOM 4096 /* what headers and framing of a dead letter may take */
 
@@ -139,21 +140,6 @@ void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message,
 
 /* ---- offsets ---- */
 
-size_t ms_transaction_metadata(char *text, size_t size, int64_t origin, uint64_t fold_id)
-{
-    return (size_t)snprintf(text, size, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, origin, fold_id);
-}
-
-bool ms_transaction_parse_metadata(const void *metadata, size_t size, int64_t *origin, uint64_t *fold_id)
-{
-    char text[128];
-    if (!metadata || size >= sizeof text)
-        return false;
-    memcpy(text, metadata, size);
-    text[size] = '\0';
-    return sscanf(text, "mindstream/1 origin=%" SCNd64 " fold=%" SCNx64, origin, fold_id) == 2;
-}
-
 /* The offsets that this commit carries; NULL when there are none. */
 static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker)
 {
@@ -169,10 +155,11 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
             list = rd_kafka_topic_partition_list_new((int)count);
         rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, worker->config->input_topic,
                                                                            part->partition);
-        char text[128];
+        const struct ms_offset_note note = {.origin = part->origin,
+                                            .fold_id = ms_engine_fold_id(worker->engine)};
+        char text[MS_NOTE_BYTES];
         at->offset = part->folded;
-        at->metadata_size = ms_transaction_metadata(text, sizeof text, part->origin,
-                                                    ms_engine_fold_id(worker->engine));
+        at->metadata_size = ms_offset_note_write(text, &note);
         at->metadata = strdup(text); /* the list frees it */
     }
     return list;

@@ -65,9 +65,9 @@ void *ms_worker_main(void *worker);
 /* Ends the session with what happened. The first cause stays. */
 void ms_worker_break(struct ms_worker *worker, enum ms_status status, const struct ms_error *error);
 
-/* assignment.c: reads C, the metadata beside it, the ends of the log and L, decides where each partition
- * begins, opens it in the engine and sets its offset in |partitions| for rd_kafka_assign. MS_OFFSETS when
- * they do not fit together. */
+/* assignment.c: reads C, the metadata beside it, the ends of the log and L, has ms_decide say where each
+ * partition begins, opens it in the engine and sets its offset in |partitions| for rd_kafka_assign.
+ * MS_OFFSETS when they do not fit together. */
 enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
                                    struct ms_error *error) MS_MUST_CHECK;
 /* Updates the lag in the stats, from what the consumer has heard of the ends. */
@@ -79,8 +79,5 @@ enum ms_status ms_transaction_emit(void *worker, const struct ms_output *output,
  * MS_OK. */
 enum ms_status ms_transaction_commit(struct ms_worker *worker, struct ms_error *error) MS_MUST_CHECK;
 void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
-/* What the committed offset's metadata says: "mindstream/1 origin=N fold=HEX". */
-size_t ms_transaction_metadata(char *text, size_t size, int64_t origin, uint64_t fold_id);
-bool ms_transaction_parse_metadata(const void *metadata, size_t size, int64_t *origin, uint64_t *fold_id);
 
 #endif

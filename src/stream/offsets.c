@@ -1,0 +1,98 @@
+/* The decision where a partition begins, and the metadata of committed offsets. */
+#include "stream/offsets.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note)
+{
+    return (size_t)snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 "",
+                            note->origin, note->fold_id);
+}
+
+/* A number of the given base up to a blank or the end. strtoull alone would take signs and blanks. */
+static bool take_number(const char **at, int base, uint64_t max, uint64_t *value)
+{
+    const char *digits = base == 16 ? "0123456789abcdef" : "0123456789";
+    size_t n = strspn(*at, digits);
+    if (n == 0 || n > (base == 16 ? 16u : 19u) || ((*at)[n] != ' ' && (*at)[n] != '\0'))
+        return false;
+    uint64_t found = strtoull(*at, NULL, base);
+    *at += n;
+    *value = found;
+    return found <= max;
+}
+
+static bool take_word(const char **at, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(*at, word, n) != 0)
+        return false;
+    *at += n;
+    return true;
+}
+
+bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note)
+{
+    char text[256];
+    const char *at = text;
+    uint64_t origin, fold_id;
+    if (!metadata || size >= sizeof text || memchr(metadata, '\0', size))
+        return false;
+    memcpy(text, metadata, size);
+    text[size] = '\0';
+    if (!take_word(&at, "mindstream/1 origin=") || !take_number(&at, 10, INT64_MAX, &origin) ||
+        !take_word(&at, " fold=") || !take_number(&at, 16, UINT64_MAX, &fold_id))
+        return false;
+    *note = (struct ms_offset_note){.origin = (int64_t)origin, .fold_id = fold_id};
+    return true;
+}
+
+/* Whether C and L fit together and lie within the log's end. */
+static enum ms_misfit check(const struct ms_known *known, int64_t start)
+{
+    if (known->stored && known->committed < 0)
+        return MS_MISFIT_NO_COMMIT;
+    if (known->stored && known->committed < known->row.applied)
+        return MS_MISFIT_BEHIND;
+    if (known->committed > known->high)
+        return MS_MISFIT_BEYOND_END;
+    if (start > known->committed)
+        return MS_MISFIT_ORIGIN;
+    return MS_FITS;
+}
+
+enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule, struct ms_part *part,
+                         int64_t *gap_from)
+{
+    bool fresh = known->committed < 0 && !known->stored;
+    int64_t start, gap = -1;
+    if (fresh)
+        start = rule->start_latest ? known->high : known->low;
+    else if (known->stored)
+        start = known->row.applied;
+    else
+        start = known->ours ? known->note.origin : known->committed;
+    enum ms_misfit misfit = fresh ? MS_FITS : check(known, start);
+    if (misfit != MS_FITS)
+        return misfit;
+    if (start < known->low) {
+        if (!rule->accept_gap)
+            return known->stored ? MS_MISFIT_GAP_STATE : MS_MISFIT_GAP_ORIGIN;
+        gap = start;
+        start = known->low;
+    }
+    *part = (struct ms_part){.partition = known->partition,
+                             .committed = known->committed,
+                             .folded = start,
+                             .replay_until = fresh ? start : known->committed,
+                             .origin = known->stored ? known->row.origin : start,
+                             .flushed = known->stored ? known->row.applied : -1,
+                             .must_send = fresh};
+    /* What [L, C) published came from another model or other settings: it is owed anew at C. */
+    part->republish = start < part->replay_until && known->ours && known->note.fold_id != rule->fold_id;
+    *gap_from = gap;
+    return MS_FITS;
+}

@@ -1,0 +1,68 @@
+/* Where a partition begins, decided from what the group, the log and the state say, and the text that travels
+ * beside a committed offset. Pure: no Kafka, no database. */
+#ifndef MS_STREAM_OFFSETS_H
+#define MS_STREAM_OFFSETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "state/store.h"
+#include "stream/engine.h"
+
+/* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
+ * and the fold id under which the events below the offset were published. */
+struct ms_offset_note {
+    int64_t origin;
+    uint64_t fold_id;
+};
+
+/* Writes "mindstream/1 origin=N fold=HEX", at most MS_NOTE_BYTES with its end, and returns its length. */
+#define MS_NOTE_BYTES 96
+size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
+/* Reads it. False when it is somebody else's text; *note is untouched then. Fields behind the known ones are
+ * a later version's and passed over. */
+bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note);
+
+/* What is known of a partition when it is assigned. */
+struct ms_known {
+    int32_t partition;
+    int64_t committed; /* C, -1: none */
+    bool ours;         /* |note| was read beside it */
+    struct ms_offset_note note;
+    int64_t low, high; /* the log's start and end */
+    bool stored;       /* the state has a row */
+    struct ms_partition_row row;
+};
+
+enum ms_misfit {
+    MS_FITS,
+    MS_MISFIT_NO_COMMIT,  /* local state, but the group has no offset */
+    MS_MISFIT_BEHIND,     /* C < L: the group's offset was set back */
+    MS_MISFIT_BEYOND_END, /* C or L beyond the end of the log: the topic was made anew */
+    MS_MISFIT_ORIGIN,     /* C before the origin that its own metadata names */
+    MS_MISFIT_GAP_STATE,  /* the log begins after L or C */
+    MS_MISFIT_GAP_ORIGIN, /* no local state, and the log begins after the origin */
+};
+
+/* How a group without an offset begins, and what to do where events are gone. */
+struct ms_begin_rule {
+    uint64_t fold_id;  /* under which this process folds */
+    bool start_latest; /* input.start */
+    bool accept_gap;
+};
+
+/* Decides where a partition begins, and fills *part for ms_engine_open_part when it fits:
+ *
+ *   C    L     begins at
+ *   -    -     input.start; that is its origin, pinned by the first commit
+ *   -    yes   misfit: a coordinator that moves may answer so for a moment, so the caller asks again first
+ *   yes  -     the origin, in silence up to C (somebody else's metadata: the offset was set by hand; at C)
+ *   yes  yes   L, in silence up to C
+ *
+ * part->folded > the offset that was due tells that a gap was accepted: *gap_from is that offset then, else
+ * -1. */
+enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule, struct ms_part *part,
+                         int64_t *gap_from);
+
+#endif
