@@ -135,6 +135,19 @@ static enum ms_status read_identity(struct ms_store *store, bool *found, struct 
     return status;
 }
 
+/* One line of the identity, escaped as .properties files have it. */
+static void put_line(FILE *file, const char *key, const char *value)
+{
+    fprintf(file, "%s=", key);
+    for (const char *at = value; *at; at++) {
+        if (*at == '\n' || *at == '\r' || *at == '\t' || *at == '\f')
+            fprintf(file, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : *at == '\t' ? 't' : 'f');
+        else
+            fprintf(file, *at == '\\' || (*at == ' ' && at == value) ? "\\%c" : "%c", *at);
+    }
+    fputc('\n', file);
+}
+
 /* Writes the identity to a new file and renames it over the old one. */
 static enum ms_status write_identity(struct ms_store *store, struct ms_error *error)
 {
@@ -144,9 +157,10 @@ static enum ms_status write_identity(struct ms_store *store, struct ms_error *er
     if (!file) {
         status = ms_fail(error, MS_IO, "%s/identity.new: %s", store->dir, strerror(errno));
     } else {
-        fprintf(file, "format=%d\napplication.id=%s\ninput.topic=%s\ninstance.id=%s\nworkers=%d\n",
-                MS_STATE_FORMAT, store->application_id, store->input_topic, store->instance_id,
-                store->workers);
+        fprintf(file, "format=%d\nworkers=%d\n", MS_STATE_FORMAT, store->workers);
+        put_line(file, "application.id", store->application_id);
+        put_line(file, "input.topic", store->input_topic);
+        put_line(file, "instance.id", store->instance_id);
         bool written = fflush(file) == 0 && fsync(fileno(file)) == 0;
         written &= fclose(file) == 0;
         if (!written || rename(next, path) != 0)
@@ -227,20 +241,21 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_block_based_options_set_filter_policy(store->table, rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(store->table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(store->table, 1);
-    rocksdb_block_based_options_set_block_size(store->table, 8 << 10);
+    rocksdb_block_based_options_set_block_size(store->table, 4 << 10);
     rocksdb_block_based_options_set_format_version(store->table, 5);
     rocksdb_options_set_block_based_table_factory(store->options, store->table);
     rocksdb_options_set_create_if_missing(store->options, 1);
     rocksdb_options_set_paranoid_checks(store->options, 1);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
     rocksdb_options_set_max_background_jobs(store->options, 2);
-    rocksdb_options_set_level0_file_num_compaction_trigger(store->options, 12);
+    rocksdb_options_set_level0_file_num_compaction_trigger(store->options, 20);
     rocksdb_options_set_level0_slowdown_writes_trigger(store->options, 60);
     rocksdb_options_set_level0_stop_writes_trigger(store->options, 120);
     rocksdb_options_set_target_file_size_base(store->options, (uint64_t)64 << 20);
     rocksdb_options_set_max_bytes_for_level_base(store->options, (uint64_t)1 << 30);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(store->options, 1);
     rocksdb_options_set_max_open_files(store->options, -1);
+    rocksdb_options_set_allow_mmap_reads(store->options, 1);
     rocksdb_options_set_keep_log_file_num(store->options, 4);
     rocksdb_options_set_max_log_file_size(store->options, 16 << 20);
     rocksdb_options_set_info_log_level(store->options, 2); /* warnings */
