@@ -36,12 +36,19 @@ class Feeder(threading.Thread):
 
     def run(self):
         try:
-            step = max(1, len(self.events) // (FEED_SECONDS * 10))
+            producer = self.scenario.kafka.producer(**{"queue.buffering.max.messages": len(self.events) + 1})
+            step = max(1, len(self.events) // (FEED_SECONDS * 20))
             for begin in range(0, len(self.events), step):
-                self.scenario.kafka.produce(self.scenario.input, self.events[begin:begin + step])
+                for key, value in self.events[begin:begin + step]:
+                    producer.produce(self.scenario.input, value, key, on_delivery=self.delivered)
+                producer.poll(0)
                 time.sleep(0.05)
+            assert producer.flush(60) == 0, "not all events were taken"
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
+
+    def delivered(self, error, _):
+        self.error = self.error or error
 
 
 def committed(scenario):
