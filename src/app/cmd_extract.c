@@ -1,8 +1,8 @@
 /* mindstream extract: histories in, interests out, a line for a line, in order.
  *
- * The main thread reads batches of lines into a ring of slots and writes their results in the same order; workers
- * take slots as they come. So the order of the output does not depend on the number of workers, and no more than the
- * ring is ever in memory. */
+ * The main thread reads batches of lines into a ring of slots and writes their results in the same order;
+ * workers take slots as they come. So the order of the output does not depend on the number of workers, and
+ * no more than the ring is ever in memory. */
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -24,29 +24,37 @@
 static const char help[] =
     "Usage: mindstream extract --model DIR [OPTION]... < histories.jsonl > interests.jsonl\n"
     "\n"
-    "Turns histories into interest vectors with a model directory, without Kafka or a database: for batch use and for\n"
+    "Turns histories into interest vectors with a model directory, without Kafka or a database: for batch "
+    "use and for\n"
     "comparing with other implementations. Each input line is a JSON object:\n"
     "  user_id          a string or an integer\n"
-    "  items            item ids (strings or integers), the oldest first; those that the model does not know take no "
+    "  items            item ids (strings or integers), the oldest first; those that the model does not know "
+    "take no "
     "slot\n"
-    "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing logits\n"
+    "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing "
+    "logits\n"
     "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
-    "Each output line is a record as the service publishes it (JSON, layout user); version is the number of items and\n"
+    "Each output line is a record as the service publishes it (JSON, layout user); version is the number of "
+    "items and\n"
     "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number.\n"
     "\n"
     "Options:\n"
     "  --model DIR        the model directory (required)\n"
-    "  --mode MODE        full: routing over the last max_behaviors items (default); incremental: item by item, as "
+    "  --mode MODE        full: routing over the last max_behaviors items (default); incremental: item by "
+    "item, as "
     "the\n"
     "                     service does it with routing.mode=incremental\n"
-    "  --decay D[,D..]    what the sums keep at each event, in (0, 1] (default 0.9); several for several time scales\n"
+    "  --decay D[,D..]    what the sums keep at each event, in (0, 1] (default 0.9); several for several "
+    "time scales\n"
     "  --half-life T[,T..]  instead of --decay: half-lives in event time, such as 12h or 7d\n"
     "  --threads N        worker threads (default: as many as processors)\n"
     "  --help             print this\n"
     "\n"
     "Examples:\n"
-    "  echo '{\"user_id\": \"u1\", \"items\": [\"i9\", \"i4\", \"i7\"]}' | mindstream extract --model models/tmall\n"
-    "  mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > out.jsonl\n"
+    "  echo '{\"user_id\": \"u1\", \"items\": [\"i9\", \"i4\", \"i7\"]}' | mindstream extract --model "
+    "models/tmall\n"
+    "  mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > "
+    "out.jsonl\n"
     "\n"
     "Exit status: 0 done, 1 a line or the model could not be read, or the output not written, 2 bad usage.\n";
 
@@ -69,8 +77,9 @@ struct pool {
     pthread_cond_t filled, done;
     struct slot *slots;
     size_t slot_count;
-    uint64_t submitted, taken; /* slots handed in, slots that a worker has begun; slot number mod slot_count */
-    bool closed;               /* nothing more comes */
+    uint64_t submitted,
+        taken;   /* slots handed in, slots that a worker has begun; slot number mod slot_count */
+    bool closed; /* nothing more comes */
     pthread_t threads[MAX_THREADS];
     struct ms_history_line *readers[MAX_THREADS];
     int thread_count, started;
@@ -138,7 +147,8 @@ static enum ms_status write_slot(struct pool *pool, struct slot *slot, struct ms
 }
 
 /* Reads lines of standard input until the batch is full; *end is set when the input has ended. */
-static enum ms_status fill_slot(struct slot *slot, char **line, size_t *line_room, bool *end, struct ms_error *error)
+static enum ms_status fill_slot(struct slot *slot, char **line, size_t *line_room, bool *end,
+                                struct ms_error *error)
 {
     slot->text.size = slot->lines = 0;
     while (slot->lines < BATCH_LINES && slot->text.size < BATCH_BYTES) {
@@ -171,7 +181,8 @@ static void submit(struct pool *pool, struct slot *slot)
     pthread_mutex_unlock(&pool->mutex);
 }
 
-static enum ms_status stream(struct pool *pool, struct ms_progress *progress, uint64_t *lines, struct ms_error *error)
+static enum ms_status stream(struct pool *pool, struct ms_progress *progress, uint64_t *lines,
+                             struct ms_error *error)
 {
     char *line = NULL;
     size_t line_room = 0;
@@ -283,11 +294,13 @@ static int bad_usage(const char *text, const char *value)
 
 int ms_cmd_extract(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},   {"mode", required_argument, NULL, 'o'},
-        {"decay", required_argument, NULL, 'd'},   {"half-life", required_argument, NULL, 'l'},
-        {"threads", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"model", required_argument, NULL, 'm'},
+                                            {"mode", required_argument, NULL, 'o'},
+                                            {"decay", required_argument, NULL, 'd'},
+                                            {"half-life", required_argument, NULL, 'l'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *dir = NULL, *mode = "full", *decay = "", *half_life = "";
     long threads = sysconf(_SC_NPROCESSORS_ONLN);
     int c;
@@ -334,7 +347,11 @@ int ms_cmd_extract(int argc, char **argv)
         return bad_usage("--decay and --half-life belong to --mode incremental", "");
     enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, &error);
     if (status == MS_OK)
-        status = extract(dir, &history, (int)(threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads), &error);
+        status = extract(dir, &history,
+                         (int)(threads < 1             ? 1
+                               : threads > MAX_THREADS ? MAX_THREADS
+                                                       : threads),
+                         &error);
     if (status != MS_OK)
         fprintf(stderr, "mindstream extract: %s\n", error.text);
     return ms_status_exit_code(status);

@@ -1,4 +1,5 @@
-/* A line {"user_id":..,"items":[..]} to the record of that user. Strict: what is wrong is told, nothing is guessed. */
+/* A line {"user_id":..,"items":[..]} to the record of that user. Strict: what is wrong is told, nothing is
+ * guessed. */
 #include "app/history_line.h"
 
 #include <float.h>
@@ -94,8 +95,8 @@ static enum ms_status read_user(struct history *history, struct ms_json_value ro
     return MS_OK;
 }
 
-static enum ms_status read_items(struct ms_history_line *r, struct history *history, struct ms_json_value root,
-                                 struct ms_error *error)
+static enum ms_status read_items(struct ms_history_line *r, struct history *history,
+                                 struct ms_json_value root, struct ms_error *error)
 {
     struct ms_json_value array;
     r->rows.size = r->known.size = 0;
@@ -113,15 +114,16 @@ static enum ms_status read_items(struct ms_history_line *r, struct history *hist
         uint32_t row = ms_model_find(r->model, id.data, id.size), place = (uint32_t)i;
         if (row == MS_NO_ITEM)
             continue;
-        if (!ms_buffer_append(&r->rows, &row, sizeof row) || !ms_buffer_append(&r->known, &place, sizeof place))
+        if (!ms_buffer_append(&r->rows, &row, sizeof row) ||
+            !ms_buffer_append(&r->known, &place, sizeof place))
             return no_memory(error);
     }
     history->known = r->rows.size / sizeof(uint32_t);
     return MS_OK;
 }
 
-static enum ms_status read_times(struct ms_history_line *r, struct history *history, struct ms_json_value root,
-                                 struct ms_error *error)
+static enum ms_status read_times(struct ms_history_line *r, struct history *history,
+                                 struct ms_json_value root, struct ms_error *error)
 {
     struct ms_json_value array;
     size_t count;
@@ -136,12 +138,14 @@ static enum ms_status read_times(struct ms_history_line *r, struct history *hist
     if (!elements(&r->values, array, &count))
         return no_memory(error);
     if (count != history->items)
-        return ms_fail(error, MS_FORMAT, "timestamps has %zu elements, but items has %zu", count, history->items);
+        return ms_fail(error, MS_FORMAT, "timestamps has %zu elements, but items has %zu", count,
+                       history->items);
     for (size_t i = 0; i < count; i++) {
         struct ms_json_value value = values_of(&r->values)[i];
         int64_t time_ms = ms_json_type(value) == MS_JSON_INTEGER ? ms_json_integer(value) : -1;
         if (time_ms < 0)
-            return ms_fail(error, MS_FORMAT, "timestamps[%zu] is not an integer of milliseconds since 1970", i);
+            return ms_fail(error, MS_FORMAT, "timestamps[%zu] is not an integer of milliseconds since 1970",
+                           i);
         if (i == 0 || time_ms > history->last_ms)
             history->last_ms = time_ms;
         if (!ms_buffer_append(&r->times, &time_ms, sizeof time_ms))
@@ -179,9 +183,10 @@ static enum ms_status read_logit_row(struct ms_history_line *r, struct ms_json_v
     return MS_OK;
 }
 
-/* A row for each item (those of unknown items fall away with them), then, where padded slots take part, rows of these. */
-static enum ms_status read_logits(struct ms_history_line *r, struct history *history, struct ms_json_value root,
-                                  struct ms_error *error)
+/* A row for each item (those of unknown items fall away with them), then, where padded slots take part, rows
+ * of these. */
+static enum ms_status read_logits(struct ms_history_line *r, struct history *history,
+                                  struct ms_json_value root, struct ms_error *error)
 {
     struct ms_json_value array;
     size_t count, known = 0, most = history->items, window = (size_t)r->config->max_behaviors;
@@ -200,7 +205,8 @@ static enum ms_status read_logits(struct ms_history_line *r, struct history *his
         return ms_fail(error, MS_FORMAT, "initial_logits has %zu rows, expected %zu%s", count, history->items,
                        most > history->items ? " (or more, up to max_behaviors)" : "");
     for (size_t i = 0; i < count; i++) {
-        bool unknown = i < history->items && (known >= history->known || ((uint32_t *)(void *)r->known.data)[known] != i);
+        bool unknown = i < history->items &&
+                       (known >= history->known || ((uint32_t *)(void *)r->known.data)[known] != i);
         enum ms_status status = unknown ? MS_OK : read_logit_row(r, values_of(&r->values)[i], i, error);
         if (status != MS_OK)
             return status;
@@ -227,8 +233,8 @@ static struct ms_interests fold_all(struct ms_history_line *r, const struct hist
     return ms_fold_interests(r->extractor, state, history->known);
 }
 
-enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *line, size_t size, struct ms_buffer *out,
-                                       struct ms_error *error)
+enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *line, size_t size,
+                                       struct ms_buffer *out, struct ms_error *error)
 {
     struct history history = {.items = 0};
     struct ms_json_value root;
@@ -252,9 +258,10 @@ enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *li
                                .model = {r->config->id, strlen(r->config->id)}};
     record.interests = r->options->incremental
                            ? fold_all(r, &history)
-                           : ms_extract_full(r->extractor, (const uint32_t *)(const void *)r->rows.data, history.known,
-                                             history.logit_rows ? (const float *)(const void *)r->logits.data : NULL,
-                                             history.logit_rows, NULL);
+                           : ms_extract_full(
+                                 r->extractor, (const uint32_t *)(const void *)r->rows.data, history.known,
+                                 history.logit_rows ? (const float *)(const void *)r->logits.data : NULL,
+                                 history.logit_rows, NULL);
     struct ms_bytes bytes = ms_encode_user(r->encoder, &record);
     if (!bytes.data || !ms_buffer_reserve(out, bytes.size + 1))
         return no_memory(error);
@@ -295,7 +302,8 @@ void ms_history_line_destroy(struct ms_history_line *r)
 {
     if (!r)
         return;
-    struct ms_buffer *buffers[] = {&r->values, &r->cells, &r->known, &r->rows, &r->times, &r->logits, &r->state};
+    struct ms_buffer *buffers[] = {&r->values, &r->cells,  &r->known, &r->rows,
+                                   &r->times,  &r->logits, &r->state};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ms_buffer_free(buffers[i]);
     ms_encoder_destroy(r->encoder);

@@ -1,5 +1,5 @@
-/* ComiRec's self-attentive extraction, full and incremental (Cen et al., KDD'20, eq. 3 to 5, with the positions and
- * biases of their code):
+/* ComiRec's self-attentive extraction, full and incremental (Cen et al., KDD'20, eq. 3 to 5, with the
+ * positions and biases of their code):
  *
  *     A = softmax over the behaviors of (tanh((H + P) w1 + b1) w2 + b2),    V = A^T H */
 #include <math.h>
@@ -73,10 +73,11 @@ void ms_attend(struct ms_extractor *x, const struct ms_window *window)
 /* Below this a running softmax's denominator is brought back to 1, before float32 loses its digits. */
 #define SMALLEST_MASS 1e-12
 
-/* The softmax over all events so far, run along: the sums and their masses are relative to e^top, and top follows the
- * largest logit. All K interests are fed from the first event on, as full extraction would have it. */
-void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps, const double *worths,
-                       size_t numbers)
+/* The softmax over all events so far, run along: the sums and their masses are relative to e^top, and top
+ * follows the largest logit. All K interests are fed from the first event on, as full extraction would have
+ * it. */
+void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps,
+                       const double *worths, size_t numbers)
 {
     double keep[MS_MAX_INTERESTS], add[MS_MAX_INTERESTS];
     float *mass = state + x->K * x->capsule_dim, *top = mass + x->K;
@@ -101,6 +102,6 @@ void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const
         top[j] = base;
     }
     struct ms_fold_step step = {
-        .z = state, .mass = mass, .dim = x->capsule_dim, .interests = x->K, .x = item, .x_stride = 0};
+        .z = state, .dim = x->capsule_dim, .interests = x->K, .x = item, .x_stride = 0};
     x->kernels->fold_update(&step, keep, add);
 }

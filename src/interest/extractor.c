@@ -92,6 +92,17 @@ static void bind_head(struct ms_extractor *x)
     assert(width == x->dim);
 }
 
+/* Large scales multiply rounding as they multiply agreements. */
+#define LARGEST_SCALE 4.0f
+
+static bool float32_will_do(const struct ms_model_config *config)
+{
+    const struct ms_routing *routing = &config->routing;
+    return config->extractor == MS_EXTRACTOR_MIND && routing->softmax == MS_SOFTMAX_INTERESTS &&
+           (routing->bilinear == MS_BILINEAR_SHARED || routing->bilinear == MS_BILINEAR_NONE) &&
+           fabsf(routing->softmax_scale * routing->agreement_scale) <= LARGEST_SCALE;
+}
+
 static void bind(struct ms_extractor *x)
 {
     const struct ms_model_config *config = x->config;
@@ -106,8 +117,7 @@ static void bind(struct ms_extractor *x)
     x->bilinear_bias = ms_model_tensor(x->model, "routing.bilinear_bias").data;
     x->table = ms_model_tensor(x->model, "routing.initial_logits").data;
     x->item_logits = ms_model_item_logits(x->model);
-    x->fast = config->extractor == MS_EXTRACTOR_MIND && config->routing.softmax == MS_SOFTMAX_INTERESTS &&
-              (config->routing.bilinear == MS_BILINEAR_SHARED || config->routing.bilinear == MS_BILINEAR_NONE);
+    x->fast = float32_will_do(config);
     bind_head(x);
 }
 
@@ -140,7 +150,8 @@ no_memory:
     return ms_fail(error, MS_MEMORY, "no memory for an extractor's scratch of %zu bytes", carver.used);
 }
 
-enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model, struct ms_error *error)
+enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model,
+                                struct ms_error *error)
 {
     return ms_extractor_new_on(extractor, model, ms_kernels_best(), error);
 }
@@ -174,7 +185,28 @@ double ms_agreement_factor(const struct ms_routing *routing, double n)
     return 1.0;
 }
 
-/* Where a capsule is this short, its items have all but cancelled out, and float32 has no digits left of it. */
+void ms_squash_factors(const struct ms_extractor *x, const double *norms, size_t n, double *factors)
+{
+    const struct ms_routing *routing = &x->config->routing;
+    if (routing->squash_power == 1.0f)
+        x->kernels->squash_f64(norms, round_up(n, 8), (double)routing->squash_scale, factors);
+    else
+        for (size_t j = 0; j < n; j++)
+            factors[j] = ms_squash_factor(routing, norms[j]);
+}
+
+void ms_agreement_factors(const struct ms_extractor *x, const double *norms, size_t n, double *factors)
+{
+    const struct ms_routing *routing = &x->config->routing;
+    if (routing->agreement_interest == MS_AGREEMENT_SQUASHED && routing->squash_every)
+        ms_squash_factors(x, norms, n, factors);
+    else
+        for (size_t j = 0; j < n; j++)
+            factors[j] = ms_agreement_factor(routing, norms[j]);
+}
+
+/* Where a capsule is this short, its items have all but cancelled out, and float32 has no digits left of it.
+ */
 #define SHORTEST 1e-12f
 
 static struct ms_interests route(struct ms_extractor *x, const struct ms_window *window)
@@ -182,16 +214,18 @@ static struct ms_interests route(struct ms_extractor *x, const struct ms_window 
     const struct ms_routing *routing = &x->config->routing;
     if (x->fast && ms_route_fast(x, window)) {
         float norms[MS_MAX_INTERESTS], factors[MS_MAX_INTERESTS];
+        _Alignas(64) double wide[MS_MAX_INTERESTS] = {0};
         bool exact_enough = true;
-        x->kernels->norms_f32(x->z32, window->interests, x->stride, norms);
+        x->kernels->norms_f32(x->z32, round_up(window->interests, MS_TILE), x->stride, norms);
         for (size_t j = 0; j < window->interests; j++) {
             exact_enough = exact_enough && isfinite(norms[j]) && norms[j] > SHORTEST;
-            factors[j] = (float)ms_squash_factor(routing, (double)norms[j]);
+            wide[j] = (double)norms[j];
         }
-        if (exact_enough) {
-            x->kernels->scale_f32(x->z32, window->interests, x->stride, factors, x->u32);
-            return ms_finish_f32(x, x->u32, x->mass32, window->interests);
-        }
+        ms_squash_factors(x, wide, window->interests, wide);
+        for (size_t j = 0; j < window->interests; j++)
+            factors[j] = (float)wide[j];
+        if (exact_enough)
+            return ms_finish_f32(x, x->z32, x->stride, factors, x->mass32, window->interests);
     }
     ms_route_exact(x, window);
     for (size_t j = 0; j < window->interests; j++) {
@@ -204,8 +238,8 @@ static struct ms_interests route(struct ms_extractor *x, const struct ms_window 
     return ms_finish_f64(x, x->z64, x->mass64, window->interests);
 }
 
-struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *rows, size_t n, const float *initial_logits,
-                                    size_t logit_rows, float *coupling)
+struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *rows, size_t n,
+                                    const float *initial_logits, size_t logit_rows, float *coupling)
 {
     size_t skipped = n > x->L ? n - x->L : 0;
     assert(!initial_logits || logit_rows >= n);

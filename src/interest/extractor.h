@@ -1,4 +1,5 @@
-/* Inside of an extractor: the model's numbers at hand, and the scratch of one thread. Private to this folder. */
+/* Inside of an extractor: the model's numbers at hand, and the scratch of one thread. Private to this folder.
+ */
 #ifndef MS_INTEREST_EXTRACTOR_H
 #define MS_INTEREST_EXTRACTOR_H
 
@@ -18,11 +19,11 @@ struct ms_carver;
 /* One user's window, as ms_extract_full was called, cut to the last max_behaviors. */
 struct ms_window {
     const uint32_t *rows;
-    size_t n;               /* routable behaviors, 1 .. max_behaviors */
-    size_t interests;       /* K'u */
-    const float *logits;    /* per-call initial logits, [logit_rows][K], or NULL */
-    size_t logit_rows;      /* those past n belong to the empty slots */
-    float *coupling;        /* [n][K] out, or NULL */
+    size_t n;            /* routable behaviors, 1 .. max_behaviors */
+    size_t interests;    /* K'u */
+    const float *logits; /* per-call initial logits, [logit_rows][K], or NULL */
+    size_t logit_rows;   /* those past n belong to the empty slots */
+    float *coupling;     /* [n][K] out, or NULL */
 };
 
 struct ms_extractor {
@@ -54,17 +55,21 @@ struct ms_extractor {
     char *memory; /* the one block that all the scratch lies in */
 };
 
-/* (n/(1+n))^power * scale / sqrt(n + 1e-9) for n = |z|^2 (MIND, CIKM'19, eq. 7, with the power and the scale of later
- * implementations): what z is multiplied with. Pure. */
+/* (n/(1+n))^power * scale / sqrt(n + 1e-9) for n = |z|^2 (MIND, CIKM'19, eq. 7, with the power and the scale
+ * of later implementations): what z is multiplied with. Pure. */
 double ms_squash_factor(const struct ms_routing *routing, double n);
 
-/* What z_j is multiplied with to give the vector that the agreement is taken with. |last_squash| tells that squash comes
- * in the last iteration only. Pure. */
+/* What z_j is multiplied with to give the vector that the agreement is taken with. Pure. */
 double ms_agreement_factor(const struct ms_routing *routing, double n);
 
-/* Routing in float32, for shared maps and a softmax over the interests. False when the numbers grow beyond what float32
- * can hold exactly enough; then nothing is known of the outputs, and ms_route_exact takes over. On success z32 holds
- * the last iteration's sums and mass32 the routing mass. */
+/* The factors of many, vectorized where the power is 1. |norms| and |factors| may be one array; in doubles
+ * both have room for a multiple of 8. */
+void ms_squash_factors(const struct ms_extractor *x, const double *norms, size_t n, double *factors);
+void ms_agreement_factors(const struct ms_extractor *x, const double *norms, size_t n, double *factors);
+
+/* Routing in float32, for shared maps and a softmax over the interests. False when the numbers grow beyond
+ * what float32 can hold exactly enough; then nothing is known of the outputs, and ms_route_exact takes over.
+ * On success z32 holds the last iteration's sums and mass32 the routing mass. */
 bool ms_route_fast(struct ms_extractor *x, const struct ms_window *window);
 
 /* Routing in double, for every option: z64 [K'u][stride] and mass64 [K'u]. */
@@ -75,14 +80,16 @@ void ms_attend(struct ms_extractor *x, const struct ms_window *window);
 /* Finds its tensors and takes its scratch. */
 void ms_attention_bind(struct ms_extractor *x);
 void ms_attention_carve(struct ms_extractor *x, struct ms_carver *carver);
-/* Its fold: the softmax as a running one. |keeps| and |worths| are what old sums and this event count, [numbers]. */
-void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps, const double *worths,
-                       size_t numbers);
+/* Its fold: the softmax as a running one. |keeps| and |worths| are what old sums and this event count,
+ * [numbers]. */
+void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps,
+                       const double *worths, size_t numbers);
 
 /* Softmax of n logits |step| apart, of which the first |kept| weights are written; w may be b. Pure. */
 void ms_softmax(const double *b, double *w, size_t n, size_t kept, size_t step, double scale);
 
-/* Takes arrays from a block, 64-byte aligned; with no block yet it only adds up how large the block must be. */
+/* Takes arrays from a block, 64-byte aligned; with no block yet it only adds up how large the block must be.
+ */
 struct ms_carver {
     char *block;
     size_t used;
@@ -91,9 +98,15 @@ struct ms_carver {
 /* a * b elements of |element| bytes. */
 void *ms_carve(struct ms_carver *carver, size_t a, size_t b, size_t element);
 
-/* Head, normalize and weights over |count| padded capsules; the result belongs to the extractor. */
-struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *capsules, const float *mass, size_t count);
-struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass, size_t count);
+/* Head, normalize and weights; the result belongs to the extractor. The capsules are factors[j] * z_j, rows
+ * of z |width| floats apart, at any address. u32 is overwritten. */
+struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
+                                  const float *mass, size_t count);
+/* The weights alone, beside vectors that are there already. */
+struct ms_interests ms_finish_weights(struct ms_extractor *x, const float *mass, size_t count);
+/* As ms_finish_f32, of finished, padded capsules in double. */
+struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass,
+                                  size_t count);
 
 /* As ms_extractor_new, on chosen kernels: for tests that compare them. */
 enum ms_status ms_extractor_new_on(struct ms_extractor **extractor, const struct ms_model *model,

@@ -59,7 +59,8 @@ static double inverse_length(double norm)
     return norm > 0.0 ? 1.0 / sqrt(norm) : 0.0;
 }
 
-struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass, size_t count)
+struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass,
+                                  size_t count)
 {
     size_t stride = x->stride;
     const double *v = head_f64(x, capsules, count, &stride);
@@ -79,27 +80,52 @@ struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules
     return (struct ms_interests){(int)count, (int)x->dim, x->vectors, x->weights};
 }
 
-struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *capsules, const float *mass, size_t count)
+static double norm_in_double(const float *v, size_t n)
 {
-    size_t stride = x->stride;
-    const float *v = head_f32(x, capsules, count, &stride);
-    float norms[MS_MAX_INTERESTS], total = 0.0f;
-    x->kernels->norms_f32(v, count, stride, norms);
+    double norm = 0.0;
+    for (size_t c = 0; c < n; c++)
+        norm += (double)v[c] * (double)v[c];
+    return norm;
+}
+
+static void normalize_f32(struct ms_extractor *x, const float *v, size_t stride, size_t count)
+{
     for (size_t j = 0; j < count; j++) {
         const float *from = v + j * stride;
-        float *to = x->vectors + j * x->dim;
-        float factor = x->config->normalize ? (float)inverse_length((double)norms[j]) : 1.0f;
-        if (!isfinite(norms[j]))
-            for (size_t c = 0; c < x->dim; c++)
-                to[c] = publishable((double)factor * (double)from[c]);
-        else if (x->config->normalize)
-            for (size_t c = 0; c < x->dim; c++)
-                to[c] = factor * from[c];
-        else
-            memcpy(to, from, x->dim * sizeof *to);
-        total += mass[j];
+        double norm = norm_in_double(from, x->dim);
+        double factor = x->config->normalize ? inverse_length(norm) : 1.0;
+        for (size_t c = 0; c < x->dim; c++)
+            x->vectors[j * x->dim + c] = publishable(factor * (double)from[c]);
     }
+}
+
+struct ms_interests ms_finish_weights(struct ms_extractor *x, const float *mass, size_t count)
+{
+    float total = 0.0f;
     for (size_t j = 0; j < count; j++)
-        x->weights[j] = total > 0.0f ? mass[j] / total : 1.0f / (float)count;
+        total += mass[j];
+    float share = total > 0.0f ? 1.0f / total : 0.0f;
+    for (size_t j = 0; j < count; j++)
+        x->weights[j] = total > 0.0f ? mass[j] * share : 1.0f / (float)count;
     return (struct ms_interests){(int)count, (int)x->dim, x->vectors, x->weights};
+}
+
+struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
+                                  const float *mass, size_t count)
+{
+    bool plain = x->config->head_layers == 0 && !x->config->normalize;
+    for (size_t j = 0; j < count; j++)
+        plain = plain && isfinite(factors[j]);
+    if (plain && width == x->dim) {
+        x->kernels->scale_rows(z, count, width, factors, x->vectors, x->dim);
+    } else {
+        size_t stride = x->stride, padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE;
+        for (size_t j = 0; j < count; j++)
+            x->kernels->scale_rows(z + j * width, 1, x->capsule_dim, factors + j, x->u32 + j * stride,
+                                   stride);
+        memset(x->u32 + count * stride, 0, (padded - count) * stride * sizeof *x->u32);
+        const float *v = head_f32(x, x->u32, count, &stride);
+        normalize_f32(x, v, stride, count);
+    }
+    return ms_finish_weights(x, mass, count);
 }

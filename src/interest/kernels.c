@@ -1,5 +1,5 @@
-/* Choosing among the compiled kernels. Explicit features are asked for rather than a level's name, which clang 14 does
- * not know. */
+/* Choosing among the compiled kernels. Explicit features are asked for rather than a level's name, which
+ * clang 14 does not know. */
 #include "interest/kernels.h"
 
 extern const struct ms_kernels ms_kernels_baseline;

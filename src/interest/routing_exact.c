@@ -25,7 +25,8 @@ static void project(struct ms_extractor *x, const struct ms_window *window)
     size_t d = x->item_dim, width = x->capsule_dim, map = d * width;
     switch (x->config->routing.bilinear) {
     case MS_BILINEAR_SHARED:
-        x->kernels->project_f64(x->e64, window->n, d, d, x->bilinear, width, x->bilinear_bias, x->x64, x->stride);
+        x->kernels->project_f64(x->e64, window->n, d, d, x->bilinear, width, x->bilinear_bias, x->x64,
+                                x->stride);
         break;
     case MS_BILINEAR_PER_INTEREST:
         for (size_t j = 0; j < window->interests; j++)
@@ -141,8 +142,8 @@ void ms_route_exact(struct ms_extractor *x, const struct ms_window *window)
     for (int iteration = 1; iteration <= routing->iterations; iteration++) {
         bool last = iteration == routing->iterations;
         weigh(x, window, slots, last);
-        x->kernels->sums_f64(x->x64, window->n, x->stride, map_by_interest(x) ? x->L * x->stride : 0, x->w64, k,
-                             x->stride, x->z64);
+        x->kernels->sums_f64(x->x64, window->n, x->stride, map_by_interest(x) ? x->L * x->stride : 0, x->w64,
+                             k, x->stride, x->z64);
         if (!last)
             update(x, window);
     }

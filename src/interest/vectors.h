@@ -1,12 +1,16 @@
-/* Vectors of 16 floats and of 8 doubles for kernels_impl.c, made of as many native vectors as the instruction set
- * needs: one with AVX-512, two with AVX2, four with SSE2. Operations go lane by lane; sums across lanes go by one fixed
- * tree whatever the native width is. */
+/* Vectors of 16 floats and of 8 doubles for kernels_impl.c, made of as many native vectors as the instruction
+ * set needs: one with AVX-512, two with AVX2, four with SSE2. Operations go lane by lane; sums across lanes
+ * go by one fixed tree whatever the native width is. */
 #ifndef MS_INTEREST_VECTORS_H
 #define MS_INTEREST_VECTORS_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #if defined __AVX512F__
 #define NATIVE 16 /* floats of a native vector */
@@ -23,7 +27,13 @@ typedef float vf_half __attribute__((vector_size(NATIVE * 2)));
 typedef float vf_half_any __attribute__((vector_size(NATIVE * 2), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(NATIVE * 4)));
 typedef double vd __attribute__((vector_size(NATIVE * 4)));
+typedef double vd_half __attribute__((vector_size(NATIVE * 2)));
 typedef int64_t vl __attribute__((vector_size(NATIVE * 4)));
+
+/* Four doubles or floats: one number for each interest of a tile. */
+typedef double v4d __attribute__((vector_size(32)));
+typedef int64_t v4l __attribute__((vector_size(32)));
+typedef float v4f __attribute__((vector_size(16)));
 
 struct f16 {
     vf p[PARTS];
@@ -71,9 +81,14 @@ INLINE struct f16 f16_load_part(const float *at, size_t n)
     return f16_load(copy);
 }
 
+INLINE void f16_store_any(float *at, struct f16 v)
+{
+    EACH(i) * (vf_any *)(at + i * NATIVE) = v.p[i];
+}
+
 INLINE void f16_store(float *at, struct f16 v)
 {
-    EACH(i) *(vf *)(at + i * NATIVE) = v.p[i];
+    EACH(i) * (vf *)(at + i * NATIVE) = v.p[i];
 }
 
 INLINE struct f16 f16_add(struct f16 a, struct f16 b)
@@ -135,23 +150,24 @@ INLINE struct f16 f16_scale_by_bits(struct f16 a, struct f16 shifted)
 
 /* Shuffles inside each quad of lanes (a, b: quads of the first and of the second operand). */
 #if NATIVE == 16
-#define QUAD_SHUFFLE(a, b, i, j, k, l)                                                                                 \
-    __builtin_shufflevector(a, b, i, j, (k) + 12, (l) + 12, (i) + 4, (j) + 4, (k) + 16, (l) + 16, (i) + 8, (j) + 8,     \
-                            (k) + 20, (l) + 20, (i) + 12, (j) + 12, (k) + 24, (l) + 24)
-#define QUAD_UNPACK(a, b, i, j)                                                                                        \
-    __builtin_shufflevector(a, b, i, (i) + 16, j, (j) + 16, (i) + 4, (i) + 20, (j) + 4, (j) + 20, (i) + 8, (i) + 24,    \
-                            (j) + 8, (j) + 24, (i) + 12, (i) + 28, (j) + 12, (j) + 28)
+#define QUAD_SHUFFLE(a, b, i, j, k, l)                                                                       \
+    __builtin_shufflevector(a, b, i, j, (k) + 12, (l) + 12, (i) + 4, (j) + 4, (k) + 16, (l) + 16, (i) + 8,   \
+                            (j) + 8, (k) + 20, (l) + 20, (i) + 12, (j) + 12, (k) + 24, (l) + 24)
+#define QUAD_UNPACK(a, b, i, j)                                                                              \
+    __builtin_shufflevector(a, b, i, (i) + 16, j, (j) + 16, (i) + 4, (i) + 20, (j) + 4, (j) + 20, (i) + 8,   \
+                            (i) + 24, (j) + 8, (j) + 24, (i) + 12, (i) + 28, (j) + 12, (j) + 28)
 #elif NATIVE == 8
-#define QUAD_SHUFFLE(a, b, i, j, k, l)                                                                                 \
+#define QUAD_SHUFFLE(a, b, i, j, k, l)                                                                       \
     __builtin_shufflevector(a, b, i, j, (k) + 4, (l) + 4, (i) + 4, (j) + 4, (k) + 8, (l) + 8)
-#define QUAD_UNPACK(a, b, i, j)                                                                                        \
+#define QUAD_UNPACK(a, b, i, j)                                                                              \
     __builtin_shufflevector(a, b, i, (i) + 8, j, (j) + 8, (i) + 4, (i) + 12, (j) + 4, (j) + 12)
 #else
 #define QUAD_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #define QUAD_UNPACK(a, b, i, j)        __builtin_shufflevector(a, b, i, (i) + 4, j, (j) + 4)
 #endif
 
-/* Four vectors to one whose each quad of lanes holds (a, b, c, d) summed over the same quad: lanes 0 + 2 and 1 + 3. */
+/* Four vectors to one whose each quad of lanes holds (a, b, c, d) summed over the same quad: lanes 0 + 2 and
+ * 1 + 3. */
 INLINE struct f16 f16_sum_in_quads(struct f16 a, struct f16 b, struct f16 c, struct f16 d)
 {
     struct f16 r;
@@ -165,11 +181,11 @@ INLINE struct f16 f16_sum_in_quads(struct f16 a, struct f16 b, struct f16 c, str
 }
 
 /* Lane |l| of each quad, in all four of its lanes. */
-#define F16_QUAD_SPLAT(v, l)                                                                                           \
-    __extension__({                                                                                                    \
-        struct f16 splat_;                                                                                             \
-        EACH(i) splat_.p[i] = QUAD_SHUFFLE((v).p[i], (v).p[i], l, l, (l) + 4, (l) + 4);                                 \
-        splat_;                                                                                                        \
+#define F16_QUAD_SPLAT(v, l)                                                                                 \
+    __extension__({                                                                                          \
+        struct f16 splat_;                                                                                   \
+        EACH(i) splat_.p[i] = QUAD_SHUFFLE((v).p[i], (v).p[i], l, l, (l) + 4, (l) + 4);                      \
+        splat_;                                                                                              \
     })
 
 /* Four vectors to one: quad r is the sum of the quads of the r-th, (0 + 2) + (1 + 3). */
@@ -177,17 +193,18 @@ INLINE struct f16 f16_sum_quads(struct f16 a, struct f16 b, struct f16 c, struct
 {
     struct f16 r;
 #if NATIVE == 16
-#define HALVES(a, b, i)                                                                                                \
-    __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 4, (i) + 5, (i) + 6, (i) + 7, (i) + 16, (i) + 17, \
-                            (i) + 18, (i) + 19, (i) + 20, (i) + 21, (i) + 22, (i) + 23)
-#define QUADS(a, b, i)                                                                                                 \
-    __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 8, (i) + 9, (i) + 10, (i) + 11, (i) + 16,         \
-                            (i) + 17, (i) + 18, (i) + 19, (i) + 24, (i) + 25, (i) + 26, (i) + 27)
+#define HALVES(a, b, i)                                                                                      \
+    __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 4, (i) + 5, (i) + 6, (i) + 7,          \
+                            (i) + 16, (i) + 17, (i) + 18, (i) + 19, (i) + 20, (i) + 21, (i) + 22, (i) + 23)
+#define QUADS(a, b, i)                                                                                       \
+    __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 8, (i) + 9, (i) + 10, (i) + 11,        \
+                            (i) + 16, (i) + 17, (i) + 18, (i) + 19, (i) + 24, (i) + 25, (i) + 26, (i) + 27)
     vf ab = HALVES(a.p[0], b.p[0], 0) + HALVES(a.p[0], b.p[0], 8);
     vf cd = HALVES(c.p[0], d.p[0], 0) + HALVES(c.p[0], d.p[0], 8);
     r.p[0] = QUADS(ab, cd, 0) + QUADS(ab, cd, 4);
 #elif NATIVE == 8
-#define QUADS(a, b, i) __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 8, (i) + 9, (i) + 10, (i) + 11)
+#define QUADS(a, b, i)                                                                                       \
+    __builtin_shufflevector(a, b, i, (i) + 1, (i) + 2, (i) + 3, (i) + 8, (i) + 9, (i) + 10, (i) + 11)
     vf as = a.p[0] + a.p[1], bs = b.p[0] + b.p[1], cs = c.p[0] + c.p[1], ds = d.p[0] + d.p[1];
     r.p[0] = QUADS(as, bs, 0) + QUADS(as, bs, 4);
     r.p[1] = QUADS(cs, ds, 0) + QUADS(cs, ds, 4);
@@ -227,18 +244,26 @@ INLINE struct d8 d8_load(const double *at) /* 64-byte aligned */
 
 INLINE void d8_store(double *at, struct d8 v)
 {
-    EACH(i) *(vd *)(at + i * (NATIVE / 2)) = v.p[i];
+    EACH(i) * (vd *)(at + i * (NATIVE / 2)) = v.p[i];
+}
+
+/* GCC 12 converts half a vector at a time; the instruction takes a whole one. */
+INLINE vd vd_widen(vf_half half)
+{
+#if NATIVE == 16
+    return (vd)_mm512_cvtps_pd((__m256)half);
+#elif NATIVE == 8
+    return (vd)_mm256_cvtps_pd((__m128)half);
+#else
+    return __builtin_convertvector(half, vd);
+#endif
 }
 
 /* Eight floats at any address, as doubles. */
 INLINE struct d8 d8_widen(const float *at)
 {
     struct d8 r;
-    EACH(i)
-    {
-        vf_half half = *(const vf_half_any *)(at + i * (NATIVE / 2));
-        r.p[i] = __builtin_convertvector(half, vd);
-    }
+    EACH(i) r.p[i] = vd_widen(*(const vf_half_any *)(at + i * (NATIVE / 2)));
     return r;
 }
 
@@ -249,21 +274,10 @@ INLINE struct d8 d8_widen_part(const float *at, size_t n)
     return d8_widen(copy);
 }
 
-INLINE void d8_narrow(float *at, struct d8 v)
-{
-    EACH(i) *(vf_half_any *)(at + i * (NATIVE / 2)) = __builtin_convertvector(v.p[i], vf_half);
-}
-
 INLINE struct d8 d8_add(struct d8 a, struct d8 b)
 {
     EACH(i) a.p[i] += b.p[i];
     return a;
-}
-
-INLINE struct d8 d8_mul1(double a, struct d8 b)
-{
-    EACH(i) b.p[i] *= a;
-    return b;
 }
 
 INLINE struct d8 d8_fma(struct d8 a, struct d8 b, struct d8 c)
@@ -283,11 +297,51 @@ INLINE vd vd_select(vl mask, vd yes, vd no)
     return (vd)(((vl)yes & mask) | ((vl)no & ~mask));
 }
 
+/* Sum of the lanes: neighbors first, then (0 + 2) + (1 + 3) of the four pairs, as d8_sum_four does. */
 INLINE double d8_sum(struct d8 v)
 {
     double lane[8];
     memcpy(lane, &v, sizeof lane);
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    return ((lane[0] + lane[1]) + (lane[4] + lane[5])) + ((lane[2] + lane[3]) + (lane[6] + lane[7]));
+}
+
+/* The sums of four vectors. */
+INLINE v4d d8_sum_four(struct d8 a, struct d8 b, struct d8 c, struct d8 d)
+{
+    struct d8 ab, cd;
+    v4d out;
+#if NATIVE == 16
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14)
+#define ODD(a, b)  __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#elif NATIVE == 8
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 4, 2, 6)
+#define ODD(a, b)  __builtin_shufflevector(a, b, 1, 5, 3, 7)
+#else
+#define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3)
+#endif
+    EACH(i)
+    {
+        ab.p[i] = EVEN(a.p[i], b.p[i]) + ODD(a.p[i], b.p[i]);
+        cd.p[i] = EVEN(c.p[i], d.p[i]) + ODD(c.p[i], d.p[i]);
+    }
+#if NATIVE == 16
+    vd halves = __builtin_shufflevector(ab.p[0], cd.p[0], 0, 1, 2, 3, 8, 9, 10, 11) +
+                __builtin_shufflevector(ab.p[0], cd.p[0], 4, 5, 6, 7, 12, 13, 14, 15);
+    vd_half sums = __builtin_shufflevector(halves, halves, 0, 1, 4, 5) +
+                   __builtin_shufflevector(halves, halves, 2, 3, 6, 7);
+    memcpy(&out, &sums, sizeof sums);
+#elif NATIVE == 8
+    vd left = ab.p[0] + ab.p[1], right = cd.p[0] + cd.p[1];
+    vd sums = __builtin_shufflevector(left, right, 0, 1, 4, 5) +
+              __builtin_shufflevector(left, right, 2, 3, 6, 7);
+    memcpy(&out, &sums, sizeof sums);
+#else
+    vd left = (ab.p[0] + ab.p[2]) + (ab.p[1] + ab.p[3]), right = (cd.p[0] + cd.p[2]) + (cd.p[1] + cd.p[3]);
+    memcpy(&out, &left, sizeof left);
+    memcpy((char *)&out + sizeof left, &right, sizeof right);
+#endif
+    return out;
 }
 
 #endif
