@@ -1,0 +1,589 @@
+/* mindstream demo: the real service on an embedded broker, generated clicks through it, and what came of one
+ * user. */
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/commands.h"
+#include "app/demo_clicks.h"
+#include "app/inspect_user.h"
+#include "app/service_setup.h"
+#include "app/table.h"
+#include "base/progress.h"
+
+#define USERS 2000
+#define ITEMS 5000
+
+/* Ceilings of the waits, so that the whole ends within a minute. */
+#define WAIT_GROUP_S 20 /* librdkafka's mock needs 3 s to form a group */
+#define WAIT_DRAIN_S 10
+#define WAIT_CLICK_S 5
+#define WAIT_STATE_S 5
+
+/* The mock keeps about 5 MiB a partition: neither the service nor the reader may fall that far behind. */
+#define MAX_UNREAD 10000
+#define BROKEN     3
+#define MAX_STEP   500 /* most clicks between two looks at the screen */
+
+static const char help[] =
+    "usage: mindstream demo [--keep] [--seconds N] [--rate N]\n"
+    "\n"
+    "Shows the service at work, without a Kafka and without a model of your own: it starts an embedded "
+    "broker\n"
+    "(librdkafka's mock cluster), makes a catalogue, a model and users that click, and runs on them what\n"
+    "`mindstream run` runs: consumer, RocksDB state, routing, transactional producer, dead letters. It "
+    "prints a live\n"
+    "line, then one user as `mindstream inspect user` shows him, a record read back from the output topic, "
+    "and the\n"
+    "commands to go on with. It ends by itself and leaves nothing behind.\n"
+    "\n"
+    "  --seconds N   how long users click (10; 1 to 3600)\n"
+    "  --rate N      clicks a second, at most (5000; 1 to 200000)\n"
+    "  --keep        go on until Ctrl-C, so that other programs can connect and look\n"
+    "\n"
+    "Exit code: 0 vectors came out, 1 they did not, 2 bad usage.\n"
+    "\n"
+    "examples:\n"
+    "  mindstream demo\n"
+    "  mindstream demo --seconds 30 --rate 20000\n"
+    "  mindstream demo --keep\n";
+
+struct demo {
+    long seconds, rate;
+    bool keep, help;
+    char dir[256], state_dir[300], model_dir[300];
+    struct ms_generator *generator;
+    struct ms_demo_broker *broker;
+    struct ms_demo_clicks clicks;
+    struct ms_options *options;
+    struct ms_setup setup;
+    struct ms_service *service;
+    atomic_int stop; /* what the service watches */
+    const atomic_int *signalled;
+    /* The live line. */
+    bool terminal;
+    double began_s, fed_from_s, printed_s;
+    uint64_t printed_accepted, total_accepted;
+    struct ms_histogram printed_us;
+    struct ms_stats stats; /* as of the last look */
+};
+
+/* ---- start ---- */
+
+static enum ms_status make_dir(struct demo *demo, struct ms_error *error)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[sizeof demo->dir];
+    if ((size_t)snprintf(path, sizeof path, "%s/mindstream-demo-XXXXXX", tmp && tmp[0] ? tmp : "/tmp") >=
+        sizeof path)
+        return ms_fail(error, MS_IO, "TMPDIR is longer than %zu bytes", sizeof path);
+    if (!mkdtemp(path))
+        return ms_fail(error, MS_IO, "%s: cannot make a temporary directory: %s", path, strerror(errno));
+    snprintf(demo->dir, sizeof demo->dir, "%s", path);
+    snprintf(demo->state_dir, sizeof demo->state_dir, "%s/state", path);
+    snprintf(demo->model_dir, sizeof demo->model_dir, "%s/model", path);
+    return MS_OK;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)status, (void)type, (void)ftw;
+    return remove(path);
+}
+
+/* The settings, as --set would give them; neither a file nor the environment has a say. One worker and no
+ * static membership, because the mock knows neither a rebalance's offsets nor static members. */
+static enum ms_status make_options(struct demo *demo, struct ms_error *error)
+{
+    char bootstrap[300], state_dir[330], model_dir[330];
+    snprintf(bootstrap, sizeof bootstrap, "bootstrap.servers=%s", ms_demo_broker_bootstrap(demo->broker));
+    snprintf(state_dir, sizeof state_dir, "state.dir=%s", demo->state_dir);
+    snprintf(model_dir, sizeof model_dir, "model.dir=%s", demo->model_dir);
+    const char *set[] = {"application.id=mindstream-demo",
+                         bootstrap,
+                         state_dir,
+                         model_dir,
+                         "input.topic=" MS_DEMO_INPUT,
+                         "output.topic=" MS_DEMO_OUTPUT,
+                         "dead.letter.topic=" MS_DEMO_DEAD_LETTERS,
+                         "publish.mode=every",
+                         "workers=1",
+                         "group.static=false",
+                         "state.memory.bytes=128M",
+                         "state.flush.interval.ms=500",
+                         "consumer.fetch.wait.max.ms=10",
+                         "producer.max.in.flight.requests.per.connection=1",
+                         "log.level=warn"};
+    struct ms_options_sources sources = {.set_count = sizeof set / sizeof *set};
+    memcpy(sources.set, set, sizeof set);
+    enum ms_status status = ms_options_load(&demo->options, &sources, error);
+    return status == MS_OK ? ms_options_require(demo->options, "run", error) : status;
+}
+
+static enum ms_status start(struct demo *demo, struct ms_error *error)
+{
+    static const struct ms_demo_topic topics[] = {
+        {MS_DEMO_INPUT, MS_DEMO_PARTITIONS}, {MS_DEMO_OUTPUT, MS_DEMO_PARTITIONS}, {MS_DEMO_DEAD_LETTERS, 1}};
+    struct ms_generator_settings settings = ms_generator_defaults();
+    settings.users = USERS;
+    settings.items = ITEMS;
+    enum ms_status status = make_dir(demo, error);
+    if (status == MS_OK)
+        status = ms_generator_new(&demo->generator, &settings, error);
+    if (status == MS_OK)
+        status = ms_generator_write_model(demo->generator, demo->model_dir, error);
+    if (status == MS_OK)
+        status = ms_demo_broker_new(&demo->broker, topics, sizeof topics / sizeof *topics, error);
+    if (status == MS_OK)
+        status = make_options(demo, error);
+    if (status == MS_OK)
+        status = ms_setup(&demo->setup, demo->options, &demo->stop, error);
+    if (status == MS_OK)
+        status = ms_service_start(&demo->service, &demo->setup.service, error);
+    if (status == MS_OK)
+        status = ms_demo_clicks_init(&demo->clicks, demo->generator, ms_demo_broker_bootstrap(demo->broker),
+                                     error);
+    return status;
+}
+
+/* Ends the service and takes everything away. What the service failed with goes before |status|. */
+static enum ms_status end(struct demo *demo, enum ms_status status, struct ms_error *error)
+{
+    atomic_store(&demo->stop, 1);
+    if (demo->service) {
+        struct ms_error failure;
+        while (!ms_service_done(demo->service))
+            usleep(10000);
+        enum ms_status ended = ms_service_end(demo->service, &failure);
+        if (ended != MS_OK) {
+            status = ended;
+            *error = failure;
+        }
+    }
+    ms_demo_clicks_free(&demo->clicks);
+    ms_setup_free(&demo->setup);
+    ms_options_destroy(demo->options);
+    ms_demo_broker_destroy(demo->broker);
+    ms_generator_destroy(demo->generator);
+    if (demo->dir[0])
+        nftw(demo->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    return status;
+}
+
+/* ---- the live line ---- */
+
+static bool interrupted(const struct demo *demo)
+{
+    return atomic_load(demo->signalled) != 0;
+}
+
+/* Looks at the service; MS_KAFKA when it has ended (end() tells why), or when somebody asked to stop. */
+static enum ms_status look(struct demo *demo, struct ms_error *error)
+{
+    memset(&demo->stats, 0, sizeof demo->stats);
+    ms_service_stats(demo->service, &demo->stats);
+    demo->total_accepted = ms_counted(&demo->stats.accepted);
+    if (ms_service_done(demo->service))
+        return ms_fail(error, MS_KAFKA, "the service has ended");
+    if (demo->clicks.out_of_memory)
+        return ms_fail(error, MS_MEMORY, "no memory for a record");
+    return interrupted(demo) ? ms_fail(error, MS_KAFKA_RETRY, "interrupted") : MS_OK;
+}
+
+static void since(const struct ms_histogram *now, const struct ms_histogram *before, struct ms_histogram *out)
+{
+    out->count = now->count - before->count;
+    for (size_t i = 0; i < MS_HISTOGRAM_BUCKETS; i++)
+        out->buckets[i] = now->buckets[i] - before->buckets[i];
+}
+
+/* One line of what happened since the last: rewritten in place on a terminal, one every two seconds
+ * elsewhere. */
+static void print_line(struct demo *demo)
+{
+    struct ms_histogram recent;
+    double now_s = ms_monotonic_s(), passed_s = now_s - demo->printed_s;
+    if (passed_s < (demo->terminal ? 0.25 : demo->seconds > 4 ? 2.0 : 1.0))
+        return;
+    since(&demo->stats.publish_us, &demo->printed_us, &recent);
+    printf("%s%6.1f s  %6.0f events/s  %5" PRIu64 " users  %8" PRIu64
+           " vectors published  event to publish p50 %.1f ms, p99 %.1f ms%s",
+           demo->terminal ? "\r\033[K" : "", now_s - demo->fed_from_s,
+           (double)(demo->total_accepted - demo->printed_accepted) / (passed_s > 0 ? passed_s : 1),
+           ms_counted(&demo->stats.users), ms_counted(&demo->stats.records),
+           (double)ms_histogram_quantile(&recent, 0.5) / 1000,
+           (double)ms_histogram_quantile(&recent, 0.99) / 1000, demo->terminal ? "" : "\n");
+    fflush(stdout);
+    demo->printed_s = now_s;
+    demo->printed_accepted = demo->total_accepted;
+    demo->printed_us = demo->stats.publish_us;
+}
+
+/* ---- the phases ---- */
+
+/* One click, until the service has read it: the group is formed then, and what follows meets no backlog. */
+static enum ms_status wait_for_group(struct demo *demo, struct ms_error *error)
+{
+    double until_s = ms_monotonic_s() + WAIT_GROUP_S;
+    enum ms_status status = ms_demo_clicks_feed(&demo->clicks, 1, error);
+    while (status == MS_OK && demo->total_accepted == 0) {
+        if (ms_monotonic_s() > until_s)
+            return ms_fail(error, MS_KAFKA, "the service has read nothing for %d s", WAIT_GROUP_S);
+        ms_demo_clicks_read(&demo->clicks, 20);
+        status = look(demo, error);
+    }
+    return status;
+}
+
+/* Clicks that are due and that the broker can keep. */
+static uint64_t due(const struct demo *demo, uint64_t fed_before)
+{
+    const struct ms_demo_clicks *clicks = &demo->clicks;
+    double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->rate;
+    uint64_t fed = clicks->fed - fed_before, unread = clicks->fed - ms_counted(&demo->stats.events);
+    uint64_t unread_records = ms_counted(&demo->stats.records) - clicks->records;
+    if (unread > MAX_UNREAD || unread_records > MAX_UNREAD || wanted <= (double)fed)
+        return 0;
+    uint64_t count = (uint64_t)wanted - fed;
+    return count < MAX_STEP ? count : MAX_STEP;
+}
+
+/* Feeds and watches for |seconds|; without end when it is negative. */
+static enum ms_status stream(struct demo *demo, double seconds, struct ms_error *error)
+{
+    enum ms_status status = look(demo, error);
+    uint64_t fed_before = demo->clicks.fed;
+    demo->fed_from_s = demo->printed_s = ms_monotonic_s();
+    demo->printed_accepted = demo->total_accepted;
+    demo->printed_us = demo->stats.publish_us;
+    while (status == MS_OK && (seconds < 0 || ms_monotonic_s() - demo->fed_from_s < seconds)) {
+        status = ms_demo_clicks_feed(&demo->clicks, due(demo, fed_before), error);
+        ms_demo_clicks_read(&demo->clicks, 2);
+        if (status == MS_OK)
+            status = look(demo, error);
+        if (status == MS_OK)
+            print_line(demo);
+    }
+    return status;
+}
+
+/* Until the service has read all that was fed and the reader has read all that was published. */
+static enum ms_status drain(struct demo *demo, struct ms_error *error)
+{
+    double until_s = ms_monotonic_s() + WAIT_DRAIN_S;
+    enum ms_status status = ms_demo_fed(demo->clicks.client, WAIT_DRAIN_S * 1000)
+                                ? look(demo, error)
+                                : ms_fail(error, MS_KAFKA, "the embedded broker does not take the clicks");
+    while (status == MS_OK && (ms_counted(&demo->stats.events) < demo->clicks.fed ||
+                               demo->clicks.records < ms_counted(&demo->stats.records) ||
+                               demo->clicks.dead_letters < ms_counted(&demo->stats.dead_letters))) {
+        if (ms_monotonic_s() >
+            until_s) /* a reader that came too late finds the oldest gone: the mock keeps little */
+            return ms_counted(&demo->stats.events) < demo->clicks.fed
+                       ? ms_fail(error, MS_KAFKA, "the service has read %" PRIu64 " of %" PRIu64 " events",
+                                 ms_counted(&demo->stats.events), demo->clicks.fed)
+                       : MS_OK;
+        ms_demo_clicks_read(&demo->clicks, 10);
+        status = look(demo, error);
+    }
+    return status;
+}
+
+static enum ms_status summary(struct demo *demo, struct ms_error *error)
+{
+    printf("%s\n%" PRIu64 " events of %" PRIu64 " users read, %" PRIu64 " vectors published in %" PRIu64
+           " transactions, event to publish p50 %.1f ms, p99 %.1f ms\n"
+           "(from reading an event to the commit of the transaction that publishes its vectors)\n",
+           demo->terminal ? "\r\033[K" : "", ms_counted(&demo->stats.events), ms_counted(&demo->stats.users),
+           ms_counted(&demo->stats.records), ms_counted(&demo->stats.commits),
+           (double)ms_histogram_quantile(&demo->stats.publish_us, 0.5) / 1000,
+           (double)ms_histogram_quantile(&demo->stats.publish_us, 0.99) / 1000);
+    if (demo->clicks.records == 0)
+        return ms_fail(error, MS_KAFKA, "no record came out of topic " MS_DEMO_OUTPUT);
+    return MS_OK;
+}
+
+/* Clicks that are no JSON: the service's warning shows on stderr, the clicks come back from the dead-letter
+ * topic. */
+static enum ms_status broken_clicks(struct demo *demo, struct ms_error *error)
+{
+    double until_s = ms_monotonic_s() + WAIT_CLICK_S;
+    printf("\n%d clicks that are cut short, on purpose:\n", BROKEN);
+    fflush(stdout);
+    enum ms_status status = ms_demo_clicks_break(&demo->clicks, BROKEN, error);
+    while (status == MS_OK && demo->clicks.dead_letters < BROKEN) {
+        if (ms_monotonic_s() > until_s)
+            return ms_fail(error, MS_KAFKA,
+                           "%" PRIu64 " of %d broken clicks came to topic " MS_DEMO_DEAD_LETTERS,
+                           demo->clicks.dead_letters, BROKEN);
+        ms_demo_clicks_read(&demo->clicks, 5);
+        status = look(demo, error);
+    }
+    if (status == MS_OK)
+        printf("%" PRIu64 " dead letters read back from topic " MS_DEMO_DEAD_LETTERS "\n",
+               demo->clicks.dead_letters);
+    return status;
+}
+
+/* One more click of one user, and its record. */
+static enum ms_status one_click(struct demo *demo, struct ms_generated *clicked, double *took_s,
+                                struct ms_error *error)
+{
+    double from_s = ms_monotonic_s();
+    enum ms_status status = ms_demo_clicks_one_more(&demo->clicks, clicked, error);
+    while (status == MS_OK && !demo->clicks.found) {
+        if (ms_monotonic_s() - from_s > WAIT_CLICK_S)
+            return ms_fail(error, MS_KAFKA, "no record for the click of u%" PRIu32 " within %d s",
+                           clicked->user, WAIT_CLICK_S);
+        ms_demo_clicks_read(&demo->clicks, 5);
+        status = look(demo, error);
+    }
+    if (status == MS_OK)
+        *took_s = demo->clicks.last.at_s - from_s;
+    return status;
+}
+
+/* ---- the results ---- */
+
+static void print_record(const struct demo *demo, const struct ms_record *record)
+{
+    const struct ms_demo_found *found = &demo->clicks.last;
+    char time[MS_TIME_TEXT_BYTES];
+    ms_time_text(time, record->event_time_ms);
+    printf("  topic " MS_DEMO_OUTPUT ", partition %" PRId32 ", offset %" PRId64
+           ", key %s, %zu bytes of protobuf:\n",
+           found->partition, found->offset, demo->clicks.watched, found->value.size);
+    printf("  user_id %.*s  version %" PRIu64 "  event_time %s  model %.*s  dim %d\n",
+           (int)record->user_id.size, record->user_id.data, record->version, time, (int)record->model.size,
+           record->model.data, record->interests.dim);
+    for (int k = 0; k < record->interests.count; k++) {
+        const float *vector = record->interests.vectors + (size_t)k * (size_t)record->interests.dim;
+        printf("  slot %d  weight %.3f  vector [", k, (double)record->interests.weights[k]);
+        for (int i = 0; i < 5 && i < record->interests.dim; i++)
+            printf("%.4f, ", (double)vector[i]);
+        puts("...]");
+    }
+}
+
+/* The largest difference between what was published and what the state holds; infinite where they do not
+ * match. */
+static double difference(const struct ms_record *record, const struct ms_user_view *view)
+{
+    double worst = 0;
+    if (record->version != view->user->version || record->interests.count != view->count ||
+        record->interests.dim != view->dim)
+        return INFINITY;
+    for (int i = 0; i < view->count * view->dim; i++)
+        worst = fmax(worst, fabs((double)record->interests.vectors[i] - (double)view->vectors[i]));
+    return worst;
+}
+
+/* The user as the state has him, once the flush has brought it up to |version|. */
+static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct ms_inspector **inspector,
+                                     struct ms_user_view **view, struct ms_error *error)
+{
+    struct ms_bytes id = {demo->clicks.watched, strlen(demo->clicks.watched)};
+    double until_s = ms_monotonic_s() + WAIT_STATE_S;
+    for (;;) {
+        enum ms_status status = ms_inspector_new(inspector, ms_options_config(demo->options), error);
+        if (status == MS_OK)
+            status = ms_user_view_new(view, *inspector, id, -1, error);
+        if (status == MS_OK && (*view)->user->version >= version)
+            return MS_OK;
+        ms_user_view_destroy(*view);
+        ms_inspector_destroy(*inspector);
+        *view = NULL;
+        *inspector = NULL;
+        if (status != MS_OK && status != MS_NOT_FOUND)
+            return status;
+        if (ms_monotonic_s() > until_s)
+            return ms_fail(error, MS_STATE, "version %" PRIu64 " of %s has not reached the state within %d s",
+                           version, demo->clicks.watched, WAIT_STATE_S);
+        usleep(100000);
+    }
+}
+
+static enum ms_status show_user(struct demo *demo, const struct ms_record *record, struct ms_error *error)
+{
+    struct ms_inspector *inspector = NULL;
+    struct ms_user_view *view = NULL;
+    enum ms_status status = wait_for_state(demo, record->version, &inspector, &view, error);
+    if (status == MS_OK) {
+        printf("\nThe state while the service runs, `%s inspect user %s`:\n\n", program_invocation_name,
+               demo->clicks.watched);
+        status = ms_user_view_text(view, stdout, 10, error);
+    }
+    if (status == MS_OK) {
+        double off = difference(record, view);
+        puts("\nThe record that the click gave, read back and decoded:\n");
+        print_record(demo, record);
+        if (off > 1e-6)
+            status = ms_fail(error, MS_STATE, "the record differs from the state by %g", off);
+        else
+            printf("  the vectors are those of the state (largest difference %g)\n", off);
+    }
+    ms_user_view_destroy(view);
+    ms_inspector_destroy(inspector);
+    return status;
+}
+
+static enum ms_status show(struct demo *demo, struct ms_error *error)
+{
+    struct ms_generated clicked;
+    struct ms_decoded *decoded = NULL;
+    double took_s = 0;
+    enum ms_status status = one_click(demo, &clicked, &took_s, error);
+    if (status == MS_OK) {
+        const struct ms_buffer *value = &demo->clicks.last.value;
+        status = ms_decode_user(&decoded, MS_RECORD_PROTOBUF, (struct ms_bytes){value->data, value->size},
+                                error);
+    }
+    if (status == MS_OK) {
+        printf("\nOne more click: u%" PRIu32 " on i%" PRIu32 ". Its record could be read %.1f ms later.\n",
+               clicked.user, clicked.item, took_s * 1000);
+        status = show_user(demo, ms_decoded_record(decoded), error);
+    }
+    ms_decoded_destroy(decoded);
+    return status;
+}
+
+static void print_next(void)
+{
+    const char *me = program_invocation_name;
+    printf(
+        "\nThe same on a Kafka of its own, from the source directory (README.md has your own Kafka and "
+        "model):\n\n"
+        "  tools/kafka start\n"
+        "  for t in clicks interests clicks-dead; do build/release/mindstream_bench create --bootstrap "
+        "127.0.0.1:9092 --topic $t --partitions 4; done\n"
+        "  %s generate --users 1000 --items 5000 --events 100000 --model-out /tmp/ms/model > "
+        "/tmp/ms/events.jsonl\n"
+        "  sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' /tmp/ms/events.jsonl | kcat -P -b 127.0.0.1:9092 -t "
+        "clicks -K '|'\n"
+        "  %s run --set application.id=first --set bootstrap.servers=127.0.0.1:9092 --set input.topic=clicks "
+        "--set output.topic=interests --set dead.letter.topic=clicks-dead --set model.dir=/tmp/ms/model "
+        "--set "
+        "state.dir=/tmp/ms/state\n"
+        "  %s inspect user u7 --state-dir /tmp/ms/state --model /tmp/ms/model\n"
+        "  tools/kafka stop --purge\n",
+        me, me, me);
+}
+
+static void print_keep(const struct demo *demo)
+{
+    const char *broker = ms_demo_broker_bootstrap(demo->broker), *me = program_invocation_name;
+    printf("\nClicks go on until Ctrl-C. From another terminal:\n\n"
+           "  %s inspect users --state-dir %s\n"
+           "  %s inspect user %s --state-dir %s --model %s\n"
+           "  kcat -C -b %s -t " MS_DEMO_OUTPUT " -o -5 -e -f '%%k %%S bytes %%h\\n'\n"
+           "  bootstrap address: %s\n\n",
+           me, demo->state_dir, me, demo->clicks.watched, demo->state_dir, demo->model_dir, broker, broker);
+    fflush(stdout);
+}
+
+static enum ms_status run(struct demo *demo, struct ms_error *error)
+{
+    printf("An embedded broker, %d users, %d items, a model of 4 interests with 64 numbers each; up to %ld "
+           "clicks a "
+           "second for %ld s.\n",
+           USERS, ITEMS, demo->rate, demo->seconds);
+    fflush(stdout);
+    enum ms_status status = start(demo, error);
+    if (status == MS_OK) {
+        printf("The broker is %s; its group takes 3 s to form.\n\n", ms_demo_broker_bootstrap(demo->broker));
+        fflush(stdout);
+        status = wait_for_group(demo, error);
+    }
+    if (status == MS_OK)
+        status = stream(demo, (double)demo->seconds, error);
+    if (status == MS_OK)
+        status = drain(demo, error);
+    if (status == MS_OK)
+        status = summary(demo, error);
+    if (status == MS_OK)
+        status = broken_clicks(demo, error);
+    if (status == MS_OK)
+        status = show(demo, error);
+    if (status != MS_OK)
+        return status;
+    print_next();
+    if (!demo->keep)
+        return MS_OK;
+    print_keep(demo);
+    status = stream(demo, -1, error);
+    if (demo->terminal)
+        putchar('\n');
+    return status == MS_KAFKA_RETRY && interrupted(demo) ? MS_OK : status; /* Ctrl-C is the way to end it */
+}
+
+/* ---- the command ---- */
+
+static enum ms_status take_number(const char *name, const char *value, long max, long *number,
+                                  struct ms_error *error)
+{
+    char *rest;
+    long parsed = value ? strtol(value, &rest, 10) : 0;
+    if (!value || !*value || *rest || parsed < 1 || parsed > max)
+        return ms_fail(error, MS_USAGE, "%s %s: a number from 1 to %ld is needed", name, value ? value : "",
+                       max);
+    *number = parsed;
+    return MS_OK;
+}
+
+static enum ms_status parse(struct demo *demo, int argc, char **argv, struct ms_error *error)
+{
+    const struct {
+        const char *name;
+        long max, *number;
+    } numbers[] = {{"--seconds", 3600, &demo->seconds}, {"--rate", 200000, &demo->rate}};
+    enum ms_status status = MS_OK;
+    for (int at = 1; status == MS_OK && at < argc; at++) {
+        size_t n = 0, size = strcspn(argv[at], "=");
+        while (n < 2 && (strlen(numbers[n].name) != size || strncmp(argv[at], numbers[n].name, size) != 0))
+            n++;
+        if (n < 2)
+            status = take_number(numbers[n].name,
+                                 argv[at][size] ? argv[at] + size + 1
+                                 : argv[at + 1] ? argv[++at]
+                                                : NULL,
+                                 numbers[n].max, numbers[n].number, error);
+        else if (strcmp(argv[at], "--keep") == 0)
+            demo->keep = true;
+        else if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)
+            demo->help = true;
+        else
+            status = ms_fail(error, MS_USAGE, "unknown argument '%s'; see mindstream demo --help", argv[at]);
+    }
+    return status;
+}
+
+int ms_cmd_demo(int argc, char **argv)
+{
+    struct ms_error error = {0};
+    struct demo *demo = calloc(1, sizeof *demo); /* its histograms are large for a stack */
+    enum ms_status status = demo ? MS_OK : ms_fail(&error, MS_MEMORY, "no memory");
+    if (status == MS_OK) {
+        demo->seconds = 10;
+        demo->rate = 5000;
+        status = parse(demo, argc, argv, &error);
+    }
+    if (status == MS_OK && demo->help) {
+        fputs(help, stdout);
+    } else if (status == MS_OK) {
+        demo->terminal = isatty(STDOUT_FILENO) == 1;
+        demo->began_s = ms_monotonic_s();
+        demo->signalled = ms_setup_signals();
+        status = run(demo, &error);
+        status = end(demo, status, &error);
+        if (status == MS_OK)
+            printf("\nDone in %.0f s.\n", ms_monotonic_s() - demo->began_s);
+    }
+    free(demo);
+    if (status != MS_OK)
+        fprintf(stderr, "mindstream demo: %s\n", error.text);
+    return ms_status_exit_code(status);
+}
