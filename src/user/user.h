@@ -66,7 +66,7 @@ struct ms_user {
 /* Behaviors first..first+count-1, oldest first. */
 static inline float *ms_user_sums(const struct ms_user *user)
 {
-    return (float *)((char *)(uintptr_t)user + ((sizeof *user + 63) & ~(size_t)63));
+    return (float *)(void *)((char *)(uintptr_t)user + ((sizeof *user + 63) & ~(size_t)63));
 }
 
 static inline struct ms_behavior *ms_user_slots(const struct ms_user *user)

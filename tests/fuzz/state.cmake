@@ -1,0 +1,1 @@
+ms_fuzz(state state_fuzz.c LIBS ms_user)
