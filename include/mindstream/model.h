@@ -15,6 +15,7 @@
 #define MS_MAX_DIM       4096       /* largest dim, and largest width of an item embedding */
 #define MS_MAX_BEHAVIORS 100000     /* largest max_behaviors */
 #define MS_MAX_HEAD      8          /* most head layers */
+#define MS_MAX_PROFILE   32         /* most profile fields */
 #define MS_MAX_ITEM_ID   32768      /* longest item id, in bytes */
 
 enum ms_extractor_kind {
@@ -34,6 +35,7 @@ enum ms_initial_logits { MS_LOGITS_ITEM_NORMAL, MS_LOGITS_ZEROS, MS_LOGITS_TABLE
 enum ms_update { MS_UPDATE_ACCUMULATE, MS_UPDATE_REPLACE, MS_UPDATE_PROBABILITY };
 enum ms_agreement { MS_AGREEMENT_SQUASHED, MS_AGREEMENT_UNIT, MS_AGREEMENT_RAW };
 enum ms_bilinear { MS_BILINEAR_SHARED, MS_BILINEAR_PER_INTEREST, MS_BILINEAR_PER_POSITION, MS_BILINEAR_NONE };
+enum ms_profile_order { MS_PROFILE_BEFORE_INTEREST, MS_PROFILE_AFTER_INTEREST };
 enum ms_activation { MS_ACTIVATION_LINEAR, MS_ACTIVATION_RELU };
 
 struct ms_routing {
@@ -72,6 +74,13 @@ struct ms_model_config {
     int head_layers;
     enum ms_activation head_activation[MS_MAX_HEAD];
     bool normalize;
+    /* The user's profile, concatenated to every interest before the head: field i is profile_width[i] wide.
+     */
+    int profile_fields;
+    const char *profile_field[MS_MAX_PROFILE];
+    int profile_width[MS_MAX_PROFILE];
+    int profile_dim; /* all fields together */
+    enum ms_profile_order profile_order;
     bool attention_from_newest;
     /* sine */
     int sine_topics;
@@ -128,6 +137,15 @@ struct ms_tensor ms_model_tensor_at(const struct ms_model *model, size_t i, cons
 
 /* Bytes of memory that the model holds. */
 size_t ms_model_bytes(const struct ms_model *model);
+
+/* The embedding of a value of profile field |field|, profile_width[field] floats: a row of tensor
+ * profile.<field>. Values that profile_<field>.txt does not name take the default row: the first, or where
+ * the tensor has a row more than the file has lines, the last. |value| NULL asks for the default row. */
+const float *ms_model_profile_row(const struct ms_model *model, int field, const char *value,
+                                  size_t value_bytes);
+
+/* Overrides the model's own order of profile and interest. Only before the model is shared. */
+void ms_model_set_profile_order(struct ms_model *model, enum ms_profile_order order);
 
 /* K'u = max(1, min(K, r(n))) for n >= 1 routable behaviors in the window (n beyond max_behaviors counts as
  * that), 0 for n = 0. In integers. */

@@ -17,7 +17,7 @@ static_assert(MS_PUBLISH_LATEST == 0 && MS_PUBLISH_EVERY == 1, "the order of pub
 static_assert(MS_EXACTLY_ONCE == 0 && MS_AT_LEAST_ONCE == 1, "the order of processing.guarantee's values");
 static_assert(MS_ROUTING_AUTO == 0 && MS_ROUTING_INCREMENTAL == 1 && MS_ROUTING_FULL == 2,
               "the order of routing.mode's values");
-static_assert(MS_PROFILE_BEFORE_INTEREST == 0 && MS_PROFILE_AFTER_INTEREST == 1,
+static_assert(MS_PROFILE_AS_MODEL == 0 && MS_PROFILE_BEFORE == 1 && MS_PROFILE_AFTER == 2,
               "the order of profile.order's values");
 
 #define AT(field) .offset = offsetof(struct ms_config, field)
@@ -289,10 +289,12 @@ const struct ms_option ms_option_table[] = {
     {.key = "profile.order",
      .group = "Model and routing",
      .type = MS_OPTION_ENUM,
-     .standard = "before-interest",
-     .values = "before-interest|after-interest",
+     .standard = "model",
+     .values = "model|before-interest|after-interest",
      AT(profile_order),
-     .description = "Whether the head sees the profile's embedding before or after the interest."},
+     .description =
+         "Whether the head sees the profile's embedding before or after the interest; model: as the model "
+         "says."},
 
     {.key = "log.level",
      .group = "Observation",

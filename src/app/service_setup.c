@@ -43,6 +43,10 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
                                            &made.service.decay, error);
     if (status == MS_OK)
         status = ms_model_load(&made.model, config->model_dir, error);
+    if (status == MS_OK && config->profile_order != MS_PROFILE_AS_MODEL)
+        ms_model_set_profile_order(made.model, config->profile_order == MS_PROFILE_BEFORE
+                                                   ? MS_PROFILE_BEFORE_INTEREST
+                                                   : MS_PROFILE_AFTER_INTEREST);
     if (status == MS_OK)
         status = ms_service_mode(made.model, (enum ms_routing_mode)config->routing_mode,
                                  &made.service.incremental, reason, sizeof reason, error);

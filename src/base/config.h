@@ -13,7 +13,7 @@ enum ms_output_layout { MS_LAYOUT_USER, MS_LAYOUT_INTEREST };
 enum ms_publish_mode { MS_PUBLISH_LATEST, MS_PUBLISH_EVERY };
 enum ms_guarantee { MS_EXACTLY_ONCE, MS_AT_LEAST_ONCE };
 enum ms_routing_mode { MS_ROUTING_AUTO, MS_ROUTING_INCREMENTAL, MS_ROUTING_FULL };
-enum ms_profile_order { MS_PROFILE_BEFORE_INTEREST, MS_PROFILE_AFTER_INTEREST };
+enum ms_profile_choice { MS_PROFILE_AS_MODEL, MS_PROFILE_BEFORE, MS_PROFILE_AFTER };
 
 /* A key of librdkafka that is passed through, prefix cut off. */
 struct ms_passthrough {
@@ -44,7 +44,7 @@ struct ms_config {
     int routing_mode;
     const char *routing_decay, *routing_half_life; /* parsed into an ms_decay by the caller */
     const char *profile_topic;
-    int profile_order;
+    int profile_order; /* enum ms_profile_choice */
     const char *log_level;
     bool fail_fast;  /* --fail-fast */
     bool accept_gap; /* --accept-gap: go on where the log begins when events before it are gone */

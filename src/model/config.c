@@ -48,6 +48,7 @@ static const char *const bilinear_names[] = {"shared", "per-interest", "per-posi
 static const char *const when_names[] = {"last", "every", NULL};
 static const char *const activation_names[] = {"linear", "relu", NULL};
 static const char *const position_names[] = {"from-oldest", "from-newest", NULL};
+static const char *const order_names[] = {"before-interest", "after-interest", NULL};
 static const char *const extractor_names[] = {"mind", "comirec-dr", "comirec-sa", "sine", NULL};
 static const enum ms_extractor_kind extractor_kinds[] = {MS_EXTRACTOR_MIND, MS_EXTRACTOR_MIND,
                                                          MS_EXTRACTOR_COMIREC_SA, MS_EXTRACTOR_SINE};
@@ -83,6 +84,7 @@ static const struct key keys[] = {
     {"routing.squash.scale", KEY_FLOAT, false, FOR_MIND, AT(routing.squash_scale), -BIG, BIG, NULL},
     {"attention.positions", KEY_CHOICE, false, FOR(MS_EXTRACTOR_COMIREC_SA), AT(attention_from_newest), 0, 0,
      position_names},
+    {"profile.order", KEY_ENUM, false, FOR_ALL, AT(profile_order), 0, 0, order_names},
     {"normalize", KEY_BOOL, false, FOR_ALL, AT(normalize), 0, 0, NULL},
 };
 #define KEYS (sizeof keys / sizeof *keys)
@@ -276,6 +278,28 @@ static enum ms_status read_head(struct reader *reader, const json_t *head)
     return MS_OK;
 }
 
+/* The profile's fields, in the order of their embeddings. Without this key: all that have a tensor, by name.
+ */
+static enum ms_status read_profile_fields(struct reader *reader, const json_t *fields)
+{
+    if (!json_is_array(fields) || json_array_size(fields) > MS_MAX_PROFILE)
+        return refuse(reader, "profile.fields", fields, "a list of at most 32 names");
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        const json_t *field = json_array_get(fields, i);
+        const char *name = json_string_value(field);
+        if (!name || !*name || strlen(name) > 64 || strpbrk(name, "/."))
+            return refuse(reader, "profile.fields", field, "a name of 1 to 64 bytes without / and .");
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(name, reader->config->profile_field[j]) == 0)
+                return refuse(reader, "profile.fields", field, "each name once");
+        reader->config->profile_field[i] = ms_arena_copy(reader->strings, name, strlen(name) + 1);
+        if (!reader->config->profile_field[i])
+            return ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
+    }
+    reader->config->profile_fields = (int)json_array_size(fields);
+    return MS_OK;
+}
+
 /* |section| is "" for the whole file, else "routing." and the like. */
 static enum ms_status unknown_key(const struct reader *reader, const char *section, const char *name)
 {
@@ -328,6 +352,8 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
             status = read_key(reader, key, value);
         } else if (!*section && strcmp(name, "head") == 0) {
             status = read_head(reader, value);
+        } else if (strcmp(section, "profile.") == 0 && strcmp(name, "fields") == 0) {
+            status = read_profile_fields(reader, value);
         } else if (fits && *name && !strchr(name, '.') && is_section(path)) {
             if (!json_is_object(value))
                 return refuse(reader, path, value, "an object");

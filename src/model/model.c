@@ -25,9 +25,12 @@ struct ms_model {
     struct ms_arena strings;
     struct ms_safetensors tensors;
     struct ms_items items;
-    const float *embedding; /* in tensors */
-    float *projected;       /* own block, or NULL: the embedding is used as it is */
-    float *item_logits;     /* own block, or NULL */
+    const float *embedding;                         /* in tensors */
+    float *projected;                               /* own block, or NULL: the embedding is used as it is */
+    float *item_logits;                             /* own block, or NULL */
+    struct ms_items profile_values[MS_MAX_PROFILE]; /* profile_<field>.txt */
+    const float *profile_rows[MS_MAX_PROFILE];      /* in tensors */
+    uint32_t profile_default[MS_MAX_PROFILE];
     uint64_t hash;
 };
 
@@ -77,6 +80,34 @@ static enum ms_status read_items(struct ms_model *model, const char *path, XXH64
         return ms_fail(error, MS_MODEL, "%s: %u lines, but tensor item_embedding has %lld rows", path,
                        model->items.count, (long long)rows);
     return MS_OK;
+}
+
+/* profile_<field>.txt for each field: one value a line, line n is row n. */
+static enum ms_status read_profile(struct ms_model *model, const char *dir, XXH64_state_t *hash,
+                                   struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (int i = 0; status == MS_OK && i < model->config.profile_fields; i++) {
+        char path[4096], name[80];
+        snprintf(name, sizeof name, "profile.%s", model->config.profile_field[i]);
+        if ((size_t)snprintf(path, sizeof path, "%s/profile_%s.txt", dir, model->config.profile_field[i]) >=
+            sizeof path)
+            return ms_fail(error, MS_MODEL, "the model directory's path is longer than %zu bytes",
+                           sizeof path);
+        status = ms_items_load(&model->profile_values[i], path, hash, error);
+        if (status != MS_OK)
+            break;
+        const struct ms_safetensor *tensor = ms_tensors_find(&model->tensors, name);
+        int64_t lines = model->profile_values[i].count, rows = tensor->shape[0];
+        if (lines != rows && lines + 1 != rows)
+            return ms_fail(
+                error, MS_MODEL,
+                "%s: %lld lines, but tensor %s has %lld rows (as many, or one more for all other values)",
+                path, (long long)lines, name, (long long)rows);
+        model->profile_rows[i] = tensor->data;
+        model->profile_default[i] = lines == rows ? 0 : (uint32_t)lines;
+    }
+    return status;
 }
 
 /* item_embedding times S, plus the bias, by blocks of rows. */
@@ -158,8 +189,8 @@ static enum ms_status load(struct ms_model *model, const char *dir, XXH64_state_
             return status;
     }
     const struct ms_model_config *config = &model->config;
-    enum ms_status status = MS_OK;
-    if (config->extractor != MS_EXTRACTOR_MIND)
+    enum ms_status status = read_profile(model, dir, hash, error);
+    if (status != MS_OK || config->extractor != MS_EXTRACTOR_MIND)
         return status;
     if (config->routing.bilinear == MS_BILINEAR_SHARED)
         status = project(model, dir, error);
@@ -209,6 +240,8 @@ void ms_model_destroy(struct ms_model *model)
     ms_block_free(model->item_logits, table_bytes(model, model->config.interests));
     ms_safetensors_free(&model->tensors);
     ms_items_free(&model->items);
+    for (int i = 0; i < MS_MAX_PROFILE; i++)
+        ms_items_free(&model->profile_values[i]);
     ms_arena_free(&model->strings);
     free(model);
 }
@@ -258,6 +291,21 @@ int ms_model_projected_dim(const struct ms_model *model)
 const float *ms_model_item_logits(const struct ms_model *model)
 {
     return model->item_logits;
+}
+
+const float *ms_model_profile_row(const struct ms_model *model, int field, const char *value,
+                                  size_t value_bytes)
+{
+    assert(field >= 0 && field < model->config.profile_fields);
+    uint32_t row = value ? ms_items_find(&model->profile_values[field], value, value_bytes) : MS_NO_ITEM;
+    if (row == MS_NO_ITEM)
+        row = model->profile_default[field];
+    return model->profile_rows[field] + (size_t)row * (size_t)model->config.profile_width[field];
+}
+
+void ms_model_set_profile_order(struct ms_model *model, enum ms_profile_order order)
+{
+    model->config.profile_order = order;
 }
 
 static struct ms_tensor view(const struct ms_safetensor *from)

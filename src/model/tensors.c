@@ -5,11 +5,12 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_ATTENTION (4 * MS_MAX_DIM) /* ComiRec has 4 d */
 
-enum symbol { SYM_NONE, SYM_N, SYM_D, SYM_C, SYM_K, SYM_L, SYM_A, SYM_IN, SYM_OUT, SYMBOLS };
+enum symbol { SYM_NONE, SYM_N, SYM_D, SYM_C, SYM_K, SYM_L, SYM_A, SYM_IN, SYM_OUT, SYM_V, SYM_DP, SYMBOLS };
 
 static const struct {
     const char *name;
@@ -19,6 +20,7 @@ static const struct {
     [SYM_C] = {"dim", MS_MAX_DIM},         [SYM_K] = {"K", MS_MAX_INTERESTS},
     [SYM_L] = {"L", MS_MAX_BEHAVIORS},     [SYM_A] = {"a", MAX_ATTENTION},
     [SYM_IN] = {"in", 2 * MS_MAX_DIM},     [SYM_OUT] = {"out", 2 * MS_MAX_DIM},
+    [SYM_V] = {"V", (int64_t)1 << 30},     [SYM_DP] = {"dp", MS_MAX_DIM},
 };
 
 typedef bool when_fn(const struct ms_model_config *config);
@@ -148,10 +150,55 @@ static enum ms_status check_one(struct checker *checker, const struct spec *spec
     return MS_OK;
 }
 
-/* Layer 0 takes the capsule, each further one what came before, and the last gives dim. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Fields that the config does not list are those that have a tensor, by name. */
+static enum ms_status find_profile(struct checker *checker, struct ms_model_config *config)
+{
+    const size_t prefix = strlen("profile.");
+    if (config->profile_fields)
+        return MS_OK;
+    for (size_t i = 0; i < checker->st->count; i++) {
+        const char *name = checker->st->tensors[i].name;
+        if (strncmp(name, "profile.", prefix) != 0)
+            continue;
+        if (config->profile_fields == MS_MAX_PROFILE || !name[prefix] || strlen(name + prefix) > 64 ||
+            strpbrk(name + prefix, "/."))
+            return ms_fail(checker->error, MS_MODEL,
+                           "%s: tensor %s: at most %d profile fields, named by 1 to 64 bytes without / and .",
+                           checker->path, name, MS_MAX_PROFILE);
+        config->profile_field[config->profile_fields++] = name + prefix;
+    }
+    qsort(config->profile_field, (size_t)config->profile_fields, sizeof *config->profile_field, by_name);
+    return MS_OK;
+}
+
+static enum ms_status check_profile(struct checker *checker, struct ms_model_config *config)
+{
+    enum ms_status status = find_profile(checker, config);
+    for (int i = 0; status == MS_OK && i < config->profile_fields; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "profile.%s", config->profile_field[i]);
+        const struct spec field = {name, true, always, 2, {SYM_V, SYM_DP}};
+        checker->bound[SYM_V] = checker->bound[SYM_DP] = 0;
+        status = check_one(checker, &field);
+        config->profile_width[i] = (int)checker->bound[SYM_DP];
+        config->profile_dim += config->profile_width[i];
+    }
+    if (status == MS_OK && config->profile_dim > MS_MAX_DIM)
+        return ms_fail(checker->error, MS_MODEL,
+                       "%s: the profile's embeddings are %d wide together, at most %d is allowed",
+                       checker->path, config->profile_dim, MS_MAX_DIM);
+    return status;
+}
+
+/* Layer 0 takes the capsule (and the profile), each further one what came before, and the last gives dim. */
 static enum ms_status check_head(struct checker *checker, const struct ms_model_config *config)
 {
-    checker->bound[SYM_IN] = checker->bound[SYM_C];
+    checker->bound[SYM_IN] = checker->bound[SYM_C] + config->profile_dim;
     for (int n = 0; n < config->head_layers; n++) {
         char weight[32], bias[32];
         snprintf(weight, sizeof weight, "head.%d.weight", n);
@@ -178,9 +225,15 @@ enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_
         return ms_fail(error, MS_MODEL, "%s: the extractor sine is not supported yet", path);
     checker.bound[SYM_K] = config->interests;
     checker.bound[SYM_L] = config->max_behaviors;
-    /* Without a head the capsule is what is published; with one, the bilinear map may give another width. */
+    if ((status = check_profile(&checker, config)) != MS_OK)
+        return status;
+    /* Without a head the capsule (and the profile) is what is published; with one, the bilinear map may give
+     * another width. */
+    if (config->head_layers == 0 && config->dim <= config->profile_dim)
+        return ms_fail(error, MS_MODEL, "%s: dim=%d leaves no room beside a profile of %d (no head)", path,
+                       config->dim, config->profile_dim);
     if (config->head_layers == 0)
-        checker.bound[SYM_C] = config->dim;
+        checker.bound[SYM_C] = config->dim - config->profile_dim;
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         if (!specs[i].when(config))
             continue;

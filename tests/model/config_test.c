@@ -148,7 +148,7 @@ static void unknown_keys(void **state)
     (void)state;
     refused(MIND ",\"interest\":4}",
             "unknown key \"interest\" (known there: format, name, version, extractor, dim, ");
-    refused(MIND ",\"interest\":4}", "interest_count, routing, attention, normalize, head)");
+    refused(MIND ",\"interest\":4}", "interest_count, routing, attention, profile, normalize, head)");
     refused(MIND ",\"routing\":{\"iteration\":3}}",
             "unknown key \"routing.iteration\" (known there: iterations, softmax, ");
     refused(MIND ",\"routing\":{\"squash\":{\"eps\":1}}}",
@@ -276,7 +276,7 @@ static void printed_keys(void **state)
             assert_string_equal(value, "from-newest");
         values += value[0] != '\0';
     }
-    assert_int_equal(values, 10);
+    assert_int_equal(values, 11);
     ms_arena_free(&arena);
 }
 
