@@ -1,0 +1,58 @@
+/* A click log as a file: JSON lines or CSV in, the chosen users' histories out.
+ *
+ * Only the chosen users' clicks are kept, 16 bytes each (twice that for a moment at the end), so a log may be
+ * larger than memory as long as they are not. */
+#ifndef MS_TRAIN_CLICKS_H
+#define MS_TRAIN_CLICKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mindstream/model.h"
+
+#define MS_HOLDOUT_BUCKETS 10000 /* XXH64(user id, 0) mod this is the user's bucket */
+
+enum ms_log_format { MS_LOG_BY_CONTENT, MS_LOG_JSON, MS_LOG_CSV };
+
+struct ms_click_log {
+    const char *path;          /* "-" is standard input */
+    enum ms_log_format format; /* by content: JSON where the first byte that is no blank is '{', else CSV */
+    /* JSON: lists of paths as in event/event.h; CSV: names of columns. NULL: user_id, item_id, and timestamp
+     * if it is there. A time of "" (or none there): clicks are in the order of the file. */
+    const char *user, *item, *time;
+    const char *users_path; /* a user id a line: these users; NULL: the buckets decide */
+    uint32_t buckets;       /* users whose bucket is below this; MS_HOLDOUT_BUCKETS for all */
+    uint32_t min_events;    /* users with fewer clicks are left out; counted before max_events cuts */
+    uint32_t max_events;    /* of each user the first so many, by (time, place in the file) */
+};
+
+struct ms_click {
+    int64_t time_ms; /* 0 where the log is in the order of the file */
+    uint32_t place;  /* among the user's clicks in the file */
+    uint32_t row;    /* the item's row, MS_NO_ITEM when the model does not know it */
+};
+
+struct ms_history {
+    size_t first; /* of ms_histories.clicks */
+    uint32_t count;
+};
+
+struct ms_histories {
+    struct ms_history *users;
+    uint32_t user_count;
+    struct ms_click *clicks; /* by user, then (time, place) */
+    bool timed;
+    bool csv;
+    uint64_t clicks_read; /* in the whole log */
+    uint32_t users_met;   /* chosen users that have a click, however few */
+};
+
+/* Reads a log; |model| resolves the items and is not kept. On success the caller owns *histories and frees it
+ * with ms_histories_free (legal on a zeroed one). MS_FORMAT names file and line of what cannot be read,
+ * MS_USAGE a column that is not there; MS_IO, MS_MEMORY. Writes its progress to stderr. */
+enum ms_status ms_histories_read(struct ms_histories *histories, const struct ms_click_log *log,
+                                 const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
+void ms_histories_free(struct ms_histories *histories);
+
+#endif

@@ -1,0 +1,422 @@
+/* Users are taken one by one by as many threads as there are; each thread has its own vectors, scores and
+ * counts, and the counts of ranks are added up at the end. Whole numbers have no order, so the result has
+ * none either. */
+#include "train/evaluate.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/progress.h"
+
+#define POLL_NS 100000000L /* how often progress is looked at */
+
+/* What the threads share. */
+struct work {
+    const struct ms_model *model;
+    const struct ms_histories *histories;
+    const struct ms_column *columns;
+    int column_count;
+    struct ms_catalogue catalogue;
+    atomic_uint next_user;
+    atomic_ullong steps_done;
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    int running; /* threads, under the mutex */
+};
+
+/* One thread's. */
+struct worker {
+    struct work *work;
+    pthread_t thread;
+    struct ms_extractor *extractor;
+    struct ms_scorer *scorer;
+    struct ms_ranks *ranks; /* [column_count] */
+    double *seconds;        /* [column_count] */
+    struct ms_evaluation evaluation;
+    /* The history at hand: */
+    uint32_t *rows;     /* [max] routable items */
+    int64_t *times_ms;  /* [max] and their times */
+    uint32_t *known;    /* [max + 1] routable clicks before click t */
+    uint32_t *targets;  /* [max] the known ones */
+    float *state;       /* of the fold */
+    float *projections; /* [K][dim] of one item */
+};
+
+enum ms_status ms_column_supported(const struct ms_model *model, enum ms_column_kind kind,
+                                   struct ms_error *error)
+{
+    const struct ms_model_config *config = ms_model_config(model);
+    if (config->dim != config->item_dim)
+        return ms_fail(
+            error, MS_CONFIG,
+            "model %s: dim is %d, but tensor item_embedding is %d wide; items are scored by their inner "
+            "product with the vectors, so both must be equal",
+            config->id, config->dim, config->item_dim);
+    if (kind == MS_COLUMN_INCREMENTAL)
+        return ms_fold_supported(model, error);
+    bool mapped = config->extractor == MS_EXTRACTOR_MIND && config->routing.bilinear != MS_BILINEAR_NONE;
+    if (kind == MS_COLUMN_LAST && mapped && config->capsule_dim != config->item_dim)
+        return ms_fail(
+            error, MS_CONFIG,
+            "model %s: a projected item has %d floats, but tensor item_embedding is %d wide, so that one "
+            "cannot score the other",
+            config->id, config->capsule_dim, config->item_dim);
+    return MS_OK;
+}
+
+/* ---- one history ---- */
+
+/* Lays the history out by what the model knows of it. Returns how many targets it has. */
+static size_t lay_out(struct worker *w, const struct ms_click *clicks, uint32_t n)
+{
+    uint32_t known = 0, half = n / 2;
+    size_t targets = 0;
+    for (uint32_t t = 0; t < n; t++) {
+        w->known[t] = known;
+        if (clicks[t].row == MS_NO_ITEM) {
+            w->evaluation.skipped += t > half;
+            continue;
+        }
+        w->rows[known] = clicks[t].row;
+        w->times_ms[known++] = clicks[t].time_ms;
+        if (t > half)
+            w->targets[targets++] = clicks[t].row;
+    }
+    w->known[n] = known;
+    return targets;
+}
+
+/* Item |row| as routing sees it where it is click number |place| of its window; *count vectors. */
+static const float *project(struct worker *w, uint32_t row, size_t place, int *count)
+{
+    const struct ms_model *model = w->work->model;
+    const struct ms_model_config *config = ms_model_config(model);
+    enum ms_bilinear map = config->routing.bilinear;
+    size_t d = (size_t)config->item_dim, dim = (size_t)config->capsule_dim, K = (size_t)config->interests;
+    if (config->extractor != MS_EXTRACTOR_MIND ||
+        (map != MS_BILINEAR_PER_INTEREST && map != MS_BILINEAR_PER_POSITION)) {
+        *count = 1;
+        return ms_model_projected(model) + (size_t)row * d;
+    }
+    const float *item = ms_model_item_embedding(model, row),
+                *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
+    const float *maps = ms_model_tensor(model, "routing.bilinear").data;
+    if (map == MS_BILINEAR_PER_POSITION)
+        maps += place * K * d * dim;
+    for (size_t j = 0; j < K; j++) {
+        for (size_t c = 0; c < dim; c++) {
+            double sum = bias ? (double)bias[c] : 0.0;
+            for (size_t i = 0; i < d; i++)
+                sum += (double)item[i] * (double)maps[(j * d + i) * dim + c];
+            w->projections[j * dim + c] = (float)sum;
+        }
+    }
+    *count = (int)K;
+    return w->projections;
+}
+
+static void ask(struct worker *w, int column, struct ms_interests interests, uint32_t target)
+{
+    if (target != MS_NO_ITEM)
+        ms_scorer_add(w->scorer, column, interests.vectors, interests.count, &target, 1);
+}
+
+static void run_full(struct worker *w, int column, const struct ms_click *clicks, uint32_t n)
+{
+    for (uint32_t t = n / 2 + 1; t < n; t++)
+        ask(w, column, ms_extract_full(w->extractor, w->rows, w->known[t], NULL, 0, NULL), clicks[t].row);
+}
+
+static void run_stale(struct worker *w, int column, uint32_t n, size_t targets)
+{
+    struct ms_interests interests = ms_extract_full(w->extractor, w->rows, w->known[n / 2 + 1], NULL, 0,
+                                                    NULL);
+    ms_scorer_add(w->scorer, column, interests.vectors, interests.count, w->targets, targets);
+}
+
+static void run_last(struct worker *w, int column, const struct ms_click *clicks, uint32_t n)
+{
+    size_t window = (size_t)ms_model_config(w->work->model)->max_behaviors;
+    for (uint32_t t = n / 2 + 1; t < n; t++) {
+        size_t known = w->known[t];
+        struct ms_interests last = {0};
+        if (known > 0)
+            last.vectors = project(w, w->rows[known - 1], (known < window ? known : window) - 1, &last.count);
+        ask(w, column, last, clicks[t].row);
+    }
+}
+
+static void fold(struct worker *w, const struct ms_decay *decay, uint32_t place)
+{
+    int64_t age_ms = place > 0 ? w->times_ms[place] - w->times_ms[place - 1] : 0;
+    ms_fold_event(w->extractor, decay, w->state, (uint64_t)place + 1, w->rows[place], age_ms, 0);
+}
+
+/* Folds what lies before the first half's end; the state is then that of before click half. */
+static void begin_fold(struct worker *w, const struct ms_decay *decay, uint32_t n)
+{
+    memset(w->state, 0, ms_fold_floats(w->work->model) * sizeof *w->state);
+    for (uint32_t place = 0; place < w->known[n / 2]; place++)
+        fold(w, decay, place);
+}
+
+static void run_incremental(struct worker *w, int column, const struct ms_click *clicks, uint32_t n)
+{
+    const struct ms_decay *decay = &w->work->columns[column].decay;
+    uint32_t folded = w->known[n / 2];
+    for (uint32_t t = n / 2 + 1; t < n; t++) {
+        for (; folded < w->known[t]; folded++)
+            fold(w, decay, folded);
+        ask(w, column, ms_fold_interests(w->extractor, w->state, folded), clicks[t].row);
+    }
+}
+
+/* Runs one column over the history that is laid out, and takes the time of all but the scoring. */
+static void run_column(struct worker *w, int column, const struct ms_click *clicks, uint32_t n,
+                       size_t targets)
+{
+    const struct ms_column *settings = &w->work->columns[column];
+    if (settings->kind == MS_COLUMN_INCREMENTAL)
+        begin_fold(w, &settings->decay, n);
+    double scoring = ms_scorer_seconds(w->scorer), started = ms_thread_seconds();
+    switch (settings->kind) {
+    case MS_COLUMN_FULL:
+        run_full(w, column, clicks, n);
+        break;
+    case MS_COLUMN_INCREMENTAL:
+        run_incremental(w, column, clicks, n);
+        break;
+    case MS_COLUMN_STALE:
+        run_stale(w, column, n, targets);
+        break;
+    case MS_COLUMN_LAST:
+        run_last(w, column, clicks, n);
+        break;
+    }
+    w->seconds[column] += ms_thread_seconds() - started - (ms_scorer_seconds(w->scorer) - scoring);
+}
+
+static uint32_t steps_of(uint32_t n)
+{
+    return n - n / 2 - (n > 0);
+}
+
+static void *worker_main(void *context)
+{
+    struct worker *w = context;
+    struct work *work = w->work;
+    const struct ms_histories *histories = work->histories;
+    for (;;) {
+        uint32_t user = atomic_fetch_add(&work->next_user, 1);
+        if (user >= histories->user_count)
+            break;
+        struct ms_history history = histories->users[user];
+        const struct ms_click *clicks = histories->clicks + history.first;
+        if (steps_of(history.count) == 0)
+            continue;
+        size_t targets = lay_out(w, clicks, history.count);
+        w->evaluation.targets += targets;
+        for (int column = 0; column < work->column_count; column++)
+            run_column(w, column, clicks, history.count, targets);
+        atomic_fetch_add(&work->steps_done, steps_of(history.count));
+    }
+    ms_scorer_flush(w->scorer);
+    pthread_mutex_lock(&work->mutex);
+    work->running--;
+    pthread_cond_signal(&work->ended);
+    pthread_mutex_unlock(&work->mutex);
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+static enum ms_status worker_init(struct worker *w, struct work *work, uint32_t longest,
+                                  struct ms_error *error)
+{
+    const struct ms_model_config *config = ms_model_config(work->model);
+    size_t columns = (size_t)work->column_count, max = (size_t)longest + 1;
+    w->work = work;
+    w->ranks = calloc(columns, sizeof *w->ranks);
+    w->seconds = calloc(columns, sizeof *w->seconds);
+    w->rows = calloc(max, sizeof *w->rows);
+    w->times_ms = calloc(max, sizeof *w->times_ms);
+    w->known = calloc(max, sizeof *w->known);
+    w->targets = calloc(max, sizeof *w->targets);
+    w->state = calloc(ms_fold_floats(work->model), sizeof *w->state);
+    w->projections = calloc((size_t)config->interests * (size_t)config->capsule_dim, sizeof *w->projections);
+    if (!w->ranks || !w->seconds || !w->rows || !w->times_ms || !w->known || !w->targets || !w->state ||
+        !w->projections)
+        return ms_fail(error, MS_MEMORY, "no memory for a thread on histories of %" PRIu32 " clicks",
+                       longest);
+    enum ms_status status = ms_extractor_new(&w->extractor, work->model, error);
+    return status ? status : ms_scorer_new(&w->scorer, &work->catalogue, w->ranks, error);
+}
+
+static void worker_free(struct worker *w)
+{
+    ms_scorer_destroy(w->scorer);
+    ms_extractor_destroy(w->extractor);
+    free(w->ranks);
+    free(w->seconds);
+    free(w->rows);
+    free(w->times_ms);
+    free(w->known);
+    free(w->targets);
+    free(w->state);
+    free(w->projections);
+}
+
+/* Waits for the threads, telling how far they are. */
+static void watch(struct work *work, uint64_t steps)
+{
+    struct ms_progress progress;
+    ms_progress_start(&progress, "clicks predicted", steps);
+    pthread_mutex_lock(&work->mutex);
+    while (work->running > 0) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += POLL_NS;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        pthread_cond_timedwait(&work->ended, &work->mutex, &until);
+        ms_progress_update(&progress, atomic_load(&work->steps_done));
+    }
+    pthread_mutex_unlock(&work->mutex);
+    ms_progress_end(&progress, steps);
+}
+
+/* Starts a thread for each worker. The first one that cannot be started takes the users from the others. */
+static enum ms_status run_workers(struct work *work, struct worker *workers, int threads, uint64_t steps,
+                                  struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    int started = 0;
+    while (started < threads && status == MS_OK) {
+        pthread_mutex_lock(&work->mutex);
+        work->running++;
+        pthread_mutex_unlock(&work->mutex);
+        int code = pthread_create(&workers[started].thread, NULL, worker_main, &workers[started]);
+        if (code == 0) {
+            started++;
+            continue;
+        }
+        status = ms_fail(error, MS_MEMORY, "cannot start thread %d: %s", started + 1, strerror(code));
+        atomic_store(&work->next_user, work->histories->user_count);
+        pthread_mutex_lock(&work->mutex);
+        work->running--;
+        pthread_mutex_unlock(&work->mutex);
+    }
+    if (status == MS_OK)
+        watch(work, steps);
+    for (int i = 0; i < started; i++)
+        pthread_join(workers[i].thread, NULL);
+    return status;
+}
+
+static void add_up(const struct worker *w, struct ms_column *columns, int column_count,
+                   struct ms_evaluation *evaluation)
+{
+    for (int column = 0; column < column_count; column++) {
+        for (int rank = 0; rank <= MS_RANKS; rank++)
+            columns[column].ranks.counts[rank] += w->ranks[column].counts[rank];
+        columns[column].seconds += w->seconds[column];
+    }
+    evaluation->targets += w->evaluation.targets;
+    evaluation->skipped += w->evaluation.skipped;
+}
+
+/* The histories' clicks from half + 1 on, and the longest history. */
+static uint64_t measure(const struct ms_histories *histories, uint32_t *longest)
+{
+    uint64_t steps = 0;
+    *longest = 0;
+    for (uint32_t u = 0; u < histories->user_count; u++) {
+        uint32_t count = histories->users[u].count;
+        steps += steps_of(count);
+        *longest = count > *longest ? count : *longest;
+    }
+    return steps;
+}
+
+enum ms_status ms_evaluate(const struct ms_model *model, const struct ms_histories *histories,
+                           struct ms_column *columns, int column_count, int threads,
+                           struct ms_evaluation *evaluation, struct ms_error *error)
+{
+    struct work work = {
+        .model = model, .histories = histories, .columns = columns, .column_count = column_count};
+    struct ms_evaluation made = {0};
+    uint32_t longest;
+    uint64_t steps = measure(histories, &longest);
+    struct worker *workers = calloc((size_t)threads, sizeof *workers);
+    pthread_mutex_init(&work.mutex, NULL);
+    pthread_cond_init(&work.ended, NULL);
+    enum ms_status status = workers ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for %d threads", threads);
+    if (status == MS_OK)
+        status = ms_catalogue_init(&work.catalogue, ms_model_tensor(model, "item_embedding").data,
+                                   ms_model_item_count(model), ms_model_config(model)->item_dim, error);
+    for (int i = 0; i < threads && status == MS_OK; i++)
+        status = worker_init(&workers[i], &work, longest, error);
+    if (status == MS_OK)
+        status = run_workers(&work, workers, threads, steps, error);
+    for (int i = 0; i < column_count && status == MS_OK; i++) {
+        columns[i].ranks = (struct ms_ranks){{0}};
+        columns[i].seconds = 0.0;
+        columns[i].steps = steps;
+    }
+    for (int i = 0; i < threads && status == MS_OK; i++)
+        add_up(&workers[i], columns, column_count, &made);
+    for (int i = 0; workers && i < threads; i++)
+        worker_free(&workers[i]);
+    free(workers);
+    ms_catalogue_free(&work.catalogue);
+    pthread_cond_destroy(&work.ended);
+    pthread_mutex_destroy(&work.mutex);
+    if (status == MS_OK)
+        *evaluation = made;
+    return status;
+}
+
+/* ---- metrics ---- */
+
+/* Mean and standard error of a gain that ranks 1 .. cut have and others lack. */
+static struct ms_metric mean_gain(const struct ms_ranks *ranks, int cut, double (*gain)(int rank))
+{
+    double n = 0.0, sum = 0.0, squares = 0.0;
+    assert(cut <= MS_RANKS);
+    for (int rank = 1; rank <= MS_RANKS + 1; rank++) {
+        double count = (double)ranks->counts[rank - 1], g = rank <= cut ? gain(rank) : 0.0;
+        n += count;
+        sum += count * g;
+        squares += count * g * g;
+    }
+    if (n == 0.0)
+        return (struct ms_metric){0.0, 0.0};
+    double mean = sum / n, variance = squares / n - mean * mean;
+    return (struct ms_metric){mean, sqrt(fmax(variance, 0.0) / n)};
+}
+
+static double hit(int rank)
+{
+    return rank > 0 ? 1.0 : 0.0;
+}
+
+static double discounted(int rank)
+{
+    return 1.0 / log2(1.0 + (double)rank);
+}
+
+struct ms_metric ms_recall(const struct ms_ranks *ranks, int cut)
+{
+    return mean_gain(ranks, cut, hit);
+}
+
+struct ms_metric ms_ndcg(const struct ms_ranks *ranks, int cut)
+{
+    return mean_gain(ranks, cut, discounted);
+}
