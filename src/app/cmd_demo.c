@@ -451,27 +451,23 @@ static enum ms_status show(struct demo *demo, struct ms_error *error)
     return status;
 }
 
-static void print_next(void)
-{
-    const char *me = program_invocation_name;
-    printf(
-        "\nThe same on a Kafka of its own, from the source directory (README.md has your own Kafka and "
-        "model):\n\n"
-        "  tools/kafka start\n"
-        "  for t in clicks interests clicks-dead; do build/release/mindstream_bench create --bootstrap "
-        "127.0.0.1:9092 --topic $t --partitions 4; done\n"
-        "  %s generate --users 1000 --items 5000 --events 100000 --model-out /tmp/ms/model > "
-        "/tmp/ms/events.jsonl\n"
-        "  sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' /tmp/ms/events.jsonl | kcat -P -b 127.0.0.1:9092 -t "
-        "clicks -K '|'\n"
-        "  %s run --set application.id=first --set bootstrap.servers=127.0.0.1:9092 --set input.topic=clicks "
-        "--set output.topic=interests --set dead.letter.topic=clicks-dead --set model.dir=/tmp/ms/model "
-        "--set "
-        "state.dir=/tmp/ms/state\n"
-        "  %s inspect user u7 --state-dir /tmp/ms/state --model /tmp/ms/model\n"
-        "  tools/kafka stop --purge\n",
-        me, me, me);
-}
+/* The same with a broker of its own; each %s is this program. */
+static const char next_steps[] =
+    "\nThe same on a real Kafka, from the source directory (README.md: your own Kafka, your own model):\n"
+    "\n"
+    "  mkdir -p /tmp/ms && tools/kafka start\n"
+    "  for topic in clicks interests clicks-dead; do\n"
+    "    build/release/mindstream_bench create --bootstrap 127.0.0.1:9092 --topic $topic --partitions 4\n"
+    "  done\n"
+    "  %s generate --users 1000 --items 5000 --events 100000 --model-out /tmp/ms/model |\n"
+    "    sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' | kcat -P -b 127.0.0.1:9092 -t clicks -K '|'\n"
+    "  printf '%%s\\n' application.id=first bootstrap.servers=127.0.0.1:9092 input.topic=clicks \\\n"
+    "    output.topic=interests dead.letter.topic=clicks-dead model.dir=/tmp/ms/model \\\n"
+    "    state.dir=/tmp/ms/state > /tmp/ms/first.properties\n"
+    "  %s run -c /tmp/ms/first.properties        # until Ctrl-C; meanwhile or afterwards:\n"
+    "  %s inspect user u7 -c /tmp/ms/first.properties\n"
+    "  kcat -C -b 127.0.0.1:9092 -t interests -o -3 -e -f '%%k %%S bytes %%h\\n'\n"
+    "  tools/kafka stop --purge\n";
 
 static void print_keep(const struct demo *demo)
 {
@@ -510,7 +506,7 @@ static enum ms_status run(struct demo *demo, struct ms_error *error)
         status = show(demo, error);
     if (status != MS_OK)
         return status;
-    print_next();
+    printf(next_steps, program_invocation_name, program_invocation_name, program_invocation_name);
     if (!demo->keep)
         return MS_OK;
     print_keep(demo);

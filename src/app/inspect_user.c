@@ -88,7 +88,7 @@ static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error
     if (status == MS_OK)
         status = ms_service_mode(inspector->model, (enum ms_routing_mode)config->routing_mode, &incremental,
                                  reason, sizeof reason, error);
-    bool both = config->routing_mode == MS_ROUTING_AUTO &&
+    bool both = status == MS_OK && config->routing_mode == MS_ROUTING_AUTO &&
                 ms_fold_supported(inspector->model, &ignored) == MS_OK;
     for (int i = 0; status == MS_OK && i < (both ? 2 : 1); i++) {
         status = ms_folder_init(&inspector->folders[i], inspector->model, inspector->extractor,
