@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""mindstream extract as a command: one record a line in order, bad lines named, bad usage refused, no whole input in
+memory; and that a model of other sizes of number still gives finite floats."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import ms_model
+
+BINARY = os.environ["MINDSTREAM"]
+CONFIG = {"extractor": "mind", "dim": 8, "interests": 3, "max_behaviors": 6, "interest_count": "fixed"}
+IDS = ["7", "x", "ü \u2603", "0", "18446744073709551617"]
+GOOD = {"user_id": "u", "items": ["x", "7"]}
+
+
+def write(directory, config=None, scale=1.0):
+    rng = np.random.default_rng(3)
+    tensors = {"item_embedding": rng.normal(size=(5, 8), scale=scale).astype(np.float32),
+               "routing.bilinear": rng.normal(size=(8, 8)).astype(np.float32)}
+    ms_model.write_model(directory, {**CONFIG, **(config or {})}, tensors, IDS)
+
+
+def run(directory, text, *args):
+    data = text if isinstance(text, bytes) else text.encode()
+    done = subprocess.run([BINARY, "extract", "--model", directory, *args], input=data, capture_output=True, timeout=120,
+                          check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def lines_of(*objects):
+    return "".join(json.dumps(o) + "\n" for o in objects)
+
+
+def test_records(directory):
+    code, out, err = run(directory, lines_of(GOOD, {"user_id": 12, "items": [7, "x", "none", 18446744073709551617]},
+                                             {"user_id": -3, "items": []}, {"user_id": "ü\n", "items": ["none"]}))
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and err == "", err
+    assert [r["user_id"] for r in records] == ["u", "12", "-3", "ü\n"]
+    assert [r["version"] for r in records] == [2, 4, 0, 1]
+    assert [len(r["interests"]) for r in records] == [3, 3, 0, 0]
+    assert all(r["model"] == "test@1" and r["dim"] == 8 and r["event_time"] == 0 for r in records)
+    without = json.loads(run(directory, lines_of({"user_id": 12, "items": ["7", "x", "18446744073709551617"]}))[1])
+    assert without["interests"] == records[1]["interests"], "an unknown item takes no slot; integer ids keep every digit"
+    assert run(directory, json.dumps(GOOD))[1] == run(directory, lines_of(GOOD))[1], "the last newline may be missing"
+    assert run(directory, "") == (0, "", "")
+
+
+def test_initial_logits(directory):
+    logits = [[0.5, -1, 2], [1, 1, 1.5], [-2, 0.25, 3]]
+    known = {"user_id": "a", "items": ["x", "7"], "initial_logits": [logits[0], logits[2]]}
+    mixed = {"user_id": "a", "items": ["x", "none", "7"], "initial_logits": logits}
+    _, out, _ = run(directory, lines_of(known, mixed, GOOD))
+    first, second, third = [json.loads(line)["interests"] for line in out.splitlines()]
+    assert first == second, "an unknown item's logits go with it"
+    assert first != third, "given logits replace the model's own"
+
+
+BAD = [("", "empty"), ("{", "not JSON"), ("[]", "object"), ('{"items": []}', "user_id is missing"),
+       ('{"user_id": 1.5, "items": []}', "user_id"), ('{"user_id": "", "items": []}', "user_id"),
+       ('{"user_id": "u"}', "items is missing"), ('{"user_id": "u", "items": "x"}', "items is not an array"),
+       ('{"user_id": "u", "items": ["x", null]}', "items[1]"), ('{"user_id": "u", "items": [1.5]}', "items[0]"),
+       ('{"user_id": "u", "items": ["x"], "initial_logits": [[1,2]]}', "initial_logits[0] has 2 numbers, expected K=3"),
+       ('{"user_id": "u", "items": ["x"], "initial_logits": []}', "initial_logits has 0 rows"),
+       ('{"user_id": "u", "items": ["x"], "initial_logits": [[1,2,3],[1,2,3]]}', "initial_logits has 2 rows"),
+       ('{"user_id": "u", "items": ["x"], "initial_logits": [[1,2,"3"]]}', "initial_logits[0][2]"),
+       ('{"user_id": "u", "items": ["x"], "initial_logits": [[1,2,1e300]]}', "initial_logits[0][2]"),
+       ('{"user_id": "u", "items": ["x"], "timestamps": [1,2]}', "timestamps has 2 elements, but items has 1"),
+       ('{"user_id": "u", "items": ["x"], "timestamps": ["1"]}', "timestamps[0]"),
+       ('{"user_id": "u", "items": ["x"], "timestamps": [-1]}', "timestamps[0]"),
+       (b'{"user_id": "\xff", "items": []}', "not JSON")]
+
+
+def test_bad_lines(directory):
+    for bad, reason in BAD:
+        before = lines_of(*[GOOD] * 300).encode()
+        text = before + (bad if isinstance(bad, bytes) else bad.encode()) + b"\n" + lines_of(GOOD).encode()
+        code, out, err = run(directory, text)
+        assert code == 1 and "line 301" in err and reason in err and err.count("\n") == 1, f"{bad}: {code} {err}"
+        assert len(out.splitlines()) == 300, f"{bad}: {len(out.splitlines())} records before the bad line"
+    code, _, err = run(directory, lines_of(GOOD), "--mode", "incremental", "--half-life", "1d")
+    assert code == 1 and "line 1" in err and "timestamps" in err
+
+
+def test_usage(directory):
+    for args, word in ((["--mode", "half"], "--mode"), (["--threads", "0"], "--threads"), (["--nonsense"], "--nonsense"),
+                       (["--decay", "2", "--mode", "incremental"], "routing.decay"), (["--decay", "0.5"], "--mode incremental"),
+                       (["--decay", "0.5", "--half-life", "1d", "--mode", "incremental"], "exclude"), (["file"], "file")):
+        code, out, err = run(directory, "", *args)
+        assert code == 2 and out == "" and word in err and err.count("\n") == 1, f"{args}: {code} {err}"
+    done = subprocess.run([BINARY, "extract"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "--model" in done.stderr
+    done = subprocess.run([BINARY, "extract", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "Examples:" in done.stdout
+    code, _, err = run(os.path.join(directory, "none"), "")
+    assert code == 1 and "none" in err
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([BINARY, "extract", "--model", directory], input=lines_of(*[GOOD] * 5000), text=True, stdout=full,
+                              stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and "output" in done.stderr
+
+
+def test_streaming(directory):
+    """A long input passes through bounded memory, in order, whatever the number of threads."""
+    limit = 1 << 30
+
+    def bounded():
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    line = json.dumps({"user_id": "u", "items": ["x"] * 20000})
+    with subprocess.Popen([BINARY, "extract", "--model", directory, "--threads", "3"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, preexec_fn=bounded) as process:
+        pid = os.fork()
+        if pid == 0:
+            process.stdout.close()
+            for n in range(1200):
+                process.stdin.write(line.replace('"u"', str(n)) + "\n")
+            process.stdin.close()
+            os._exit(0)
+        process.stdin.close()
+        users = [json.loads(text)["user_id"] for text in process.stdout]
+        os.waitpid(pid, 0)
+    assert users == [str(n) for n in range(1200)]
+
+
+def test_sizes_of_numbers(directory):
+    """From nearly nothing to nearly the largest float: finite floats, and short ones are still told apart."""
+    for scale in (1e-30, 1e-8, 1e4, 1e18):
+        for normalize in (False, True):
+            write(directory, {"normalize": normalize}, scale)
+            code, out, err = run(directory, lines_of(GOOD))
+            assert code == 0, err
+            vectors = np.array([i["vector"] for i in json.loads(out)["interests"]])
+            assert np.isfinite(vectors).all()
+            lengths = np.linalg.norm(vectors, axis=1)
+            if scale > 1 and normalize: # an interest that a saturated softmax leaves without items has no length
+                assert lengths.max() > 0.9 and np.all((abs(lengths - 1) < 1e-5) | (lengths < 1e-5)), lengths
+
+
+def main():
+    with tempfile.TemporaryDirectory() as directory:
+        write(directory)
+        for test in (test_records, test_initial_logits, test_bad_lines, test_usage, test_streaming, test_sizes_of_numbers):
+            test(directory)
+            print(f"{test.__name__} passed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

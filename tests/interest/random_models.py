@@ -1,0 +1,104 @@
+"""Random models over the whole vocabulary of options, and random histories for them."""
+
+import numpy as np
+
+import ms_model
+
+
+def pick(rng, *choices):
+    return choices[int(rng.integers(len(choices)))]
+
+
+def random_routing(rng, bilinear):
+    shared = bilinear in ("shared", "none")
+    return {
+        "iterations": int(pick(rng, 1, 2, 3, 3, 3, 4, 5)),
+        "softmax": pick(rng, "interests", "interests", "behaviors", "behaviors-then-interests"),
+        "padded_softmax": bool(rng.integers(2)),
+        "softmax_scale": pick(rng, 1.0, 1.0, 0.5, 3.0, 20.0),
+        "initial_logits": pick(rng, "item-normal", "table", *(() if shared else ("zeros",))),
+        "seed": int(rng.integers(1 << 40)),
+        "stddev": pick(rng, 1.0, 1.0, 0.1, 5.0),
+        "update": pick(rng, "accumulate", "accumulate", "replace", "probability"),
+        "agreement_interest": pick(rng, "squashed", "squashed", "unit", "raw"),
+        "agreement_item": pick(rng, "raw", "raw", "unit"),
+        "agreement_scale": pick(rng, 1.0, 1.0, 0.3, 20.0),
+        "bilinear": bilinear,
+        "squash": {"when": pick(rng, "every", "every", "last"), "power": pick(rng, 1.0, 1.0, 0.5, 2.0),
+                   "scale": pick(rng, 1.0, 1.0, 2.0)},
+    }
+
+
+def add_head(rng, config, tensors, width):
+    widths = [int(rng.integers(3, 80)) for _ in range(int(rng.integers(1, 4)))]
+    config["dim"] = widths[-1]
+    config["head"] = [{"activation": pick(rng, "relu", "linear")} for _ in widths]
+    config["head"][-1]["activation"] = "linear"
+    for n, out in enumerate(widths):
+        tensors[f"head.{n}.weight"] = (rng.normal(size=(out, width)) / np.sqrt(width)).astype(np.float32)
+        if rng.integers(2):
+            tensors[f"head.{n}.bias"] = rng.normal(size=out, scale=0.1).astype(np.float32)
+        width = out
+
+
+def random_mind(rng, hot=False):
+    """config, tensors, items. |hot|: the paper's options, on which the float32 kernels run."""
+    bilinear = "shared" if hot else pick(rng, "shared", "shared", "none", "per-interest", "per-position")
+    d = int(pick(rng, 3, 8, 16, 17, 31, 32, 64, 64, 100, 128))
+    dim = d if bilinear == "none" else int(pick(rng, 3, 8, 16, 17, 31, 32, 64, 64, 100, 128, 256))
+    K, L = int(rng.integers(1, 17)), int(pick(rng, 1, 2, 5, 20, 50, 50, 64, 65, 200))
+    if bilinear == "per-position":
+        d, dim, K, L = min(d, 32), min(dim, 32), min(K, 6), min(L, 50)
+    items = 60
+    config = {"extractor": "mind", "dim": dim, "interests": K, "max_behaviors": L,
+              "interest_count": pick(rng, "fixed", "log2-floor", "log2-ceil", "log2-plus-one-floor", "ln-floor"),
+              "normalize": bool(rng.integers(4) == 0)}
+    config["routing"] = ({"seed": int(rng.integers(1 << 40)), "iterations": int(pick(rng, 2, 3, 3, 4))} if hot
+                         else random_routing(rng, bilinear))
+    scale = pick(rng, 0.05, 0.2, 1.0, 1.0)
+    tensors = {"item_embedding": rng.normal(size=(items, d), scale=scale).astype(np.float32)}
+    shape = {"shared": (d, dim), "per-interest": (K, d, dim), "per-position": (L, K, d, dim), "none": None}[bilinear]
+    if shape:
+        tensors["routing.bilinear"] = rng.normal(size=shape, scale=pick(rng, 1.0, 1 / np.sqrt(d), 0.05)).astype(np.float32)
+        if rng.integers(3) == 0:
+            tensors["routing.bilinear_bias"] = rng.normal(size=dim, scale=0.3).astype(np.float32)
+    if config["routing"].get("initial_logits") == "table":
+        tensors["routing.initial_logits"] = rng.normal(size=(L, K)).astype(np.float32)
+    if rng.integers(4) == 0:
+        add_head(rng, config, tensors, dim)
+    return config, tensors, [f"item-{n}" for n in range(items)]
+
+
+def random_attention(rng, positions=True):
+    d, a, K, L = int(pick(rng, 3, 16, 17, 64)), int(pick(rng, 5, 16, 70, 256)), int(rng.integers(1, 17)), int(pick(rng, 1, 7, 50))
+    config = {"extractor": "comirec-sa", "dim": d, "interests": K, "max_behaviors": L,
+              "interest_count": pick(rng, "fixed", "log2-floor"),
+              "attention": {"positions": pick(rng, "from-oldest", "from-newest")}}
+    tensors = {"item_embedding": rng.normal(size=(60, d), scale=pick(rng, 0.1, 1.0)).astype(np.float32),
+               "attention.w1": rng.normal(size=(d, a), scale=pick(rng, 0.1, 1.0)).astype(np.float32),
+               "attention.w2": rng.normal(size=(a, K), scale=pick(rng, 0.1, 1.0)).astype(np.float32)}
+    optional = {"attention.b1": (a,), "attention.b2": (K,), **({"attention.position": (L, d)} if positions else {})}
+    for name, shape in optional.items():
+        if rng.integers(2):
+            tensors[name] = rng.normal(size=shape, scale=0.3).astype(np.float32)
+    if rng.integers(4) == 0:
+        add_head(rng, config, tensors, d)
+    return config, tensors, [f"item-{n}" for n in range(60)]
+
+
+def random_histories(rng, config, items, count, per_call_logits=True):
+    """Lines for `mindstream extract`: short and long, with repeats and unknown items."""
+    lines, L, K = [], config["max_behaviors"], config["interests"]
+    padded = config.get("routing", {}).get("padded_softmax", False)
+    for n in range(count):
+        length = int(pick(rng, 0, 1, 2, 3, 7, rng.integers(1, 30), L, L + 3, rng.integers(1, 250)))
+        history = [pick(rng, *items) if rng.integers(20) else "unknown" for _ in range(length)]
+        line = {"user_id": f"u{n}", "items": history}
+        if per_call_logits and config["extractor"] == "mind" and length and rng.integers(3) == 0:
+            rows = length + (int(rng.integers(0, max(1, L - length + 1))) if padded else 0)
+            line["initial_logits"] = rng.normal(size=(rows, K)).astype(np.float32).tolist()
+        lines.append(line)
+    return lines
+
+
+__all__ = ["random_mind", "random_attention", "random_histories", "ms_model"]

@@ -1,0 +1,207 @@
+"""An own reference of what a model makes of a history, in float64, written from the definition and nothing else.
+
+    model = Model(directory)                               reads the three files
+    model.full(items, initial_logits=None)                 -> Interests(vectors [K', dim], weights [K'], coupling [n, K])
+    model.fold(items, decays=(0.9,))                       -> Interests, after folding event by event
+    model.fold(items, half_lives=(ms,), times=[ms, ...])
+
+Full routing and the fold are plain loops over numpy arrays: slow, and easy to hold against the formulas.
+"""
+
+import collections
+import json
+import os
+
+import numpy as np
+
+import ms_model
+
+Interests = collections.namedtuple("Interests", "vectors weights coupling")
+
+ROUTING = {"iterations": 3, "softmax": "interests", "padded_softmax": False, "softmax_scale": 1.0, "seed": 0,
+           "stddev": 1.0, "update": "accumulate", "agreement_interest": "squashed", "agreement_item": "raw",
+           "agreement_scale": 1.0, "bilinear": "shared", "initial_logits": "item-normal"}
+DR = {**ROUTING, "bilinear": "per-position", "initial_logits": "zeros"}
+
+
+def softmax(logits, axis):
+    with np.errstate(under="ignore"):
+        e = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def unit(x):
+    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+
+class Model:
+    def __init__(self, directory):
+        with open(os.path.join(directory, "config.json"), encoding="utf-8") as file:
+            self.config = json.load(file)
+        with open(os.path.join(directory, "items.txt"), encoding="utf-8") as file:
+            self.ids = file.read().split("\n")[:-1]
+        self.rows = {item: row for row, item in enumerate(self.ids)}
+        read = ms_model.read_safetensors(os.path.join(directory, "model.safetensors"))
+        self.tensors = {name: tensor.astype(np.float64) for name, tensor in read.items()}
+        defaults = DR if self.config["extractor"] == "comirec-dr" else ROUTING
+        self.routing = {**defaults, **self.config.get("routing", {})}
+        if self.config["extractor"] == "comirec-dr":
+            self.config.setdefault("interest_count", "fixed")
+        self.squash_options = {"when": "every", "power": 1.0, "scale": 1.0, **self.routing.get("squash", {})}
+        self.K, self.L = self.config["interests"], self.config["max_behaviors"]
+
+    # What both ways share.
+
+    def count(self, n):
+        return ms_model.interest_count(self.config["interest_count"], self.K, min(n, self.L))
+
+    def squash(self, z):
+        n = (z * z).sum(axis=-1, keepdims=True)
+        return (n / (1 + n)) ** self.squash_options["power"] * self.squash_options["scale"] * z / np.sqrt(n + 1e-9)
+
+    def agreement_vectors(self, z):
+        kind = self.routing["agreement_interest"]
+        if kind == "unit":
+            return unit(z)
+        return self.squash(z) if kind == "squashed" and self.squash_options["when"] == "every" else z
+
+    def projected(self, rows, count):
+        """[n, K', dim]: behavior i as interest j sees it."""
+        e = self.tensors["item_embedding"][rows]
+        n, kind = len(rows), self.routing["bilinear"]
+        if kind == "none":
+            return np.repeat(e[:, None], count, axis=1)
+        maps = self.tensors["routing.bilinear"]
+        if kind == "shared":
+            x = np.repeat((e @ maps)[:, None], count, axis=1)
+        elif kind == "per-interest":
+            x = np.stack([e @ maps[j] for j in range(count)], axis=1)
+        else:
+            x = np.stack([np.stack([e[i] @ maps[i, j] for j in range(count)]) for i in range(n)])
+        return x + self.tensors.get("routing.bilinear_bias", 0.0)
+
+    def logits_of_item(self, row):
+        return ms_model.item_normal(self.ids[row], self.K, self.routing["seed"], self.routing["stddev"])
+
+    def finish(self, vectors, mass, coupling=None):
+        for n, layer in enumerate(self.config.get("head", [])):
+            vectors = vectors @ self.tensors[f"head.{n}.weight"].T + self.tensors.get(f"head.{n}.bias", 0.0)
+            if layer.get("activation", "linear") == "relu":
+                vectors = np.maximum(vectors, 0)
+        if self.config.get("normalize"):
+            vectors = unit(vectors)
+        return Interests(vectors, mass / mass.sum(), coupling)
+
+    def nothing(self):
+        return Interests(np.zeros((0, self.config["dim"])), np.zeros(0), np.zeros((0, self.K)))
+
+    # Full.
+
+    def full(self, items, initial_logits=None):
+        known = [i for i, item in enumerate(items) if item in self.rows]
+        rows = [self.rows[items[i]] for i in known]
+        if not rows:
+            return self.nothing()
+        if initial_logits is not None:
+            given = np.asarray(initial_logits, dtype=np.float64)
+            initial_logits = np.concatenate([given[known], given[len(items):]])[max(0, len(rows) - self.L):]
+        rows = rows[-self.L:]
+        if self.config["extractor"] == "comirec-sa":
+            return self._attend(rows)
+        return self._route(rows, self.count(len(rows)), initial_logits)
+
+    def _initial(self, rows, count, given):
+        slots = self.L if self.routing["padded_softmax"] else len(rows)
+        b = np.zeros((slots, self.K))
+        if given is not None:
+            b[:min(slots, len(given))] = given[:slots]
+        elif self.routing["initial_logits"] == "table":
+            b[:len(rows)] = self.tensors["routing.initial_logits"][:len(rows)]
+        elif self.routing["initial_logits"] == "item-normal":
+            b[:len(rows)] = [self.logits_of_item(row) for row in rows]
+        return b[:, :count]
+
+    def _route(self, rows, count, given):
+        r, n = self.routing, len(rows)
+        x = self.projected(rows, count)
+        b = self._initial(rows, count, given)
+        for iteration in range(r["iterations"]):
+            last = iteration + 1 == r["iterations"]
+            over_behaviors = r["softmax"] == "behaviors" or (r["softmax"] == "behaviors-then-interests" and not last)
+            w = softmax(r["softmax_scale"] * b, 0 if over_behaviors else 1)[:n]
+            z = np.einsum("ij,ijd->jd", w, x)
+            if last:
+                break
+            side = unit(x) if r["agreement_item"] == "unit" else x
+            a = r["agreement_scale"] * np.einsum("ijd,jd->ij", side, self.agreement_vectors(z))
+            b[:n] = a + {"accumulate": b[:n], "replace": 0.0, "probability": w}[r["update"]]
+        coupling = np.zeros((n, self.K))
+        coupling[:, :count] = w
+        return self.finish(self.squash(z), w.sum(axis=0), coupling)
+
+    def _attend(self, rows):
+        h = self.tensors["item_embedding"][rows]
+        n, count = len(rows), self.count(len(rows))
+        p = self.tensors.get("attention.position", np.zeros((self.L, h.shape[1])))[:n]
+        if self.config.get("attention", {}).get("positions") == "from-newest":
+            p = p[::-1]
+        w = softmax(self._attention_logits(h + p), 0)[:, :count]
+        coupling = np.zeros((n, self.K))
+        coupling[:, :count] = w
+        return self.finish(w.T @ h, np.ones(count), coupling)
+
+    def _attention_logits(self, h):
+        t = self.tensors
+        hidden = np.tanh(h @ t["attention.w1"] + t.get("attention.b1", 0.0))
+        return hidden @ t["attention.w2"] + t.get("attention.b2", 0.0)
+
+    # Incremental.
+
+    def fold(self, items, decays=(0.9,), half_lives=None, times=None):
+        numbers = len(half_lives or decays)
+        z, mass = None, np.zeros(self.K)
+        folded, newest, count = 0, None, 0
+        for place, item in enumerate(items):
+            if item not in self.rows:
+                continue
+            row, folded = self.rows[item], folded + 1
+            count = self.count(folded)
+            keep, worth = np.array(decays, dtype=np.float64), np.ones(numbers)
+            if half_lives:
+                age = 0 if newest is None else times[place] - newest
+                keep = np.exp2(-max(age, 0) / np.array(half_lives, dtype=np.float64))
+                worth = np.exp2(-max(-age, 0) / np.array(half_lives, dtype=np.float64))
+                newest = times[place] if newest is None else max(newest, times[place])
+            slot = np.arange(self.K) % numbers
+            if self.config["extractor"] == "comirec-sa":
+                e = self.tensors["item_embedding"][row]
+                weight = np.exp(self._attention_logits(e[None])[0]) * worth[slot]
+                z = np.zeros((self.K, len(e))) if z is None else z
+                z = keep[slot][:, None] * z + weight[:, None] * e
+                mass = keep[slot] * mass + weight
+                continue
+            x = self.projected([row], self.K)[0]
+            z = np.zeros_like(x) if z is None else z
+            w = self._fold_weights(row, x[:count], z[:count], numbers) * worth[slot][:count]
+            z[:count] = keep[slot][:count, None] * z[:count] + w[:, None] * x[:count]
+            mass[:count] = keep[slot][:count] * mass[:count] + w
+        if folded == 0:
+            return self.nothing()
+        if self.config["extractor"] == "comirec-sa":
+            return self.finish(z[:count] / mass[:count, None], np.ones(count))
+        return self.finish(self.squash(z[:count]), mass[:count])
+
+    def _fold_weights(self, row, x, z, numbers):
+        r, count = self.routing, len(x)
+        side = unit(x) if r["agreement_item"] == "unit" else x
+        a = r["agreement_scale"] * (side * self.agreement_vectors(z)).sum(axis=1)
+        if r["update"] == "replace":
+            b = a
+        else:
+            b0 = self.logits_of_item(row)[:count] if r["initial_logits"] == "item-normal" else 0.0
+            b = b0 + (r["iterations"] - 1) * a
+        w = np.zeros(count)
+        for first in range(min(numbers, count)):
+            w[first::numbers] = softmax(r["softmax_scale"] * b[first::numbers], 0)
+        return w
