@@ -145,8 +145,8 @@ static void tell(const struct ms_worker *worker, const struct ms_part *part, con
 static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known, int64_t *offset,
                                 struct ms_error *error)
 {
-    enum ms_status status = ms_store_partition(worker->engine_options.store, (uint16_t)known->partition,
-                                               &known->row, &known->stored, error);
+    enum ms_status status = ms_engine_claim_part(worker->engine, known->partition, &known->row,
+                                                 &known->stored, error);
     if (status == MS_OK)
         status = read_ends(worker, known, error);
     if (status == MS_OK && known->stored && known->committed < 0)
@@ -164,12 +164,10 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
     if (gap_from >= 0)
         ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
                worker->config->input_topic, known->partition, gap_from, part.folded);
-    status = ms_engine_open_part(worker->engine, &part, error);
-    if (status == MS_OK) {
-        *offset = part.folded;
-        tell(worker, &part, known);
-    }
-    return status;
+    ms_engine_open_part(worker->engine, &part);
+    *offset = part.folded;
+    tell(worker, &part, known);
+    return MS_OK;
 }
 
 enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
@@ -184,12 +182,7 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
         struct ms_known known = {.partition = at->partition};
         int64_t offset = 0;
         take_committed(&known, at);
-        if (at->partition >= MS_MAX_PARTITIONS)
-            status = ms_fail(error, MS_KAFKA,
-                             "topic %s has a partition %d; partitions above %d are not supported", at->topic,
-                             at->partition, MS_MAX_PARTITIONS - 1);
-        else
-            status = start_one(worker, &known, &offset, error);
+        status = start_one(worker, &known, &offset, error);
         rd_kafka_topic_partition_t *assign = rd_kafka_topic_partition_list_find(partitions, at->topic,
                                                                                 at->partition);
         assign->offset = offset;

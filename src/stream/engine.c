@@ -133,20 +133,24 @@ struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition)
     return part && part->open ? part : NULL;
 }
 
-enum ms_status ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part,
-                                   struct ms_error *error)
+enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
+                                    bool *stored, struct ms_error *error)
 {
-    if (part->partition < 0 || part->partition >= MS_MAX_PARTITIONS)
+    if (partition < 0 || partition >= MS_MAX_PARTITIONS)
         return ms_fail(error, MS_KAFKA, "partition %d of topic %s: partitions above %d are not supported",
-                       part->partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
+                       partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
+    ms_store_acquire(engine->store, (uint16_t)partition, engine->owner);
+    return ms_store_partition(engine->store, (uint16_t)partition, row, stored, error);
+}
+
+void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part)
+{
     struct ms_part **at = &engine->by_number[part->partition];
     if (!*at)
         *at = &engine->parts[engine->parts_count++];
     assert(!(*at)->open);
     **at = *part;
     (*at)->open = true;
-    ms_store_acquire(engine->store, (uint16_t)part->partition, engine->owner);
-    return MS_OK;
 }
 
 /* Takes the places of a partition's users out of a list. */
@@ -262,6 +266,22 @@ static bool list_push(uint32_t **list, size_t *count, size_t *capacity, uint32_t
     return true;
 }
 
+/* Publishes a user now, or notes it to be published at the commit, once however much happens to it. */
+static enum ms_status publish_or_touch(struct ms_engine *engine, struct ms_part *part, uint32_t place,
+                                       struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(engine->overlay, place);
+    if (engine->config->publish_mode == MS_PUBLISH_EVERY)
+        return publish(engine, part, entry, error);
+    if (entry->marks & MS_MARK_TOUCHED)
+        return MS_OK;
+    entry->marks |= MS_MARK_TOUCHED;
+    part->must_send = true;
+    return list_push(&engine->touched, &engine->touched_count, &engine->touched_capacity, place)
+               ? MS_OK
+               : ms_fail(error, MS_MEMORY, "no memory for the users to publish");
+}
+
 /* A user has changed: publish now, at the commit, at the end of the replay, or not at all. */
 static enum ms_status changed(struct ms_engine *engine, struct ms_part *part, uint32_t place, bool silent,
                               struct ms_error *error)
@@ -272,6 +292,11 @@ static enum ms_status changed(struct ms_engine *engine, struct ms_part *part, ui
             entry->slots_before = entry->user->slots;
             return MS_OK;
         }
+        /* What the other fold showed of this user up to C is not known: at most this. */
+        if (entry->slots_before < part->shown_slots)
+            entry->slots_before = (uint16_t)part->shown_slots;
+        if (entry->user->slots_max < part->shown_slots)
+            entry->user->slots_max = (uint16_t)part->shown_slots;
         if (entry->marks & MS_MARK_OWED)
             return MS_OK;
         entry->marks |= MS_MARK_OWED;
@@ -280,14 +305,7 @@ static enum ms_status changed(struct ms_engine *engine, struct ms_part *part, ui
                    ? MS_OK
                    : ms_fail(error, MS_MEMORY, "no memory for the users to publish");
     }
-    if (engine->config->publish_mode == MS_PUBLISH_EVERY)
-        return publish(engine, part, entry, error);
-    if (entry->marks & MS_MARK_TOUCHED)
-        return MS_OK;
-    entry->marks |= MS_MARK_TOUCHED;
-    return list_push(&engine->touched, &engine->touched_count, &engine->touched_capacity, place)
-               ? MS_OK
-               : ms_fail(error, MS_MEMORY, "no memory for the users to publish");
+    return publish_or_touch(engine, part, place, error);
 }
 
 /* The replay of a partition has reached C: whoever was folded under a new fold id is published once. */
@@ -303,7 +321,7 @@ static enum ms_status end_replay(struct ms_engine *engine, struct ms_part *part,
         }
         entry->marks &= (uint16_t)~MS_MARK_OWED;
         if (status == MS_OK && entry->user->version > 0)
-            status = publish(engine, part, entry, error);
+            status = publish_or_touch(engine, part, engine->owed[i], error);
     }
     engine->owed_count = kept;
     part->owed = 0;
@@ -429,9 +447,12 @@ static enum ms_status forget(struct ms_engine *engine, struct ms_part *part, uin
                              const struct ms_input *input, bool silent, struct ms_error *error)
 {
     struct ms_entry *entry = ms_overlay_entry(engine->overlay, place);
-    if (entry->user->version == 0 && !entry->user->stored)
-        return MS_OK; /* nobody we know, so nothing was published */
-    enum ms_status status = silent ? MS_OK : publish_forgotten(engine, part, entry->user, error);
+    /* Nobody, or forgotten already: whether a row is still on disk must not matter. */
+    if (entry->user->version == 0 && entry->user->profile_bytes == 0)
+        return MS_OK;
+    enum ms_status status = silent || entry->user->version == 0
+                                ? MS_OK
+                                : publish_forgotten(engine, part, entry->user, error);
     if (status != MS_OK)
         return status;
     ms_overlay_forget(engine->overlay, place, input->offset);
@@ -561,13 +582,24 @@ void ms_engine_committed(struct ms_engine *engine)
     ms_gauge(&engine->stats->user_bytes, ms_overlay_bytes(engine->overlay));
 }
 
+static bool owes(const struct ms_engine *engine)
+{
+    for (size_t i = 0; i < engine->parts_count; i++) {
+        if (engine->parts[i].open && engine->parts[i].republish)
+            return true;
+    }
+    return false;
+}
+
 bool ms_engine_flush_due(const struct ms_engine *engine)
 {
-    return ms_overlay_dirty_bytes(engine->overlay) > engine->memory_bytes / 2;
+    return !owes(engine) && ms_overlay_dirty_bytes(engine->overlay) > engine->memory_bytes / 2;
 }
 
 bool ms_engine_dirty(const struct ms_engine *engine)
 {
+    if (owes(engine))
+        return false;
     if (ms_overlay_dirty_users(engine->overlay))
         return true;
     for (size_t i = 0; i < engine->parts_count; i++) {

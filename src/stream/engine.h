@@ -51,7 +51,8 @@ struct ms_part {
     bool must_send; /* something was emitted for it, or its first offset is to be pinned: the next transaction
                        carries its offset */
     bool republish; /* what [L, C) published came from another fold id: its users are owed a record at C */
-    uint32_t owed;  /* how many are */
+    int shown_slots; /* with republish: slots that the other fold may have shown of them */
+    uint32_t owed;   /* how many are */
     bool open;
 };
 
@@ -75,10 +76,13 @@ void ms_engine_destroy(struct ms_engine *engine);
 
 uint64_t ms_engine_fold_id(const struct ms_engine *engine);
 
-/* Takes a partition: |part| says where it stands (folded = where reading begins). The store's ownership is
- * acquired. */
-enum ms_status ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part,
-                                   struct ms_error *error) MS_MUST_CHECK;
+/* Makes this engine's owner the one whose flushes count for a partition, and reads its row. In this order: a
+ * former owner that does not know yet could else flush between the look at L and the taking over, and later L
+ * would be set back below the users on disk. */
+enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
+                                    bool *stored, struct ms_error *error) MS_MUST_CHECK;
+/* Takes a claimed partition: |part| says where it stands (folded = where reading begins). */
+void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part);
 /* Lets a partition go, with its users, flushed or not. */
 void ms_engine_close_part(struct ms_engine *engine, int32_t partition);
 /* The partitions held, in any order; closed ones have open == false. */
@@ -105,7 +109,9 @@ bool ms_engine_pending(const struct ms_engine *engine);
 /* Writes dirty users and L = min(folded, C) of all parts. Only between transactions. *lost: see
  * ms_overlay_flush. */
 enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error) MS_MUST_CHECK;
-/* Whether dirty users take more memory than they should. */
+/* Whether dirty users take more memory than they should, and whether there is anything to write. Neither
+ * while a replay owes users a record: a flush would move L past events whose users would then never get it.
+ */
 bool ms_engine_flush_due(const struct ms_engine *engine);
 bool ms_engine_dirty(const struct ms_engine *engine);
 

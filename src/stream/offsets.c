@@ -8,8 +8,9 @@
 
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note)
 {
-    return (size_t)snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 "",
-                            note->origin, note->fold_id);
+    return (size_t)snprintf(text, MS_NOTE_BYTES,
+                            "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 " slots=%d", note->origin,
+                            note->fold_id, note->slots);
 }
 
 /* A number of the given base up to a blank or the end. strtoull alone would take signs and blanks. */
@@ -38,7 +39,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
 {
     char text[256];
     const char *at = text;
-    uint64_t origin, fold_id;
+    uint64_t origin, fold_id, slots = 0;
     if (!metadata || size >= sizeof text || memchr(metadata, '\0', size))
         return false;
     memcpy(text, metadata, size);
@@ -46,7 +47,9 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
     if (!take_word(&at, "mindstream/1 origin=") || !take_number(&at, 10, INT64_MAX, &origin) ||
         !take_word(&at, " fold=") || !take_number(&at, 16, UINT64_MAX, &fold_id))
         return false;
-    *note = (struct ms_offset_note){.origin = (int64_t)origin, .fold_id = fold_id};
+    if (take_word(&at, " slots=") && !take_number(&at, 10, UINT16_MAX, &slots))
+        return false;
+    *note = (struct ms_offset_note){.origin = (int64_t)origin, .fold_id = fold_id, .slots = (int)slots};
     return true;
 }
 
@@ -93,6 +96,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                              .must_send = fresh};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
     part->republish = start < part->replay_until && known->ours && known->note.fold_id != rule->fold_id;
+    part->shown_slots = part->republish ? known->note.slots : 0;
     *gap_from = gap;
     return MS_FITS;
 }

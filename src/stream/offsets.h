@@ -11,13 +11,16 @@
 #include "stream/engine.h"
 
 /* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
- * and the fold id under which the events below the offset were published. */
+ * the fold id under which the events below the offset were published, and the most interests that a user can
+ * have under it: another model may have shown slots that this one does not have. */
 struct ms_offset_note {
     int64_t origin;
     uint64_t fold_id;
+    int slots; /* 0: not told */
 };
 
-/* Writes "mindstream/1 origin=N fold=HEX", at most MS_NOTE_BYTES with its end, and returns its length. */
+/* Writes "mindstream/1 origin=N fold=HEX slots=K", at most MS_NOTE_BYTES with its end, and returns its
+ * length. */
 #define MS_NOTE_BYTES 96
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
 /* Reads it. False when it is somebody else's text; *note is untouched then. Fields behind the known ones are

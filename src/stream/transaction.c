@@ -155,8 +155,10 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
             list = rd_kafka_topic_partition_list_new((int)count);
         rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, worker->config->input_topic,
                                                                            part->partition);
-        const struct ms_offset_note note = {.origin = part->origin,
-                                            .fold_id = ms_engine_fold_id(worker->engine)};
+        const struct ms_offset_note note = {
+            .origin = part->origin,
+            .fold_id = ms_engine_fold_id(worker->engine),
+            .slots = ms_model_config(worker->engine_options.model)->interests};
         char text[MS_NOTE_BYTES];
         at->offset = part->folded;
         at->metadata_size = ms_offset_note_write(text, &note);

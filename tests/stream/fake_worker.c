@@ -1,0 +1,311 @@
+/* Sessions at random. */
+#include "fake_worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum ms_status take_output(void *context, const struct ms_output *output, struct ms_error *error)
+{
+    struct fake_worker *worker = context;
+    (void)error;
+    published_add(worker->world, &worker->open, output);
+    return MS_OK;
+}
+
+static void start(struct fake_worker *worker)
+{
+    static const struct ms_decay decay = {.count = 1, .per_event = {0.9}};
+    struct world *world = worker->world;
+    struct ms_engine_options options = {.config = &world->config,
+                                        .model = world->models[world->variant]->model,
+                                        .store = world->store,
+                                        .decay = &decay,
+                                        .incremental = world->incremental[world->variant],
+                                        .memory_bytes = draw(&worker->random, 2) ? 1 << 20 : 3000,
+                                        .owner = worker->number,
+                                        .sink = {worker, take_output},
+                                        .stats = &worker->stats};
+    struct ms_error error;
+    CHECK(world, ms_engine_new(&worker->engine, &options, &error) == MS_OK, "%s", error.text);
+}
+
+void fake_open(struct fake_worker *worker, struct world *world, uint32_t number, uint64_t seed)
+{
+    *worker = (struct fake_worker){.world = world, .number = number, .random = seed};
+    pthread_mutex_init(&worker->stats.lock, NULL);
+    folders_open(&worker->folders, world);
+    start(worker);
+}
+
+/* What the broker does when a member is gone. */
+static void leave(struct fake_worker *worker, int p)
+{
+    struct world *world = worker->world;
+    pthread_mutex_lock(&world->lock);
+    if (world->part[p].owner == worker->number)
+        world->part[p].owner = 0;
+    pthread_mutex_unlock(&world->lock);
+    oracle_free(&worker->oracle[p]);
+    worker->holds[p] = false;
+}
+
+void fake_drop(struct fake_worker *worker)
+{
+    ms_engine_destroy(worker->engine);
+    worker->engine = NULL;
+    published_clear(&worker->open);
+    for (int p = 0; p < worker->world->parts; p++) {
+        if (worker->holds[p])
+            leave(worker, p);
+    }
+}
+
+void fake_close(struct fake_worker *worker)
+{
+    fake_drop(worker);
+    folders_close(&worker->folders);
+    free(worker->open.items);
+    pthread_mutex_destroy(&worker->stats.lock);
+}
+
+static void restart(struct fake_worker *worker)
+{
+    fake_drop(worker);
+    start(worker);
+}
+
+/* ---- partitions ---- */
+
+static void assign(struct fake_worker *worker, int p)
+{
+    struct world *world = worker->world;
+    struct part *broker = &world->part[p];
+    struct ms_known known = {
+        .partition = p, .committed = broker->committed, .low = broker->low, .high = world_end(broker)};
+    struct ms_error error;
+    struct ms_part part;
+    int64_t gap;
+    CHECK(world, ms_engine_claim_part(worker->engine, p, &known.row, &known.stored, &error) == MS_OK, "%s",
+          error.text);
+    if (known.committed > known.high) /* markers behind the last record */
+        known.high = known.committed;
+    known.ours = ms_offset_note_read(broker->note, broker->note_bytes, &known.note);
+    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
+                                       .start_latest = world->config.input_start == MS_START_LATEST};
+    enum ms_misfit misfit = ms_decide(&known, &rule, &part, &gap);
+    CHECK(world, misfit == MS_FITS, "partition %d: misfit %d: C %lld, L %lld", p, misfit,
+          (long long)known.committed, known.stored ? (long long)known.row.applied : -1LL);
+    ms_engine_open_part(worker->engine, &part);
+    if (broker->committed < 0)
+        broker->origin = part.folded;
+    CHECK(world, part.origin == broker->origin, "partition %d: origin %lld, not %lld", p,
+          (long long)part.origin, (long long)broker->origin);
+    world_begin(world, p, part.folded);
+    oracle_start(&worker->oracle[p], world, &worker->folders, p, part.folded);
+    oracle_replay(&worker->oracle[p], part.replay_until,
+                  known.ours && known.note.fold_id != rule.fold_id && part.folded < part.replay_until);
+    worker->next[p] = 0;
+    while (worker->next[p] < broker->count && broker->records[worker->next[p]].input.offset < part.folded)
+        worker->next[p]++;
+    worker->holds[p] = true;
+}
+
+/* From nobody, or from somebody who does not know yet. */
+static void take(struct fake_worker *worker, int p, bool steal)
+{
+    struct world *world = worker->world;
+    if (worker->holds[p])
+        return;
+    pthread_mutex_lock(&world->lock);
+    if (world->part[p].owner == 0 || steal) {
+        world->part[p].owner = worker->number;
+        assign(worker, p);
+    }
+    pthread_mutex_unlock(&world->lock);
+}
+
+/* ---- the way of the events ---- */
+
+static bool process(struct fake_worker *worker, size_t most)
+{
+    enum { BATCH = 64 };
+    struct world *world = worker->world;
+    struct ms_input inputs[BATCH];
+    struct ms_error error;
+    size_t count = 0, seen[PARTS];
+    pthread_mutex_lock(&world->lock);
+    for (int p = 0; p < world->parts; p++)
+        seen[p] = world->part[p].seen;
+    pthread_mutex_unlock(&world->lock);
+    int p = (int)draw(&worker->random, (uint64_t)world->parts);
+    for (int i = 0; i < world->parts && count < most; i++, p = (p + 1) % world->parts) {
+        size_t stretch = 1 + draw(&worker->random, most);
+        while (worker->holds[p] && worker->next[p] < seen[p] && count < most && count < BATCH && stretch--)
+            inputs[count++] = world->part[p].records[worker->next[p]++].input;
+    }
+    CHECK(world, ms_engine_process(worker->engine, inputs, count, &error) == MS_OK, "%s", error.text);
+    for (p = 0; p < world->parts; p++) {
+        if (worker->holds[p] && worker->next[p] >= seen[p]) {
+            pthread_mutex_lock(&world->lock);
+            int64_t end = world_end(&world->part[p]);
+            if (world->part[p].committed > end) /* markers behind the last record */
+                end = world->part[p].committed;
+            bool still = worker->next[p] >= world->part[p].seen;
+            pthread_mutex_unlock(&world->lock);
+            CHECK(world, !still || ms_engine_reached(worker->engine, p, end, &error) == MS_OK, "%s",
+                  error.text);
+        }
+    }
+    return count > 0;
+}
+
+/* The transaction at the broker: all or nothing. False when it is refused. */
+static bool transact(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    size_t count;
+    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    bool sent[PARTS] = {false}, all = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct ms_part *part = &parts[i];
+        if (!part->open || part->folded < part->replay_until ||
+            (!part->must_send && part->folded == part->committed))
+            continue;
+        sent[part->partition] = true;
+        all = all && world->part[part->partition].owner == worker->number;
+    }
+    for (size_t i = 0; i < worker->open.count; i++)
+        CHECK(world, sent[worker->open.items[i].partition],
+              "a record of partition %d rides without its offset", worker->open.items[i].partition);
+    if (!all)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct part *broker = &world->part[parts[i].partition];
+        if (!parts[i].open || !sent[parts[i].partition])
+            continue;
+        const struct ms_offset_note note = {
+            .origin = parts[i].origin,
+            .fold_id = ms_engine_fold_id(worker->engine),
+            .slots = ms_model_config(world->models[world->variant]->model)->interests};
+        CHECK(world, parts[i].folded >= broker->committed, "offset %lld sent, below %lld",
+              (long long)parts[i].folded, (long long)broker->committed);
+        oracle_check(&worker->oracle[parts[i].partition], parts[i].folded, &worker->open);
+        broker->committed = parts[i].folded;
+        broker->note_bytes = ms_offset_note_write(broker->note, &note);
+    }
+    return true;
+}
+
+/* False when the session is over. */
+static bool commit(struct fake_worker *worker, bool trouble)
+{
+    struct world *world = worker->world;
+    struct ms_error error;
+    CHECK(world, ms_engine_before_commit(worker->engine, &error) == MS_OK, "%s", error.text);
+    uint64_t fate = trouble ? draw(&worker->random, 24) : 2;
+    if (!ms_engine_pending(worker->engine)) {
+        CHECK(world, worker->open.count == 0, "records wait but nothing is pending");
+        return true;
+    }
+    pthread_mutex_lock(&world->lock);
+    bool done = fate != 0 && transact(worker);
+    pthread_mutex_unlock(&world->lock);
+    if (!done || fate == 1) { /* refused, lost on the way, or done without our knowing */
+        restart(worker);
+        return false;
+    }
+    ms_engine_committed(worker->engine);
+    published_clear(&worker->open);
+    return true;
+}
+
+/* False when the session is over. */
+static bool flush(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    struct ms_error error;
+    bool lost, stolen = false;
+    if (ms_engine_pending(worker->engine) || !ms_engine_dirty(worker->engine))
+        return true;
+    pthread_mutex_lock(&world->lock);
+    for (int p = 0; p < world->parts; p++)
+        stolen = stolen ||
+                 (worker->holds[p] && world->part[p].owner != worker->number && world->part[p].owner != 0);
+    pthread_mutex_unlock(&world->lock);
+    CHECK(world, ms_engine_flush(worker->engine, &lost, &error) == MS_OK, "%s", error.text);
+    CHECK(world, lost || !stolen, "a flush went through for a partition of another worker");
+    if (lost) {
+        restart(worker);
+        return false;
+    }
+    return true;
+}
+
+/* The rows on disk of what it owns. */
+static void check(struct fake_worker *worker, int p)
+{
+    struct world *world = worker->world;
+    pthread_mutex_lock(&world->lock);
+    if (worker->holds[p] && world->part[p].owner == worker->number) {
+        int64_t applied = world_check_state(world, &worker->folders, p);
+        CHECK(world, applied <= world->part[p].committed, "partition %d: L %lld is beyond C %lld", p,
+              (long long)applied, (long long)world->part[p].committed);
+    }
+    pthread_mutex_unlock(&world->lock);
+}
+
+/* Commit and flush while it is ours, then let go. False when the session was over before. */
+static bool release(struct fake_worker *worker, int p)
+{
+    if (!worker->holds[p] || !commit(worker, true) || !flush(worker))
+        return false;
+    ms_engine_close_part(worker->engine, p);
+    leave(worker, p);
+    return true;
+}
+
+void fake_step(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    int p = (int)draw(&worker->random, (uint64_t)world->parts);
+    uint64_t what = draw(&worker->random, 100);
+    if (what < 12)
+        take(worker, p, false);
+    else if (what < 13)
+        take(worker, p, true);
+    else if (what < 16)
+        release(worker, p);
+    else if (what < 60)
+        process(worker,
+                1 + (draw(&worker->random, 3) ? draw(&worker->random, 6) : draw(&worker->random, 64)));
+    else if (what < 83)
+        commit(worker, true);
+    else if (what < 95)
+        flush(worker);
+    else if (what < 97)
+        check(worker, p);
+    else if (what < 99)
+        restart(worker);
+}
+
+void fake_finish(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    for (int p = 0; p < world->parts; p++)
+        take(worker, p, false);
+    while (process(worker, 50)) {
+        if (draw(&worker->random, 2))
+            commit(worker, false);
+    }
+    CHECK(world, commit(worker, false) && flush(worker), "could not finish");
+    for (int p = 0; p < world->parts; p++) {
+        if (!worker->holds[p])
+            continue;
+        check(worker, p);
+        struct ms_part *part = ms_engine_part(worker->engine, p);
+        CHECK(world,
+              part && part->flushed == part->committed && part->committed >= world_end(&world->part[p]),
+              "partition %d did not reach its end", p);
+        CHECK(world, release(worker, p) || !worker->holds[p], "could not let go");
+    }
+}
