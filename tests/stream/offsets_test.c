@@ -1,0 +1,256 @@
+/* Every row of the table of beginnings, and the note beside a committed offset. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/histogram.h"
+#include "stream/offsets.h"
+#include "stream/stats.h"
+
+#define FOLD 77
+
+static enum ms_misfit decide(const struct ms_known *known, bool latest, bool accept_gap, struct ms_part *part,
+                             int64_t *gap)
+{
+    const struct ms_begin_rule rule = {.fold_id = FOLD, .start_latest = latest, .accept_gap = accept_gap};
+    memset(part, 0xAA, sizeof *part);
+    *gap = -7;
+    return ms_decide(known, &rule, part, gap);
+}
+
+static struct ms_known known_of(int64_t committed, int64_t applied)
+{
+    return (struct ms_known){.partition = 3,
+                             .committed = committed,
+                             .ours = committed >= 0,
+                             .note = {.origin = 20, .fold_id = FOLD, .slots = 4},
+                             .low = 10,
+                             .high = 100,
+                             .stored = applied >= 0,
+                             .row = {.applied = applied, .origin = 15}};
+}
+
+static void new_group(void **state)
+{
+    struct ms_known known = known_of(-1, -1);
+    struct ms_part part;
+    int64_t gap;
+    (void)state;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.partition, 3);
+    assert_int_equal(part.folded, 10);
+    assert_int_equal(part.replay_until, 10);
+    assert_int_equal(part.origin, 10);
+    assert_int_equal(part.committed, -1);
+    assert_int_equal(part.flushed, -1);
+    assert_true(part.must_send); /* the origin is pinned by the first commit */
+    assert_false(part.republish);
+    assert_int_equal(gap, -1);
+    assert_int_equal(decide(&known, true, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, 100);
+    assert_int_equal(part.origin, 100);
+    assert_true(part.must_send);
+}
+
+static void no_state(void **state)
+{
+    struct ms_known known = known_of(60, -1);
+    struct ms_part part;
+    int64_t gap;
+    (void)state;
+    assert_int_equal(decide(&known, true, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, 20); /* the origin, whatever input.start says */
+    assert_int_equal(part.replay_until, 60);
+    assert_int_equal(part.origin, 20);
+    assert_int_equal(part.committed, 60);
+    assert_false(part.must_send || part.republish);
+    known.ours = false; /* set by hand: begin there */
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, 60);
+    assert_int_equal(part.replay_until, 60);
+    assert_int_equal(part.origin, 60);
+    known = known_of(19, -1); /* before the origin that is noted beside it */
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_ORIGIN);
+    known = known_of(20, -1);
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+}
+
+static void both(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_part part;
+    int64_t gap;
+    (void)state;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, 40);
+    assert_int_equal(part.replay_until, 60);
+    assert_int_equal(part.flushed, 40);
+    assert_int_equal(part.origin, 15); /* the state's */
+    assert_false(part.must_send);
+    known = known_of(40, 40);
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, part.replay_until);
+    known = known_of(39, 40);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEHIND);
+    known = known_of(-1, 40);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_NO_COMMIT);
+    known = known_of(100, 100);
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    known = known_of(101, 100);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEYOND_END);
+    known = known_of(101, -1);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEYOND_END);
+}
+
+/* The log begins after what is due. */
+static void gaps(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_part part;
+    int64_t gap;
+    (void)state;
+    known.low = 41;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_GAP_STATE);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
+    assert_int_equal(gap, 40);
+    assert_int_equal(part.folded, 41);
+    assert_int_equal(part.replay_until, 60);
+    known.low = 70; /* C is gone too: nothing to replay, and 70 is what will be sent */
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
+    assert_int_equal(part.folded, 70);
+    assert_true(part.folded >= part.replay_until);
+    assert_int_equal(part.committed, 60);
+    known = known_of(60, -1);
+    known.low = 21;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_GAP_ORIGIN);
+    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
+    assert_int_equal(gap, 20);
+    assert_int_equal(part.origin, 21);
+    known.low = 20;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(gap, -1);
+}
+
+static void other_fold(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_part part;
+    int64_t gap;
+    (void)state;
+    known.note.fold_id = FOLD + 1;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_true(part.republish);
+    assert_int_equal(part.shown_slots, 4);
+    known.ours = false;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_false(part.republish);
+    known = known_of(40, 40); /* nothing to replay, so nobody is owed */
+    known.note.fold_id = FOLD + 1;
+    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_false(part.republish);
+}
+
+static void note_there_and_back(void **state)
+{
+    const struct ms_offset_note notes[] = {
+        {0, 1, 0}, {INT64_MAX, UINT64_MAX, 65535}, {1234567890123, UINT64_C(0x00ab00cd12345678), 4}};
+    (void)state;
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        char text[MS_NOTE_BYTES];
+        struct ms_offset_note back = {-1, 0, -1};
+        size_t size = ms_offset_note_write(text, &notes[i]);
+        assert_true(size < MS_NOTE_BYTES && size == strlen(text));
+        assert_true(ms_offset_note_read(text, size, &back));
+        assert_int_equal(back.origin, notes[i].origin);
+        assert_int_equal(back.fold_id, notes[i].fold_id);
+        assert_int_equal(back.slots, notes[i].slots);
+        for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
+            if (ms_offset_note_read(text, cut, &back))
+                assert_int_equal(back.origin, notes[i].origin);
+    }
+    assert_int_equal(ms_offset_note_write((char[MS_NOTE_BYTES]){0}, &notes[2]),
+                     strlen("mindstream/1 origin=1234567890123 fold=00ab00cd12345678 slots=4"));
+}
+
+static void notes_of_others(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "mindstream/1",
+                                      "mindstream/1 origin=",
+                                      "mindstream/1 origin=-5 fold=0000000000000001",
+                                      "mindstream/1 origin=5",
+                                      "mindstream/1 origin=5 fold=",
+                                      "mindstream/1 origin=5 fold=xyz",
+                                      "mindstream/1 origin= 5 fold=1",
+                                      "mindstream/1 origin=+5 fold=1",
+                                      "mindstream/1 origin=5fold=1",
+                                      "mindstream/1 origin=99999999999999999999 fold=1",
+                                      "mindstream/1 origin=9999999999999999999 fold=1",
+                                      "mindstream/1 origin=5 fold=11112222333344445",
+                                      "mindstream/1 origin=5 fold=1 slots=x",
+                                      "mindstream/1 origin=5 fold=1 slots=70000",
+                                      "mindstream/2 origin=5 fold=1",
+                                      "reset by hand",
+                                      " mindstream/1 origin=5 fold=1",
+                                      "mindstream/1 origin=5 fold=1junk"};
+    struct ms_offset_note note = {-1, 2, 3};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (ms_offset_note_read(bad[i], strlen(bad[i]), &note))
+            fail_msg("read: %s", bad[i]);
+    }
+    static const char zero[] = "mindstream/1 origin=5\0 fold=1";
+    char huge[400];
+    memset(huge, ' ', sizeof huge);
+    memcpy(huge, "mindstream/1 origin=5 fold=1", 28);
+    assert_false(ms_offset_note_read(zero, sizeof zero - 1, &note));
+    assert_false(ms_offset_note_read(huge, sizeof huge, &note));
+    assert_false(ms_offset_note_read(NULL, 0, &note));
+    assert_int_equal(note.origin, -1); /* untouched */
+    /* an earlier version's, and a later one's */
+    assert_true(ms_offset_note_read("mindstream/1 origin=5 fold=1f", 29, &note));
+    assert_int_equal(note.origin, 5);
+    assert_int_equal(note.fold_id, 0x1f);
+    assert_int_equal(note.slots, 0);
+    assert_true(ms_offset_note_read("mindstream/1 origin=5 fold=1 slots=3 more=1", 43, &note));
+    assert_int_equal(note.slots, 3);
+}
+
+static void counting(void **state)
+{
+    struct ms_stats stats = {0};
+    (void)state;
+    ms_count(&stats.events, 3);
+    ms_count(&stats.events, 4);
+    ms_gauge(&stats.lag, 9);
+    ms_gauge(&stats.lag, 2);
+    assert_int_equal(ms_counted(&stats.events), 7);
+    assert_int_equal(ms_counted(&stats.lag), 2);
+    int named = 0; /* every counter has a help text, and starts at zero */
+#define MS_LOOK(name, help)                                                                                  \
+    named++;                                                                                                 \
+    assert_true(help[0] != '\0');                                                                            \
+    if (&stats.name != &stats.events && &stats.name != &stats.lag)                                           \
+        assert_int_equal(ms_counted(&stats.name), 0);
+    MS_COUNTERS(MS_LOOK)
+#undef MS_LOOK
+    assert_true(named > 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_group),
+        cmocka_unit_test(no_state),
+        cmocka_unit_test(both),
+        cmocka_unit_test(gaps),
+        cmocka_unit_test(other_fold),
+        cmocka_unit_test(note_there_and_back),
+        cmocka_unit_test(notes_of_others),
+        cmocka_unit_test(counting),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
