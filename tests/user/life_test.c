@@ -351,10 +351,42 @@ static void pinned_chunks_do_not_pile_up(void **state)
     life_model_close(&model);
 }
 
+/* A late event slides out before those that arrived ahead of it and leaves a gap in a chunk; at whatever
+ * place of the chunk, the live chunks are counted right for a user read in part. */
+static void gaps_are_counted(void **state)
+{
+    struct life_model model;
+    (void)state;
+    life_model_open(&model, 1, 4, 8);
+    for (uint32_t late_at = 64; late_at < 100; late_at++) {
+        struct life life = {.model = &model};
+        life.rows = calloc(1, sizeof *life.rows);
+        life_folder(&life.folder, &model, true, 70);
+        life.user = ms_user_new(7, user_id, life.folder.floats);
+        for (uint32_t i = 0; i < 300; i++) {
+            struct ms_event event = {.item = {"item-1", 6},
+                                     .type = {"", 0},
+                                     .time_ms = 1000 * (int64_t)i - (i == late_at ? 20500 : 0)};
+            if (ms_fold_needs_history(&life.folder, life.user, event.time_ms))
+                complete(&life, &life.user);
+            assert_int_equal(ms_fold(&life.folder, &life.user, &event, 1), MS_FOLDED);
+            assert_true(naive_fold(&life.naive, &life.folder, &event, 1));
+            flush(&life, false);
+            reload(&life, i % 2);
+            compare(&life, true);
+        }
+        ms_folder_free(&life.folder);
+        naive_free(&life.naive);
+        free(life.user);
+        rows_free(life.rows);
+    }
+    life_model_close(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_do_not_grow),
                                        cmocka_unit_test(pinned_chunks_do_not_pile_up),
-                                       cmocka_unit_test(lives)};
+                                       cmocka_unit_test(gaps_are_counted), cmocka_unit_test(lives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
