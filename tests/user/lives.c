@@ -71,20 +71,20 @@ void life_model_open(struct life_model *life, uint64_t seed, int interests, int 
           *map = random_floats(&seed, ITEM_DIM * (size_t)dim);
     struct writer_tensor tensors[] = {{"item_embedding", embedding, 2, {KNOWN, ITEM_DIM}, false},
                                       {"routing.bilinear", map, 2, {ITEM_DIM, dim}, false}};
-    life->dir = writer_temp_dir();
-    writer_model(life->dir, config, items, KNOWN, tensors, 2);
-    check(ms_model_load(&life->model, life->dir, &error) == MS_OK, "%s", error.text);
+    char *dir = writer_temp_dir();
+    writer_model(dir, config, items, KNOWN, tensors, 2);
+    check(ms_model_load(&life->model, dir, &error) == MS_OK, "%s", error.text);
     check(ms_extractor_new(&life->extractor, life->model, &error) == MS_OK, "%s", error.text);
     free(embedding);
     free(map);
+    writer_remove(dir); /* at once: a test that is killed leaves nothing */
+    free(dir);
 }
 
 void life_model_close(struct life_model *life)
 {
     ms_extractor_destroy(life->extractor);
     ms_model_destroy(life->model);
-    writer_remove(life->dir);
-    free(life->dir);
 }
 
 void life_folder(struct ms_folder *folder, const struct life_model *life, bool incremental,

@@ -13,7 +13,6 @@
 #define LIFE_ITEMS 48 /* ids the source draws from; the model knows the first 40 */
 
 struct life_model {
-    char *dir;
     struct ms_model *model;
     struct ms_extractor *extractor;
 };
