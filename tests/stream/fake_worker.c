@@ -264,6 +264,29 @@ static bool release(struct fake_worker *worker, int p)
     return true;
 }
 
+/* The group has thrown it out: nothing may be committed or flushed any more. */
+static void lose_all(struct fake_worker *worker)
+{
+    if (worker->open.count) { /* a transaction never outlives an assignment */
+        restart(worker);
+        return;
+    }
+    for (int p = 0; p < worker->world->parts; p++) {
+        if (worker->holds[p]) {
+            ms_engine_close_part(worker->engine, p);
+            leave(worker, p);
+        }
+    }
+}
+
+/* Records that come again. */
+static void rewind_some(struct fake_worker *worker, int p)
+{
+    size_t back = draw(&worker->random, 8);
+    if (worker->holds[p])
+        worker->next[p] -= back < worker->next[p] ? back : worker->next[p];
+}
+
 void fake_step(struct fake_worker *worker)
 {
     struct world *world = worker->world;
@@ -273,8 +296,12 @@ void fake_step(struct fake_worker *worker)
         take(worker, p, false);
     else if (what < 13)
         take(worker, p, true);
-    else if (what < 16)
+    else if (what < 15)
         release(worker, p);
+    else if (what < 16)
+        lose_all(worker);
+    else if (what < 17)
+        rewind_some(worker, p);
     else if (what < 60)
         process(worker,
                 1 + (draw(&worker->random, 3) ? draw(&worker->random, 6) : draw(&worker->random, 64)));
