@@ -1,5 +1,5 @@
 """`mindstream demo` from outside: it ends by itself with everything that it promises on the screen and leaves nothing
-behind; with --keep, inspect sees the state of the running service, and it equals an own recomputation in numpy."""
+behind; with --keep, inspect sees the state of the running service, and it equals an own recomputation in numpy. The argument tells which of the two: short, keep."""
 import json
 import os
 import re
@@ -142,14 +142,34 @@ def check_usage():
               and text.encode() in done.stderr, done)
 
 
+def check_terminal():
+    """On a terminal the live line is rewritten in place."""
+    reader, writer = os.openpty()
+    demo = subprocess.Popen([BINARY, "demo", "--seconds", "1"], stdout=writer, stderr=subprocess.DEVNULL)
+    os.close(writer)
+    text = b""
+    while True:
+        try:
+            part = os.read(reader, 4096)
+        except OSError:  # the other end is closed
+            break
+        text += part
+    os.close(reader)
+    check("on a terminal too", demo.wait(60) == 0)
+    lines = [line for line in text.split(b"\n") if b" events/s " in line]
+    check("one line, rewritten", len(lines) == 1 and lines[0].count(b"\r\x1b[K") >= 3, lines)
+
+
 with tempfile.TemporaryDirectory() as scratch:
     os.environ["TMPDIR"] = os.path.join(scratch, "tmp")
     os.mkdir(os.environ["TMPDIR"])
-    os.environ["MINDSTREAM_PUBLISH_MODE"] = "nonsense"  # the demo's settings are its own
-    check_short()
-    del os.environ["MINDSTREAM_PUBLISH_MODE"]
-    check_keep(scratch)
-    check_interrupt()
-    check_usage()
+    if sys.argv[1] == "keep":
+        check_keep(scratch)
+        check_interrupt()
+    else:
+        os.environ["MINDSTREAM_PUBLISH_MODE"] = "nonsense"  # the demo's settings are its own
+        check_short()
+        check_terminal()
+        check_usage()
     check("nothing is left behind", os.listdir(os.environ["TMPDIR"]) == [], os.listdir(os.environ["TMPDIR"]))
 sys.exit(1 if failures else 0)
