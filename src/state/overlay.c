@@ -490,6 +490,22 @@ enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t place, const
     return MS_OK;
 }
 
+enum ms_status ms_overlay_set_profile(struct ms_overlay *overlay, uint32_t place, struct ms_bytes profile,
+                                      int64_t offset, struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(overlay, place);
+    struct ms_user *user = entry->user;
+    uint32_t before = user->block_bytes;
+    bool done = ms_user_set_profile(&user, profile);
+    user_moved(overlay, entry, user, before);
+    if (!done)
+        return no_memory(error);
+    user->profile_offset = offset + 1;
+    user->version += user->version > 0;
+    mark_dirty(overlay, place);
+    return MS_OK;
+}
+
 void ms_overlay_forget(struct ms_overlay *overlay, uint32_t place, int64_t offset)
 {
     struct ms_user *user = ms_overlay_entry(overlay, place)->user;

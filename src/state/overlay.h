@@ -68,6 +68,11 @@ enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t place, const
                                uint32_t row, int64_t offset, enum ms_folded *folded,
                                struct ms_error *error) MS_MUST_CHECK;
 
+/* Replaces the profile of the user at |place| as of the profile topic's |offset|; the version rises where the
+ * user has events. */
+enum ms_status ms_overlay_set_profile(struct ms_overlay *overlay, uint32_t place, struct ms_bytes profile,
+                                      int64_t offset, struct ms_error *error) MS_MUST_CHECK;
+
 /* Forgets the user at |place|: its rows go with the next flush. */
 void ms_overlay_forget(struct ms_overlay *overlay, uint32_t place, int64_t offset);
 

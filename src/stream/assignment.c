@@ -15,6 +15,16 @@
 #define NO_COMMIT_TRIES 5
 #define TRY_MS          2000
 
+static const char *topic_of(const struct ms_worker *worker, bool profile)
+{
+    return profile ? worker->config->profile_topic : worker->config->input_topic;
+}
+
+static bool is_profile(const struct ms_worker *worker, const char *topic)
+{
+    return worker->config->profile_topic[0] && strcmp(topic, worker->config->profile_topic) == 0;
+}
+
 static enum ms_status committed_once(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
                                      struct ms_error *error)
 {
@@ -46,7 +56,8 @@ static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known
 {
     for (;;) {
         rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            worker->consumer, worker->config->input_topic, known->partition, &known->low, &known->high, 5000);
+            worker->consumer, topic_of(worker, known->profile), known->partition, &known->low, &known->high,
+            5000);
         if (!code)
             return MS_OK;
         enum ms_status status = ms_kafka_failed_code(code, error, "ends of the partition");
@@ -67,7 +78,7 @@ static enum ms_status ask_again(struct ms_worker *worker, struct ms_known *known
 {
     for (int i = 0; i < NO_COMMIT_TRIES && known->committed < 0 && !atomic_load(worker->stop); i++) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(list, worker->config->input_topic, known->partition);
+        rd_kafka_topic_partition_list_add(list, topic_of(worker, known->profile), known->partition);
         usleep(TRY_MS * 1000);
         enum ms_status status = read_committed(worker, list, error);
         if (status == MS_OK)
@@ -127,9 +138,9 @@ static enum ms_status misfit(const struct ms_worker *worker, const struct ms_kno
         ", log from %" PRId64 " to %" PRId64
         "): kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets "
         "%s --execute",
-        config->input_topic, known->partition, remedy->what, known->committed, applied, known->low,
-        known->high, config->bootstrap_servers, config->application_id, config->input_topic, known->partition,
-        where);
+        topic_of(worker, known->profile), known->partition, remedy->what, known->committed, applied,
+        known->low, known->high, config->bootstrap_servers, config->application_id,
+        topic_of(worker, known->profile), known->partition, where);
 }
 
 static void tell(const struct ms_worker *worker, const struct ms_part *part, const struct ms_known *known)
@@ -137,7 +148,7 @@ static void tell(const struct ms_worker *worker, const struct ms_part *part, con
     ms_log(MS_LOG_INFO, "assigned",
            "worker=%d topic=%s partition=%d start=%" PRId64 " committed=%" PRId64 " replay=%" PRId64
            " end=%" PRId64 " state=%s republish=%d",
-           worker->number, worker->config->input_topic, part->partition, part->folded, part->committed,
+           worker->number, topic_of(worker, part->profile), part->partition, part->folded, part->committed,
            part->replay_until > part->folded ? part->replay_until - part->folded : (int64_t)0, known->high,
            known->stored ? "local" : "none", part->republish);
 }
@@ -147,6 +158,13 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
 {
     enum ms_status status = ms_engine_claim_part(worker->engine, known->partition, &known->row,
                                                  &known->stored, error);
+    if (status == MS_OK && !known->stored)
+        known->row = (struct ms_partition_row){.profile_applied = -1, .profile_origin = -1, .changelog = -1};
+    if (status == MS_OK && known->profile) { /* the row's other pair of offsets */
+        known->row.applied = known->row.profile_applied;
+        known->row.origin = known->row.profile_origin;
+        known->stored = known->stored && known->row.profile_applied >= 0;
+    }
     if (status == MS_OK)
         status = read_ends(worker, known, error);
     if (status == MS_OK && known->stored && known->committed < 0)
@@ -154,14 +172,16 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
     if (status != MS_OK)
         return status;
     struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
-                                 .start_latest = worker->config->input_start == MS_START_LATEST,
-                                 .accept_gap = worker->config->accept_gap};
+                                 .start_latest = !known->profile &&
+                                                 worker->config->input_start == MS_START_LATEST,
+                                 /* what compaction takes away has been replaced */
+                                 .accept_gap = worker->config->accept_gap || known->profile};
     struct ms_part part;
     int64_t gap_from;
     enum ms_misfit why = ms_decide(known, &rule, &part, &gap_from);
     if (why != MS_FITS)
         return misfit(worker, known, why, error);
-    if (gap_from >= 0)
+    if (gap_from >= 0 && !known->profile)
         ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
                worker->config->input_topic, known->partition, gap_from, part.folded);
     ms_engine_open_part(worker->engine, &part);
@@ -179,7 +199,7 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
     enum ms_status status = read_committed(worker, committed, error);
     for (int i = 0; status == MS_OK && i < committed->cnt; i++) {
         rd_kafka_topic_partition_t *at = &committed->elems[i];
-        struct ms_known known = {.partition = at->partition};
+        struct ms_known known = {.partition = at->partition, .profile = is_profile(worker, at->topic)};
         int64_t offset = 0;
         take_committed(&known, at);
         status = start_one(worker, &known, &offset, error);
@@ -201,8 +221,8 @@ void ms_assignment_lag(struct ms_worker *worker)
     for (size_t i = 0; i < count; i++) {
         int64_t low, high;
         if (parts[i].open &&
-            !rd_kafka_get_watermark_offsets(worker->consumer, worker->config->input_topic, parts[i].partition,
-                                            &low, &high) &&
+            !rd_kafka_get_watermark_offsets(worker->consumer, topic_of(worker, parts[i].profile),
+                                            parts[i].partition, &low, &high) &&
             high > parts[i].folded)
             lag += (uint64_t)(high - parts[i].folded);
     }

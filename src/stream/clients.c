@@ -213,8 +213,9 @@ enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional
     return ms_fail(error, MS_KAFKA_RETRY, "stopped while waiting for the transaction coordinator");
 }
 
-/* MS_OK when the topic exists, MS_KAFKA_RETRY with what is missing when it does not or no broker answers. */
-static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, struct ms_error *error)
+/* MS_OK and its number of partitions when the topic exists, MS_KAFKA_RETRY with what is missing when it does
+ * not or no broker answers. */
+static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, int *partitions, struct ms_error *error)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
@@ -228,6 +229,8 @@ static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, struct ms_
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (!code && metadata->topics[0].partition_cnt == 0)
         code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    if (!code)
+        *partitions = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
     if (code)
         return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA, "topic \"%s\": %s", topic,
@@ -236,12 +239,12 @@ static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, struct ms_
 }
 
 static enum ms_status wait_topic(rd_kafka_t *rk, const struct ms_config *config, const char *topic,
-                                 const atomic_int *stop, struct ms_error *error)
+                                 int *partitions, const atomic_int *stop, struct ms_error *error)
 {
     double told_s = 0;
     for (;;) {
         struct ms_error why;
-        enum ms_status status = topic_exists(rk, topic, &why);
+        enum ms_status status = topic_exists(rk, topic, partitions, &why);
         if (status == MS_OK)
             return MS_OK;
         if (status != MS_KAFKA_RETRY || config->fail_fast)
@@ -322,11 +325,19 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
     enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, error);
     if (status != MS_OK)
         return status;
-    const char *topics[] = {config->input_topic, config->output_topic, config->dead_letter_topic};
+    const char *topics[] = {config->input_topic, config->output_topic, config->dead_letter_topic,
+                            config->profile_topic};
+    int partitions[sizeof topics / sizeof *topics] = {0};
     for (size_t i = 0; status == MS_OK && i < sizeof topics / sizeof *topics; i++) {
         if (topics[i][0])
-            status = wait_topic(rk, config, topics[i], stop, error);
+            status = wait_topic(rk, config, topics[i], &partitions[i], stop, error);
     }
+    if (status == MS_OK && config->profile_topic[0] && partitions[3] != partitions[0])
+        status = ms_fail(error, MS_CONFIG,
+                         "topic %s has %d partitions and profile.topic %s has %d: a user's clicks and "
+                         "profile must lie in partitions of "
+                         "the same number",
+                         config->input_topic, partitions[0], config->profile_topic, partitions[3]);
     if (status == MS_OK)
         status = check_limits(rk, config, largest_record_bytes, error);
     rd_kafka_destroy(rk);

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD 4 /* events whose users are brought towards the cache ahead of their fold */
+#include "base/json.h"
+
+#define MS_PROFILE_MAX_BYTES 65536 /* longest profile */
+#define AHEAD                4     /* events whose users are brought towards the cache ahead of their fold */
 
 /* What decoding made of an input. */
 struct decoded {
@@ -32,7 +35,8 @@ struct ms_engine {
     struct ms_overlay *overlay;
     struct ms_part *parts;
     size_t parts_count;
-    struct ms_part **by_number; /* [MS_MAX_PARTITIONS] */
+    struct ms_part **by_number; /* [2 * MS_MAX_PARTITIONS]: clicks, then profiles */
+    struct ms_json *json;       /* checks profiles */
     struct ms_arena arena;
     struct decoded *decoded;
     struct ms_wanted *wanted;
@@ -64,10 +68,11 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
                                      .type = config->input_type_field,
                                      .types = config->input_types,
                                      .id_max_bytes = (uint32_t)config->input_id_max_bytes};
-    engine->by_number = calloc(MS_MAX_PARTITIONS, sizeof *engine->by_number);
-    engine->parts = calloc(MS_MAX_PARTITIONS,
+    engine->by_number = calloc(2 * MS_MAX_PARTITIONS, sizeof *engine->by_number);
+    engine->json = ms_json_new();
+    engine->parts = calloc(2 * MS_MAX_PARTITIONS,
                            sizeof *engine->parts); /* pages are taken as they are touched */
-    enum ms_status status = engine->by_number && engine->parts
+    enum ms_status status = engine->by_number && engine->parts && engine->json
                                 ? MS_OK
                                 : ms_fail(error, MS_MEMORY, "no memory for a worker");
     if (status == MS_OK)
@@ -104,6 +109,7 @@ void ms_engine_destroy(struct ms_engine *engine)
     ms_encoder_destroy(engine->encoder);
     ms_extractor_destroy(engine->extractor);
     ms_arena_free(&engine->arena);
+    ms_json_destroy(engine->json);
     free(engine->by_number);
     free(engine->parts);
     free(engine->decoded);
@@ -126,11 +132,15 @@ struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count)
     return engine->parts;
 }
 
+static struct ms_part *open_part(struct ms_engine *engine, int32_t number)
+{
+    struct ms_part *part = engine->by_number[number];
+    return part && part->open ? part : NULL;
+}
+
 struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition)
 {
-    struct ms_part *part = partition >= 0 && partition < MS_MAX_PARTITIONS ? engine->by_number[partition]
-                                                                           : NULL;
-    return part && part->open ? part : NULL;
+    return partition >= 0 && partition < MS_MAX_PARTITIONS ? open_part(engine, partition) : NULL;
 }
 
 enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
@@ -145,12 +155,40 @@ enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition,
 
 void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part)
 {
-    struct ms_part **at = &engine->by_number[part->partition];
+    struct ms_part **at = &engine->by_number[part->partition + (part->profile ? MS_MAX_PARTITIONS : 0)];
     if (!*at)
         *at = &engine->parts[engine->parts_count++];
     assert(!(*at)->open);
     **at = *part;
     (*at)->open = true;
+}
+
+struct ms_part *ms_engine_profile_part(struct ms_engine *engine, int32_t partition)
+{
+    return partition >= 0 && partition < MS_MAX_PARTITIONS ? open_part(engine, partition + MS_MAX_PARTITIONS)
+                                                           : NULL;
+}
+
+static struct ms_part *part_of(struct ms_engine *engine, const struct ms_input *input)
+{
+    return input->profile ? ms_engine_profile_part(engine, input->partition)
+                          : ms_engine_part(engine, input->partition);
+}
+
+static bool replays(const struct ms_part *part)
+{
+    return part->folded < part->replay_until;
+}
+
+bool ms_engine_rests(struct ms_engine *engine, const struct ms_part *part)
+{
+    const struct ms_part *clicks = ms_engine_part(engine, part->partition),
+                         *profiles = ms_engine_profile_part(engine, part->partition);
+    if (!clicks || !profiles || replays(part))
+        return false;
+    if (part->profile)
+        return replays(clicks);
+    return replays(profiles) || profiles->folded < profiles->wait_until;
 }
 
 /* Takes the places of a partition's users out of a list. */
@@ -166,14 +204,18 @@ static size_t list_drop(struct ms_engine *engine, uint32_t *list, size_t count, 
 
 void ms_engine_close_part(struct ms_engine *engine, int32_t partition)
 {
-    struct ms_part *part = ms_engine_part(engine, partition);
-    if (!part)
+    struct ms_part *clicks = ms_engine_part(engine, partition),
+                   *profiles = ms_engine_profile_part(engine, partition);
+    if (!clicks && !profiles)
         return;
     engine->touched_count = list_drop(engine, engine->touched, engine->touched_count, partition);
     engine->owed_count = list_drop(engine, engine->owed, engine->owed_count, partition);
     ms_overlay_drop(engine->overlay, (uint16_t)partition);
     ms_store_release(engine->store, (uint16_t)partition, engine->owner);
-    part->open = false;
+    if (clicks)
+        clicks->open = false;
+    if (profiles)
+        profiles->open = false;
 }
 
 /* ---- publishing ---- */
@@ -336,7 +378,8 @@ static enum ms_status reached(struct ms_engine *engine, struct ms_part *part, in
         return MS_OK;
     part->folded = part->replay_until;
     ms_log(MS_LOG_INFO, "replayed", "topic=%s partition=%d until=%lld republished=%u",
-           engine->config->input_topic, part->partition, (long long)part->replay_until, part->owed);
+           part->profile ? engine->config->profile_topic : engine->config->input_topic, part->partition,
+           (long long)part->replay_until, part->owed);
     return end_replay(engine, part, error);
 }
 
@@ -344,6 +387,15 @@ enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, in
                                  struct ms_error *error)
 {
     struct ms_part *part = ms_engine_part(engine, partition);
+    return part ? reached(engine, part, offset, error) : MS_OK;
+}
+
+enum ms_status ms_engine_profile_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
+                                         struct ms_error *error)
+{
+    struct ms_part *part = ms_engine_profile_part(engine, partition);
+    if (part && offset >= part->wait_until)
+        part->wait_until = 0;
     return part ? reached(engine, part, offset, error) : MS_OK;
 }
 
@@ -398,6 +450,32 @@ static enum ms_status decode(struct ms_engine *engine, const struct ms_input *in
     return MS_OK;
 }
 
+/* A profile: the user is the key, the value a JSON object, null for none. */
+static enum ms_status decode_profile(struct ms_engine *engine, const struct ms_input *input,
+                                     struct decoded *decoded, struct ms_error *error)
+{
+    struct ms_json_value root;
+    const char *reason = NULL;
+    *decoded = (struct decoded){.row = MS_NO_ITEM, .wanted = UINT32_MAX};
+    if (!input->key.data || input->key.size == 0)
+        reason = "a profile needs the user as its key";
+    else if (input->key.size > (size_t)engine->config->input_id_max_bytes ||
+             !ms_utf8_valid(input->key.data, input->key.size))
+        reason = "the key is longer than input.id.max.bytes or is not UTF-8";
+    else if (input->value.size > MS_PROFILE_MAX_BYTES)
+        reason = "the profile is longer than 65536 bytes";
+    else if (input->value.data)
+        reason = ms_json_read(engine->json, input->value.data, input->value.size, &root);
+    if (reason == ms_json_no_memory)
+        return ms_fail(error, MS_MEMORY, "no memory for a profile");
+    if (!reason && input->value.data && ms_json_type(root) != MS_JSON_OBJECT)
+        reason = "the profile is not a JSON object";
+    decoded->bad = reason != NULL;
+    decoded->reason = reason;
+    decoded->event.user = input->key;
+    return MS_OK;
+}
+
 /* Decodes a batch and gathers the users that it wants. */
 static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  size_t *wanted, struct ms_error *error)
@@ -406,10 +484,11 @@ static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input
     ms_arena_reset(&engine->arena);
     for (size_t i = 0; i < count; i++) {
         struct decoded *d = &engine->decoded[i];
-        enum ms_status status = decode(engine, &inputs[i], d, error);
+        enum ms_status status = inputs[i].profile ? decode_profile(engine, &inputs[i], d, error)
+                                                  : decode(engine, &inputs[i], d, error);
         if (status != MS_OK)
             return status;
-        if (d->bad || d->kind == MS_EVENT_FILTERED || !ms_engine_part(engine, inputs[i].partition))
+        if (d->bad || d->kind == MS_EVENT_FILTERED || !part_of(engine, &inputs[i]))
             continue;
         d->wanted = (uint32_t)n;
         engine->wanted[n++] = (struct ms_wanted){
@@ -432,7 +511,8 @@ static enum ms_status dead_letter(struct ms_engine *engine, struct ms_part *part
     ms_count(&engine->stats->dead_letters, 1);
     if (ms_log_allow(&engine->bad_limit, &held_back))
         ms_log(MS_LOG_WARN, "bad_event", "topic=%s partition=%d offset=%lld error=\"%s\" not_shown=%llu",
-               engine->config->input_topic, input->partition, (long long)input->offset, reason, held_back);
+               input->profile ? engine->config->profile_topic : engine->config->input_topic, input->partition,
+               (long long)input->offset, reason, held_back);
     if (!engine->config->dead_letter_topic[0])
         return MS_OK;
     struct ms_output output = {.kind = MS_OUTPUT_DEAD_LETTER,
@@ -484,10 +564,30 @@ static enum ms_status fold(struct ms_engine *engine, struct ms_part *part, const
     return changed(engine, part, place, silent, error);
 }
 
+/* A changed profile refreshes the user's interests; of one who has none yet it is only kept. */
+static enum ms_status take_profile(struct ms_engine *engine, struct ms_part *part, const struct decoded *d,
+                                   const struct ms_input *input, bool silent, struct ms_error *error)
+{
+    uint32_t place = engine->wanted[d->wanted].entry;
+    const struct ms_user *user = ms_overlay_entry(engine->overlay, place)->user;
+    struct ms_bytes before = ms_user_profile(user),
+                    now = {input->value.data, input->value.data ? input->value.size : 0};
+    if (input->offset < user->profile_offset ||
+        (before.size == now.size && memcmp(before.data, now.data ? now.data : "", now.size) == 0))
+        return MS_OK;
+    enum ms_status status = ms_overlay_set_profile(engine->overlay, place, now, input->offset, error);
+    if (status != MS_OK)
+        return status;
+    ms_count(&engine->stats->profiles, 1);
+    return ms_overlay_entry(engine->overlay, place)->user->version > 0
+               ? changed(engine, part, place, silent, error)
+               : MS_OK;
+}
+
 static enum ms_status process_one(struct ms_engine *engine, const struct ms_input *input,
                                   const struct decoded *d, struct ms_error *error)
 {
-    struct ms_part *part = ms_engine_part(engine, input->partition);
+    struct ms_part *part = part_of(engine, input);
     if (!part || input->offset < part->folded)
         return MS_OK;
     enum ms_status status = reached(engine, part, input->offset, error);
@@ -496,6 +596,8 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
         return status;
     if (d->bad)
         status = dead_letter(engine, part, input, d->reason, silent, error);
+    else if (input->profile)
+        status = take_profile(engine, part, d, input, silent, error);
     else if (d->kind == MS_EVENT_FILTERED)
         ms_count(&engine->stats->filtered, 1);
     else
@@ -620,17 +722,24 @@ enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_e
     for (size_t i = 0; i < engine->parts_count; i++) {
         const struct ms_part *part = &engine->parts[i];
         int64_t applied = part->folded < part->committed ? part->folded : part->committed;
-        if (!part->open || applied < 0)
+        if (!part->open || applied < 0 || part->profile)
             continue;
         assert(part->committed >= 0 &&
                (part->folded == part->committed || part->folded < part->replay_until));
         rows[count++] = (struct ms_flush_row){.partition = (uint16_t)part->partition,
                                               .row = {.applied = applied,
                                                       .origin = part->origin,
-                                                      .profile_applied = -1,
-                                                      .profile_origin = -1,
+                                                      .profile_applied = part->row.profile_applied,
+                                                      .profile_origin = part->row.profile_origin,
                                                       .changelog = -1,
                                                       .fold_id = engine->folder.fold_id}};
+        const struct ms_part *profiles = ms_engine_profile_part(engine, part->partition);
+        if (profiles && profiles->committed >= 0) {
+            rows[count - 1].row.profile_applied = profiles->folded < profiles->committed
+                                                      ? profiles->folded
+                                                      : profiles->committed;
+            rows[count - 1].row.profile_origin = profiles->origin;
+        }
     }
     size_t users = ms_overlay_dirty_users(engine->overlay);
     enum ms_status status = ms_overlay_flush(engine->overlay, rows, count, lost, error);

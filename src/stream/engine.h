@@ -15,12 +15,13 @@
 #include "state/overlay.h"
 #include "stream/stats.h"
 
-/* One record of the input topic. data NULL: no key, no value. */
+/* One record of the input topic, or of the profile topic. data NULL: no key, no value. */
 struct ms_input {
     int32_t partition;
     int64_t offset;
     int64_t time_ms; /* of the record, negative: none */
     struct ms_bytes key, value;
+    bool profile; /* it came from the profile topic */
 };
 
 enum ms_output_kind { MS_OUTPUT_RECORD, MS_OUTPUT_DEAD_LETTER };
@@ -54,6 +55,10 @@ struct ms_part {
     int shown_slots; /* with republish: slots that the other fold may have shown of them */
     uint32_t owed;   /* how many are */
     bool open;
+    bool paused;        /* the worker's: the consumer does not fetch it */
+    bool profile;       /* of the profile topic: its offsets are that topic's */
+    int64_t wait_until; /* of a profile part: clicks wait until it is folded up to here; 0: they do not */
+    struct ms_partition_row row; /* as stored when it was opened */
 };
 
 struct ms_engine;
@@ -88,6 +93,11 @@ void ms_engine_close_part(struct ms_engine *engine, int32_t partition);
 /* The partitions held, in any order; closed ones have open == false. */
 struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count);
 struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition);
+/* The same of the profile topic's partition: its clicks' twin, with offsets of its own and the same users. */
+struct ms_part *ms_engine_profile_part(struct ms_engine *engine, int32_t partition);
+/* Whether this part has to rest so that nothing is published from half of what is known: while its twin
+ * replays, and clicks while the profiles that were there at the assignment are not all read. */
+bool ms_engine_rests(struct ms_engine *engine, const struct ms_part *part);
 
 /* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, and
  * records already folded, are passed over. MS_KAFKA_ABORT when the sink refused. */
@@ -98,6 +108,8 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
  * ends. */
 enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
                                  struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_engine_profile_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
+                                         struct ms_error *error) MS_MUST_CHECK;
 
 /* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
 enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;

@@ -88,6 +88,9 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
         start = known->low;
     }
     *part = (struct ms_part){.partition = known->partition,
+                             .profile = known->profile,
+                             .wait_until = known->profile ? known->high : 0,
+                             .row = known->row,
                              .committed = known->committed,
                              .folded = start,
                              .replay_until = fresh ? start : known->committed,

@@ -30,6 +30,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
 /* What is known of a partition when it is assigned. */
 struct ms_known {
     int32_t partition;
+    bool profile;      /* of the profile topic */
     int64_t committed; /* C, -1: none */
     bool ours;         /* |note| was read beside it */
     struct ms_offset_note note;

@@ -16,6 +16,7 @@
     X(duplicates, "exact duplicates of kept behaviors")                                                      \
     X(filtered, "events of types that are not accepted")                                                     \
     X(unknown_items, "events whose item the model does not know")                                            \
+    X(profiles, "profiles that changed")                                                                     \
     X(forgotten, "users forgotten")                                                                          \
     X(dead_letters, "records that could not be decoded")                                                     \
     X(key_differs, "records whose key is not their user")                                                    \

@@ -92,7 +92,7 @@ static enum ms_status emit_dead_letter(struct ms_worker *worker, const struct ms
 {
     char number[32], limit_text[32] = "1000000";
     size_t limit_size = sizeof limit_text;
-    const char *topic = worker->config->input_topic;
+    const char *topic = output->input->profile ? worker->config->profile_topic : worker->config->input_topic;
     rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
     rd_kafka_header_add(headers, "error", -1, output->reason, -1);
     rd_kafka_header_add(headers, "source-topic", -1, topic, -1);
@@ -153,8 +153,9 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
             continue;
         if (!list)
             list = rd_kafka_topic_partition_list_new((int)count);
-        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, worker->config->input_topic,
-                                                                           part->partition);
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
+            list, part->profile ? worker->config->profile_topic : worker->config->input_topic,
+            part->partition);
         const struct ms_offset_note note = {
             .origin = part->origin,
             .fold_id = ms_engine_fold_id(worker->engine),

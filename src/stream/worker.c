@@ -75,6 +75,32 @@ static void commit_and_flush(struct ms_worker *worker, bool idle)
         flush(worker);
 }
 
+/* Lets parts rest and go on as the engine asks (profiles and clicks of a partition wait for each other). */
+static void pause_and_resume(struct ms_worker *worker)
+{
+    size_t count;
+    struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool rests = parts[i].open && ms_engine_rests(worker->engine, &parts[i]);
+        if (!parts[i].open || rests == parts[i].paused)
+            continue;
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_list_add(
+            list, parts[i].profile ? worker->config->profile_topic : worker->config->input_topic,
+            parts[i].partition);
+        rd_kafka_resp_err_t code = rests ? rd_kafka_pause_partitions(worker->consumer, list)
+                                         : rd_kafka_resume_partitions(worker->consumer, list);
+        if (!code)
+            code = list->elems[0].err;
+        rd_kafka_topic_partition_list_destroy(list);
+        if (code)
+            ms_log(MS_LOG_WARN, "pause", "worker=%d partition=%d pause=%d error=\"%s\"", worker->number,
+                   parts[i].partition, rests, rd_kafka_err2str(code));
+        else
+            parts[i].paused = rests;
+    }
+}
+
 /* ---- rebalance: called from within polls and the consumer's close ---- */
 
 static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions)
@@ -88,6 +114,8 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         return;
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
+    if (!code && worker->config->profile_topic[0])
+        pause_and_resume(worker); /* before the first record can come */
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
         ms_worker_break(worker, MS_KAFKA_ABORT, &error);
@@ -140,6 +168,12 @@ static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_p
 
 /* ---- reading ---- */
 
+static bool is_profile(const struct ms_worker *worker, const rd_kafka_message_t *message)
+{
+    return worker->config->profile_topic[0] && message->rkt &&
+           strcmp(rd_kafka_topic_name(message->rkt), worker->config->profile_topic) == 0;
+}
+
 /* A message that is no record: the end of a partition, or an error of the consumer. */
 static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *message)
 {
@@ -158,7 +192,8 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
         break;
     }
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-        ms_fail(&error, MS_OFFSETS, "topic %s partition %d: %s", worker->config->input_topic,
+        ms_fail(&error, MS_OFFSETS, "topic %s partition %d: %s",
+                is_profile(worker, message) ? worker->config->profile_topic : worker->config->input_topic,
                 message->partition, rd_kafka_message_errstr(message));
         ms_worker_break(worker, MS_OFFSETS, &error);
         break;
@@ -182,7 +217,8 @@ static void take_input(struct ms_worker *worker, rd_kafka_message_t *message)
         .offset = message->offset,
         .time_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time_ms,
         .key = {message->key, message->key_len},
-        .value = {message->payload, message->len}};
+        .value = {message->payload, message->len},
+        .profile = is_profile(worker, message)};
     worker->messages[worker->batch++] = message;
 }
 
@@ -190,6 +226,7 @@ static void take_input(struct ms_worker *worker, rd_kafka_message_t *message)
 struct end {
     int32_t partition; /* -1: none */
     int64_t offset;
+    bool profile;
 };
 
 /* Gathers what is there, up to a batch, waiting only for the first. Ends early at the end of a partition. */
@@ -205,7 +242,9 @@ static struct end poll_batch(struct ms_worker *worker, int wait_ms)
             continue;
         }
         if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-            end = (struct end){.partition = message->partition, .offset = message->offset};
+            end = (struct end){.partition = message->partition,
+                               .offset = message->offset,
+                               .profile = is_profile(worker, message)};
         else
             consumer_event(worker, message);
         rd_kafka_message_destroy(message);
@@ -221,7 +260,8 @@ static void process_batch(struct ms_worker *worker, struct end end)
     size_t count = worker->batch;
     enum ms_status status = count ? ms_engine_process(worker->engine, worker->inputs, count, &error) : MS_OK;
     if (status == MS_OK && end.partition >= 0)
-        status = ms_engine_reached(worker->engine, end.partition, end.offset, &error);
+        status = end.profile ? ms_engine_profile_reached(worker->engine, end.partition, end.offset, &error)
+                             : ms_engine_reached(worker->engine, end.partition, end.offset, &error);
     if (status != MS_OK)
         ms_worker_break(worker, status, &error);
     drop_batch(worker);
@@ -255,6 +295,8 @@ static void loop(struct ms_worker *worker)
         process_batch(worker, end);
         if (!worker->broken)
             commit_and_flush(worker, idle);
+        if (worker->config->profile_topic[0] && !worker->broken)
+            pause_and_resume(worker);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
         if (now_s - lag_s > 0.5) {
@@ -294,6 +336,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
         return status;
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, config->input_topic, RD_KAFKA_PARTITION_UA);
+    if (config->profile_topic[0])
+        rd_kafka_topic_partition_list_add(topics, config->profile_topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->consumer, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     return code ? ms_kafka_failed_code(code, error, "subscribe") : MS_OK;
