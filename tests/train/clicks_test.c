@@ -1,0 +1,172 @@
+/* Logs become histories: which users, which order, which rows. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "model/model_writer.h"
+#include "train/clicks.h"
+#include "train/lines.h"
+
+#define CONFIG                                                                                               \
+    "{\"format\":\"mindstream-model/1\",\"name\":\"n\",\"version\":\"v\",\"extractor\":\"mind\",\"dim\":1,"  \
+    "\"interests\":1,\"max_behaviors\":5,\"interest_count\":\"fixed\",\"routing\":{\"bilinear\":\"none\"}}"
+
+static const char *const items[] = {"a", "b", "c", "d"};
+static const float floats[4] = {1, 2, 3, 4};
+static const struct writer_tensor tensors[] = {{"item_embedding", floats, 2, {4, 1}, false}};
+
+struct fixture {
+    char *dir;
+    char path[4096], users[4096];
+    struct ms_model *model;
+    struct ms_click_log log;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->dir = writer_temp_dir();
+    writer_model(f->dir, CONFIG, items, 4, tensors, 1);
+    assert_int_equal(ms_model_load(&f->model, f->dir, NULL), MS_OK);
+    snprintf(f->path, sizeof f->path, "%s/log", f->dir);
+    snprintf(f->users, sizeof f->users, "%s/users", f->dir);
+    f->log = (struct ms_click_log){
+        .path = f->path, .buckets = MS_HOLDOUT_BUCKETS, .min_events = 1, .max_events = 100};
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    ms_model_destroy(f->model);
+    writer_remove(f->dir);
+    free(f->dir);
+    free(f);
+    return 0;
+}
+
+static struct ms_histories read_log(struct fixture *f, const char *text)
+{
+    struct ms_histories histories;
+    struct ms_error error = {0};
+    writer_file(f->dir, "log", text, strlen(text));
+    if (ms_histories_read(&histories, &f->log, f->model, &error) != MS_OK)
+        fail_msg("%s", error.text);
+    return histories;
+}
+
+/* The rows of a history, as letters of items and '?' for unknown ones. */
+static void assert_history(const struct ms_histories *histories, uint32_t user, const char *expected)
+{
+    struct ms_history history = histories->users[user];
+    assert_int_equal(history.count, strlen(expected));
+    for (uint32_t i = 0; i < history.count; i++) {
+        uint32_t row = histories->clicks[history.first + i].row;
+        assert_int_equal(row, expected[i] == '?' ? MS_NO_ITEM : (uint32_t)(expected[i] - 'a'));
+    }
+}
+
+static void order(void **state)
+{
+    struct fixture *f = *state;
+    /* Equal times keep the order of the file, whatever sorts them. */
+    struct ms_histories h = read_log(f, "user_id,item_id,timestamp\n"
+                                        "u,b,20\nv,a,9\nu,c,20\nu,a,10\nu,d,20\nu,x,20\nv,b,8\nu,b,20\n");
+    assert_true(h.csv && h.timed);
+    assert_int_equal(h.clicks_read, 8);
+    assert_int_equal(h.user_count, 2);
+    assert_history(&h, 0, "abcd?b");
+    assert_history(&h, 1, "ba");
+    assert_int_equal(h.clicks[h.users[0].first].time_ms, 10000);
+    ms_histories_free(&h);
+    f->log.time = "";
+    f->log.max_events = 3;
+    h = read_log(f, "user_id,item_id,timestamp\nu,b,20\nv,a,9\nu,c,1\nu,a,10\nu,d,20\n");
+    assert_false(h.timed);
+    assert_history(&h, 0, "bca");
+    ms_histories_free(&h);
+}
+
+static void users(void **state)
+{
+    struct fixture *f = *state;
+    const char *log = "{\"user_id\":\"u\",\"item_id\":\"a\",\"timestamp\":1}\n\n"
+                      "{\"user_id\":7,\"item_id\":\"b\",\"timestamp\":1}\r\n"
+                      "{\"user_id\":\"7\",\"item_id\":\"c\",\"timestamp\":2}\n"
+                      "{\"user_id\":\"v\",\"item_id\":\"d\",\"timestamp\":1}";
+    f->log.min_events = 2;
+    struct ms_histories h = read_log(f, log);
+    assert_int_equal(h.user_count, 1);
+    assert_int_equal(h.users_met, 3);
+    assert_history(&h, 0, "bc");
+    ms_histories_free(&h);
+
+    f->log.min_events = 1;
+    for (int user = 0; user < 2; user++) { /* on the edge of a bucket */
+        f->log.buckets = (uint32_t)(XXH64("v", 1, 0) % MS_HOLDOUT_BUCKETS) + (uint32_t)user;
+        h = read_log(f, log);
+        bool found = false;
+        for (uint32_t u = 0; u < h.user_count; u++)
+            found |= h.clicks[h.users[u].first].row == 3;
+        assert_int_equal(found, user);
+        ms_histories_free(&h);
+    }
+    writer_file(f->dir, "users", "v\nnobody\n7", 10);
+    f->log.users_path = f->users;
+    h = read_log(f, log);
+    assert_int_equal(h.user_count, 2);
+    assert_history(&h, 0, "d");
+    assert_history(&h, 1, "bc");
+    ms_histories_free(&h);
+}
+
+/* Lines longer than the first buffer, a line without an end, and one that is too long. */
+static void long_lines(void **state)
+{
+    struct fixture *f = *state;
+    size_t size = 300000;
+    struct ms_lines lines = {0};
+    struct ms_bytes line;
+    char *text = malloc(MS_LINE_MAX_BYTES * 3);
+    memset(text, 'x', MS_LINE_MAX_BYTES * 3);
+    text[size] = text[size + 4] = '\n';
+    text[size + 3] = '\r';
+    writer_file(f->dir, "log", text, size + 5 + 7);
+    assert_int_equal(ms_lines_open(&lines, f->path, NULL), MS_OK);
+    static const size_t expected[] = {300000, 2, 7};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
+        assert_int_equal(line.size, expected[i]);
+        assert_int_equal(lines.number, i + 1);
+    }
+    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
+    assert_null(line.data);
+    ms_lines_close(&lines);
+
+    struct ms_error error;
+    writer_file(f->dir, "log", text, MS_LINE_MAX_BYTES * 3);
+    assert_int_equal(ms_lines_open(&lines, f->path, NULL), MS_OK);
+    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
+    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
+    assert_int_equal(ms_lines_next(&lines, &line, &error), MS_FORMAT);
+    assert_non_null(strstr(error.text, "line 3: longer than"));
+    ms_lines_close(&lines);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(users, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_lines, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+"""`mindstream evaluate` from outside: every column's hits are those of an own evaluation in float64; JSON, CSV, standard
+input and any number of threads say the same; a bad log, model or option is one line that names the place."""
+import csv
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import ms_evaluate
+import ms_model
+
+BINARY = os.environ["MINDSTREAM"]
+failures = []
+
+
+def check(what, held, *seen):
+    if not held:
+        failures.append(what)
+        print("FAILED:", what, *seen)
+
+
+def run(*arguments, stdin=None):
+    return subprocess.run([BINARY, "evaluate", *map(str, arguments)], input=stdin, capture_output=True, timeout=200)
+
+
+def report(what, *arguments, **more):
+    """The parsed JSON, and the same without times."""
+    done = run(*arguments, "--json", **more)
+    check(f"{what}: exit status", done.returncode == 0, done.stderr.decode())
+    if done.returncode != 0:
+        return {}
+    found = json.loads(done.stdout)
+    for column in found.values():
+        if isinstance(column, dict):
+            spent = column.pop("us_per_event")
+            check(f"{what}: us_per_event", 0 <= spent < 1e6, spent)
+    return found
+
+
+def compare(what, found, expected):
+    """Counts and hits equal, standard errors and NDCG up to the rounding of sums."""
+    if not found:
+        return
+    for key in ("users", "targets", "skipped"):
+        check(f"{what}: {key}", found[key] == expected[key], found[key], expected[key])
+    check(f"{what}: columns", list(found)[3:] == list(expected["ranks"]), list(found), list(expected["ranks"]))
+    for column, ranks in expected["ranks"].items():
+        values, errors = ms_evaluate.metrics(ranks)
+        n = len(ranks)
+        for metric, value in values.items():
+            got = found.get(column, {"stderr": {}}).get(metric, -1)
+            if metric.startswith("recall"):
+                check(f"{what}: hits, {column} {metric}", round(got * n, 6) == round(value * n), got * n, value * n)
+            check(f"{what}: {column} {metric}", abs(got - value) < 1e-12, got, value)
+            error = found.get(column, {"stderr": {}})["stderr"].get(metric, -1)
+            check(f"{what}: standard error, {column} {metric}", abs(error - errors[metric]) < 1e-12, error, errors[metric])
+
+
+def small_model(directory, rng, items=700, dim=16):
+    """A model whose map is near the identity, so that it recalls what a user clicks again."""
+    ids = [f"i{number}" for number in range(items)]
+    ms_model.write_model(directory, {"extractor": "mind", "dim": dim, "interests": 3, "max_behaviors": 12,
+                                     "interest_count": "log2-floor"},
+                         {"item_embedding": rng.normal(size=(items, dim)).astype(np.float32),
+                          "routing.bilinear": (np.eye(dim) + 0.1 * rng.normal(size=(dim, dim))).astype(np.float32)}, ids)
+    return ids
+
+
+# ---- logs ----
+
+ODD_USERS = ["a,b", 'say "hi"', "zwei\nZeilen", "ünïcode", "12345678901234567890123", " blank "]
+
+
+def make_clicks(rng, items, users=60, times=True):
+    """Clicks in no order of time, with ties, duplicates and items that the model does not know."""
+    names = ODD_USERS + [f"u{number}" for number in range(users - len(ODD_USERS))]
+    clicks = []
+    for number, user in enumerate(names):
+        taste = rng.choice(items, size=12)
+        for _ in range(int(rng.integers(2, 60))):
+            item = taste[rng.integers(12)] if rng.random() < 0.7 else rng.choice(items)
+            hour = int(rng.integers(40))
+            unknown = hour < 36 if number == 7 else rng.random() < 0.06  # user 7 has no known item for long
+            item = f"unknown{rng.integers(9)}" if unknown else item
+            clicks.append((user, str(item), 1600000000000 + hour * 3600000 if times else 0))
+    rng.shuffle(clicks)
+    return [(user, item, int(time_ms)) for user, item, time_ms in clicks]
+
+
+def write_json(path, clicks, times=True):
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for n, (user, item, time_ms) in enumerate(clicks):
+            event = {"user_id": int(user) if user.isdigit() else user, "item_id": item, "event_type": "click"}
+            if times:
+                event["timestamp"] = time_ms if n % 2 else time_ms // 1000
+            file.write(json.dumps(event, ensure_ascii=n % 3 == 0) + "\n" + ("\n" if n % 10 == 0 else ""))
+
+
+def csv_text(clicks, header, times=True, **dialect):
+    out = io.StringIO()
+    writer = csv.writer(out, **dialect)
+    writer.writerow(header)
+    for n, (user, item, time_ms) in enumerate(clicks):
+        when = "2020-09-13T12:26:40Z" if time_ms == 1600000000000 else time_ms * 1000 if n % 2 else time_ms
+        writer.writerow([f'note "{n}",\nmore', item, user] + ([when] if times else []))
+    return out.getvalue()
+
+
+def chosen(clicks, least=10, among=lambda user: True):
+    counts = {}
+    for user, _, _ in clicks:
+        counts[user] = counts.get(user, 0) + 1
+    return [user for user, count in counts.items() if count >= least and among(user)]
+
+
+# ---- checks ----
+
+def check_rule(directory, rng):
+    model, log = os.path.join(directory, "model"), os.path.join(directory, "log.jsonl")
+    items = small_model(model, rng)
+    clicks = make_clicks(rng, items)
+    write_json(log, clicks)
+    base = ["--model", model, "--events", log, "--decays", " 0.8 0.9  0.7,0.95 "]
+    decays = [(0.8,), (0.9,), (0.7, 0.95)]
+    expected = ms_evaluate.evaluate(model, clicks, chosen(clicks), decays)
+    check("the log has what it takes", expected["skipped"] > 20 and None in expected["ranks"]["last"] and
+          0.1 < ms_evaluate.metrics(expected["ranks"]["full"])[0]["recall@50"] < 0.9, expected["skipped"],
+          expected["ranks"]["last"].count(None), ms_evaluate.metrics(expected["ranks"]["full"])[0])
+    found = report("json", *base)
+    compare("json", found, expected)
+
+    for threads in (1, 2, 7):
+        check(f"{threads} threads", report("threads", *base, "--threads", threads) == found)
+    with open(log, "rb") as file:
+        check("standard input", report("stdin", *base[:2], "--events", "-", *base[4:], stdin=file.read()) == found)
+    for name, dialect in (("plain", {}), ("quoted", {"quoting": csv.QUOTE_ALL, "lineterminator": "\n"})):
+        path = os.path.join(directory, name + ".csv")
+        with open(path, "w", encoding="utf-8-sig" if name == "quoted" else "utf-8", newline="") as file:
+            file.write(csv_text(clicks, ["note", "the item", "user_id", "ts"], **dialect))
+        check(f"csv, {name}", report(name, *base[:2], "--events", path, "--item", "the item", "--time", "ts",
+                                     *base[4:]) == found)
+    # Users and cuts.
+    compare("min and max", report("cuts", *base, "--min-events", 31, "--max-events", 21),
+            ms_evaluate.evaluate(model, clicks, chosen(clicks, 31), decays, 21))
+    for share in (0.3, 0.5512):
+        held = chosen(clicks, 2, lambda user: ms_model.xxh64(user.encode()) % 10000 < round(share * 10000))
+        compare("holdout", report("holdout", *base, "--holdout", share, "--min-events", 2),
+                ms_evaluate.evaluate(model, clicks, held, decays))
+    path = os.path.join(directory, "users")
+    named = [user for user in chosen(clicks)[::3] if "\n" not in user]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("nobody\n\n" + "\r\n".join(named + named))
+    compare("users", report("users", *base, "--users", path), ms_evaluate.evaluate(model, clicks, named, decays))
+    check_half_lives(model, log, clicks)
+
+
+def check_half_lives(model, log, clicks):
+    hour = 3600000
+    expected = ms_evaluate.evaluate(model, clicks, chosen(clicks), [], half_lives=[("6h", (6 * hour,)), ("1h,1d", (hour, 24 * hour))])
+    compare("half-lives", report("half-lives", "--model", model, "--events", log, "--half-lives", "6h 1h,1d"), expected)
+    both = report("both", "--model", model, "--events", log, "--half-lives", "6h", "--decays", "1")
+    check("decays and half-lives", [c for c in both if "@" in c] == ["incremental@1", "incremental@6h"], list(both))
+
+
+def check_order_of_file(directory, rng):
+    model = os.path.join(directory, "model")
+    items = [f"i{number}" for number in range(700)]
+    clicks = make_clicks(rng, items, 20, times=False)
+    expected = ms_evaluate.evaluate(model, clicks, chosen(clicks), [(0.9,)])
+    bare, timed, table = (os.path.join(directory, name) for name in ("bare.jsonl", "timed.jsonl", "bare.csv"))
+    write_json(bare, clicks, times=False)
+    compare("json without times", report("bare", "--model", model, "--events", bare), expected)
+    write_json(timed, [(user, item, 1700000000000 - 1000 * n) for n, (user, item, _) in enumerate(clicks)])
+    compare("json, --time ''", report("timed", "--model", model, "--events", timed, "--time", ""), expected)
+    with open(table, "w", encoding="utf-8", newline="") as file:
+        file.write(csv_text(clicks, ["n", "item_id", "user_id"], times=False))
+    compare("csv without times", report("csv", "--model", model, "--events", table), expected)
+    done = run("--model", model, "--events", table, "--half-lives", "1d")
+    check("half-lives need times", done.returncode == 2 and b"--half-lives needs times" in done.stderr, done.stderr)
+
+
+def check_models(directory, rng):
+    """Other extractors and maps, and what they cannot have."""
+    d, K, L, N = 8, 3, 9, 500
+    items = [f"i{number}" for number in range(N)]
+    clicks = make_clicks(rng, items, 12)
+    log = os.path.join(directory, "models.jsonl")
+    write_json(log, clicks)
+
+    def normal(*shape):
+        return (rng.normal(size=shape) / math.sqrt(shape[-2])).astype(np.float32)
+    config = {"extractor": "mind", "dim": d, "interests": K, "max_behaviors": L, "interest_count": "log2-floor"}
+    embedding = rng.normal(size=(N, d)).astype(np.float32)
+    head = {"head.0.weight": normal(2 * d, d), "head.1.weight": normal(d, 2 * d)}
+    two_layers = [{"activation": "relu"}, {"activation": "linear"}]
+    cases = {
+        "head": ({**config, "head": two_layers, "normalize": True}, {"routing.bilinear": normal(d, d), **head}, True),
+        "per-interest": ({**config, "routing": {"bilinear": "per-interest"}},
+                         {"routing.bilinear": normal(K, d, d), "routing.bilinear_bias": normal(1, d)[0]}, True),
+        "none": ({**config, "routing": {"bilinear": "none"}}, {}, True),
+        "per-position": ({**config, "extractor": "comirec-dr"}, {"routing.bilinear": normal(L, K, d, d)}, False),
+        "attention": ({**config, "extractor": "comirec-sa"},
+                      {"attention.w1": normal(d, 5), "attention.w2": normal(5, K)}, True),
+    }
+    for name, (settings, tensors, folds) in cases.items():
+        model = os.path.join(directory, name)
+        ms_model.write_model(model, settings, {"item_embedding": embedding, **tensors}, items)
+        expected = ms_evaluate.evaluate(model, clicks, chosen(clicks), [(0.9,)] if folds else [])
+        compare(name, report(name, "--model", model, "--events", log), expected)
+    model = os.path.join(directory, "per-position")
+    done = run("--model", model, "--events", log, "--decays", "0.9")
+    check("a fold that is asked for and cannot be", done.returncode == 2 and b"per-position" in done.stderr, done.stderr)
+
+    model = os.path.join(directory, "narrow")
+    ms_model.write_model(model, {**config, "dim": 4}, {"item_embedding": embedding, "routing.bilinear": normal(d, 4)}, items)
+    done = run("--model", model, "--events", log)
+    check("dim and item_dim", done.returncode == 2 and re.search(rb"dim is 4\b.*item_embedding is 8 wide", done.stderr),
+          done.stderr)
+    model = os.path.join(directory, "capsule")
+    ms_model.write_model(model, {**config, "head": [{"activation": "relu"}]},
+                         {"item_embedding": embedding, "routing.bilinear": normal(d, 5), "head.0.weight": normal(d, 5)}, items)
+    found = report("capsule", "--model", model, "--events", log)
+    check("no last where the widths differ", list(found)[3:] == ["full", "incremental@0.9", "stale"], list(found))
+
+
+def check_table(directory):
+    model, log = os.path.join(directory, "model"), os.path.join(directory, "log.jsonl")
+    done = run("--model", model, "--events", log)
+    numbers = report("for the table", "--model", model, "--events", log)
+    lines = done.stdout.decode().splitlines()
+    check("table", done.returncode == 0 and len(lines) == 7, lines)
+    for line in lines[3:]:
+        cells = line.split()
+        column = numbers[cells[0]]
+        check("row", cells[1] == f"{column['recall@20']:.4f}" and cells[2] == "+-" and
+              cells[3] == f"{column['stderr']['recall@20']:.4f}" and cells[4] == f"{column['recall@50']:.4f}" and
+              cells[13] == str(numbers["targets"]), line)
+    check("progress", b"clicks predicted" in done.stderr, done.stderr)
+
+
+def check_bad(directory):
+    model = os.path.join(directory, "model")
+    good = '{"user_id": "u", "item_id": "i1", "timestamp": 1}\n'
+    table = "user_id,item_id,timestamp\n" + "u,i1,1\n" * 3
+    logs = [
+        ("broken JSON", good * 2 + "{\n", 1, "line 3"),
+        ("an array", good + "[1]\n", 1, "line 2"),
+        ("no item", good + '{"user_id": "u", "timestamp": 1}\n', 1, 'line 2.*item'),
+        ("an empty user", good + good.replace('"u"', '""'), 1, "line 2.*user"),
+        ("a bad time", good + good.replace(": 1}", ': "soon"}'), 1, "line 2.*soon"),
+        ("no time", good + '{"user_id": "u", "item_id": "i1"}\n', 1, "line 2.*time"),
+        ("a time where the first has none", '{"user_id": "u", "item_id": "i1"}\n' + good, 1, "line 2.*time"),
+        ("nothing", "", 1, "empty"),
+        ("no such column", "user,item_id\na,b\n", 2, "line 1.*user_id.*--user"),
+        ("a column twice", "user_id,item_id,user_id\na,b,c\n", 1, "line 1.*user_id.*twice"),
+        ("too few cells", table + "u,i1\n", 1, "line 5.*2 cells.*3"),
+        ("too many cells", table + "u,i1,1,\n", 1, "line 5.*4 cells.*3"),
+        ("an empty cell", table + "u,,1\n", 1, "line 5.*item"),
+        ("an empty time", table + "u,i1,\n", 1, "line 5.*time"),
+        ("a time before 1970", table + "u,i1,-5\n", 1, "line 5.*1970"),
+        ("a quote amid", table + 'u,i"1,1\nu,i1,1\n', 1, "line 5.*quote"),
+        ("a quote that does not end", table + 'u,"i1,1\nu,i1,1\n', 1, "line 5.*quote"),
+        ("text behind a quote", table + 'u,"i"1,1\n', 1, "line 5.*quote"),
+        ("too few clicks", table, 1, "--min-events"),
+        ("unknown items", "user_id,item_id\n" + "u,x\n" * 12, 1, "nothing to predict.*5 skipped"),
+    ]
+    path = os.path.join(directory, "bad")
+    for what, text, code, pattern in logs:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        done = run("--model", model, "--events", path)
+        last = done.stderr.decode().splitlines()[-1]
+        check(what, done.returncode == code and re.search(pattern, last) and not done.stdout, done.returncode, last)
+    with open(path, "wb") as file:
+        file.write(table.encode() + b"u,\xff\x1b,1\n")
+    done = run("--model", model, "--events", path)
+    check("not UTF-8", done.returncode == 1 and b"line 5: item" in done.stderr, done.stderr)
+    both = ["--model", model, "--events", path]
+    usages = [([], "--model"), (["--model", model], "--events"), (both + ["--holdout", "0"], "--holdout"),
+              (both + ["--holdout", "1.1"], "--holdout"), (both + ["--holdout", "0.1", "--users", path], "exclude"),
+              (both + ["--decays", "0.9 1.1"], "1.1"), (both + ["--decays", "0.9 0.9"], "twice"),
+              (both + ["--half-lives", "7w"], "7w"), (both + ["--threads", "0"], "--threads"),
+              (both + ["--max-events", "x"], "--max-events"), (both + ["more"], "more"), (both + ["--what"], "--what"),
+              (both + ["--user"], "--user"), (both + ["--format", "xml"], "xml"), (both + ["--time", "when"], "when")]
+    for arguments, word in usages:
+        done = run(*arguments)
+        check(f"usage {arguments[-2:]}", done.returncode == 2 and word in done.stderr.decode() and not done.stdout, done.stderr)
+    for arguments, word in ((["--model", model, "--events", path + "/none"], "none"), (both[:-1] + [directory], "directory"),
+                            (both + ["--users", path + "/none"], "none")):
+        done = run(*arguments)
+        check(f"no file {arguments[-1]}", done.returncode == 1 and word in done.stderr.decode(), done.stderr)
+    done = run("--help")
+    check("help", done.returncode == 0 and b"--holdout F" in done.stdout and b"Examples:" in done.stdout)
+
+
+with tempfile.TemporaryDirectory() as scratch:
+    generator = np.random.default_rng(20261121)
+    check_rule(scratch, generator)
+    check_order_of_file(scratch, generator)
+    check_models(scratch, generator)
+    check_table(scratch)
+    check_bad(scratch)
+print(f"{len(failures)} failures")
+sys.exit(1 if failures else 0)

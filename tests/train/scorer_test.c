@@ -1,0 +1,220 @@
+/* Ranks are those of double arithmetic: next to ties, at the edges of batches, and where float32 overflows.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mindstream/model.h"
+#include "train/scorer.h"
+
+static uint64_t random_state;
+
+/* In (-1, 1), not quite evenly. */
+static float random_float(void)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (float)((double)(random_state >> 33) / 1073741824.0 - 1.0);
+}
+
+static float *random_floats(size_t n)
+{
+    float *floats = malloc(n * sizeof *floats);
+    for (size_t i = 0; i < n; i++)
+        floats[i] = random_float();
+    return floats;
+}
+
+struct naive {
+    const float *embeddings;
+    size_t items, dim;
+};
+
+static double naive_score(const struct naive *n, const float *vectors, int count, size_t item)
+{
+    double best = -INFINITY;
+    for (int k = 0; k < count; k++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < n->dim; i++)
+            sum += (double)vectors[(size_t)k * n->dim + i] * (double)n->embeddings[item * n->dim + i];
+        best = sum > best ? sum : best;
+    }
+    return best;
+}
+
+static size_t naive_rank(const struct naive *n, const float *vectors, int count, size_t target)
+{
+    size_t higher = 0;
+    double score = naive_score(n, vectors, count, target);
+    for (size_t item = 0; item < n->items; item++)
+        higher += naive_score(n, vectors, count, item) > score;
+    return higher < MS_RANKS ? higher : MS_RANKS;
+}
+
+/* The item that stands at about |place| among all. */
+static uint32_t item_near(const struct naive *n, const float *vectors, int count, size_t place)
+{
+    size_t step = n->items / 97 + 1;
+    uint32_t best = 0;
+    for (size_t item = place % step; item < n->items; item += step)
+        if (naive_score(n, vectors, count, item) > naive_score(n, vectors, count, best))
+            best = (uint32_t)item;
+    return best;
+}
+
+static struct ms_scorer *new_scorer(struct ms_catalogue *catalogue, const struct naive *n,
+                                    struct ms_ranks *ranks)
+{
+    struct ms_scorer *scorer;
+    memset(ranks, 0, 2 * sizeof *ranks);
+    assert_int_equal(ms_catalogue_init(catalogue, n->embeddings, (uint32_t)n->items, (int)n->dim, NULL),
+                     MS_OK);
+    assert_int_equal(ms_scorer_new(&scorer, catalogue, ranks, NULL), MS_OK);
+    return scorer;
+}
+
+static void assert_ranks(const struct ms_ranks *found, const struct ms_ranks *expected)
+{
+    for (size_t i = 0; i <= MS_RANKS; i++)
+        assert_int_equal(found->counts[i], expected->counts[i]);
+}
+
+/* Asks for users with 1 to 64 vectors and several targets each, and compares all counts. */
+static void compare(const struct naive *n, size_t users, size_t targets_each)
+{
+    struct ms_catalogue catalogue;
+    struct ms_ranks found[2], expected[2] = {0};
+    struct ms_scorer *scorer = new_scorer(&catalogue, n, found);
+    uint32_t *targets = calloc(targets_each, sizeof *targets);
+    for (size_t user = 0; user < users; user++) {
+        int count = user % 5 == 4 ? MS_MAX_INTERESTS : 1 + (int)(user % 4), column = (int)(user % 2);
+        float *vectors = random_floats((size_t)count * n->dim);
+        for (size_t i = 0; i < targets_each; i++) {
+            targets[i] = item_near(n, vectors, count, user * 31 + i);
+            expected[column].counts[naive_rank(n, vectors, count, targets[i])]++;
+        }
+        ms_scorer_add(scorer, column, vectors, count, targets, targets_each);
+        free(vectors);
+    }
+    ms_scorer_flush(scorer);
+    assert_ranks(&found[0], &expected[0]);
+    assert_ranks(&found[1], &expected[1]);
+    ms_scorer_destroy(scorer);
+    ms_catalogue_free(&catalogue);
+    free(targets);
+}
+
+static void random_items(void **state)
+{
+    static const size_t sizes[][2] = {{1, 1}, {7, 3}, {511, 8}, {513, 24}, {2100, 33}};
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct naive n = {random_floats(sizes[i][0] * sizes[i][1]), sizes[i][0], sizes[i][1]};
+        compare(&n, 60, 3);
+        free((void *)n.embeddings);
+    }
+}
+
+/* Every item has copies, and neighbours one unit in the last place away: float32 sums cannot tell them apart.
+ */
+static void near_ties(void **state)
+{
+    enum { ITEMS = 1500, DIM = 40, KINDS = 60 };
+    float *embeddings = random_floats((size_t)ITEMS * DIM);
+    (void)state;
+    for (size_t item = KINDS; item < ITEMS; item++) {
+        memcpy(embeddings + item * DIM, embeddings + item % KINDS * DIM, DIM * sizeof *embeddings);
+        float *one = &embeddings[item * DIM + item / KINDS % DIM];
+        if (item % 3)
+            *one = nextafterf(*one, item % 2 ? 2.0f : -2.0f);
+    }
+    struct naive n = {embeddings, ITEMS, DIM};
+    compare(&n, 80, 4);
+    free(embeddings);
+}
+
+/* Lengths far apart: products beyond float32's range on both sides. */
+static void extremes(void **state)
+{
+    enum { ITEMS = 1200, DIM = 12 };
+    float *embeddings = random_floats((size_t)ITEMS * DIM);
+    (void)state;
+    for (size_t item = 0; item < ITEMS; item++)
+        for (size_t i = 0; i < DIM; i++)
+            embeddings[item * DIM + i] *= item % 100 == 3 ? 3e38f
+                                          : item < 512    ? 1e-30f
+                                          : item % 7      ? 1e-42f
+                                                          : 1.0f;
+    struct naive n = {embeddings, ITEMS, DIM};
+    compare(&n, 40, 5);
+    free(embeddings);
+}
+
+/* More targets than a batch holds, under one vector. */
+static void many_targets(void **state)
+{
+    enum { ITEMS = 100, DIM = 4, TARGETS = 10000 };
+    struct naive n = {random_floats((size_t)ITEMS * DIM), ITEMS, DIM};
+    struct ms_catalogue catalogue;
+    struct ms_ranks found[2], expected = {0};
+    struct ms_scorer *scorer = new_scorer(&catalogue, &n, found);
+    uint32_t *targets = calloc(TARGETS, sizeof *targets);
+    float *vector = random_floats(DIM);
+    (void)state;
+    for (uint32_t i = 0; i < TARGETS; i++) {
+        targets[i] = i % ITEMS;
+        expected.counts[naive_rank(&n, vector, 1, targets[i])]++;
+    }
+    ms_scorer_add(scorer, 1, vector, 1, targets, TARGETS);
+    ms_scorer_flush(scorer);
+    assert_ranks(&found[1], &expected);
+    assert_true(ms_scorer_seconds(scorer) > 0.0);
+    ms_scorer_destroy(scorer);
+    ms_catalogue_free(&catalogue);
+    free(targets);
+    free(vector);
+    free((void *)n.embeddings);
+}
+
+/* No vectors, or vectors that are no numbers, predict nothing; a vector of zeros predicts all alike. */
+static void nothing(void **state)
+{
+    struct naive n = {random_floats(300), 100, 3};
+    struct ms_catalogue catalogue;
+    struct ms_ranks found[2];
+    struct ms_scorer *scorer = new_scorer(&catalogue, &n, found);
+    const uint32_t targets[] = {5, 6, 7};
+    const float broken[6] = {1, 2, 3, 1, NAN, 3}, zeros[3] = {0}, endless[3] = {INFINITY, 0, 0};
+    (void)state;
+    ms_scorer_add(scorer, 0, NULL, 0, targets, 3);
+    ms_scorer_add(scorer, 0, broken, 2, targets, 2);
+    ms_scorer_add(scorer, 0, endless, 1, targets, 1);
+    ms_scorer_add(scorer, 1, zeros, 1, targets, 3);
+    ms_scorer_flush(scorer);
+    assert_int_equal(found[0].counts[MS_RANKS], 6);
+    assert_int_equal(found[1].counts[0], 3);
+    ms_scorer_destroy(scorer);
+    ms_catalogue_free(&catalogue);
+    free((void *)n.embeddings);
+}
+
+static int seed(void **state)
+{
+    (void)state;
+    random_state = 42;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(random_items, seed), cmocka_unit_test_setup(near_ties, seed),
+        cmocka_unit_test_setup(extremes, seed),     cmocka_unit_test_setup(many_targets, seed),
+        cmocka_unit_test_setup(nothing, seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
