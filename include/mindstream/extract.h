@@ -35,6 +35,11 @@ enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms
                                 struct ms_error *error) MS_MUST_CHECK;
 void ms_extractor_destroy(struct ms_extractor *extractor);
 
+/* The profile that is concatenated to every interest before the head, from now on: profile_dim floats, the
+ * fields' embeddings in their order (several values of a field: their mean); copied. NULL, and a new
+ * extractor: every field's default row. Without profile fields in the model it does nothing. */
+void ms_extractor_set_profile(struct ms_extractor *extractor, const float *profile);
+
 /* Full routing over the last max_behaviors of rows[0..n). |initial_logits|, when not NULL, is [n][K] (or more
  * rows: see |logit_rows|) and replaces the model's initial logits: row i belongs to rows[i]; with
  * padded_softmax rows n .. logit_rows-1 are those of the empty slots. |coupling|, when not NULL, receives the

@@ -83,10 +83,12 @@ struct ms_model_config {
     enum ms_profile_order profile_order;
     bool attention_from_newest;
     /* sine */
-    int sine_topics;
-    int sine_heads;
-    bool sine_user_norm, sine_item_norm, sine_topic_norm, sine_concept_feature;
-    float sine_temperature;
+    int sine_heads;            /* attention heads of each interest, and of the concept sequence */
+    int sine_topics;           /* rows of the concept pool */
+    bool sine_topic_norm;      /* choose topics by cosine instead of the inner product */
+    bool sine_concept_feature; /* the concept sequence is topics plus items */
+    bool sine_interests;       /* publish the K interests; false: the one vector they are aggregated to */
+    double sine_temperature;
 };
 
 /* A tensor of the model in row-major float32 (float16 was widened), 64-byte aligned. data is NULL when

@@ -10,14 +10,15 @@
 void ms_attention_bind(struct ms_extractor *x)
 {
     struct ms_tensor w1 = ms_model_tensor(x->model, "attention.w1");
-    x->w1 = w1.data;
     x->hidden = (size_t)w1.shape[1];
     x->hidden_stride = (x->hidden + MS_LANES - 1) / MS_LANES * MS_LANES;
     x->logit_stride = (x->K + MS_LANES - 1) / MS_LANES * MS_LANES;
     x->position = ms_model_tensor(x->model, "attention.position").data;
-    x->b1 = ms_model_tensor(x->model, "attention.b1").data;
-    x->w2 = ms_model_tensor(x->model, "attention.w2").data;
-    x->b2 = ms_model_tensor(x->model, "attention.b2").data;
+    x->attention = (struct ms_net){.w1 = w1.data,
+                                   .b1 = ms_model_tensor(x->model, "attention.b1").data,
+                                   .w2 = ms_model_tensor(x->model, "attention.w2").data,
+                                   .b2 = ms_model_tensor(x->model, "attention.b2").data,
+                                   .out = x->K};
 }
 
 void ms_attention_carve(struct ms_extractor *x, struct ms_carver *carver)
@@ -27,13 +28,12 @@ void ms_attention_carve(struct ms_extractor *x, struct ms_carver *carver)
     x->hidden64 = ms_carve(carver, x->L, x->hidden_stride, sizeof(double));
 }
 
-/* a64 [n][logit_stride] from the inputs e64 [n][item_dim]. */
-static void logits(struct ms_extractor *x, size_t n)
+void ms_net_logits(struct ms_extractor *x, const struct ms_net *net, size_t n)
 {
-    x->kernels->project_f64(x->e64, n, x->item_dim, x->item_dim, x->w1, x->hidden, x->b1, x->hidden64,
+    x->kernels->project_f64(x->e64, n, x->item_dim, x->item_dim, net->w1, x->hidden, net->b1, x->hidden64,
                             x->hidden_stride);
     x->kernels->tanh_f64(x->hidden64, n * x->hidden_stride);
-    x->kernels->project_f64(x->hidden64, n, x->hidden_stride, x->hidden, x->w2, x->K, x->b2, x->a64,
+    x->kernels->project_f64(x->hidden64, n, x->hidden_stride, x->hidden, net->w2, net->out, net->b2, x->a64,
                             x->logit_stride);
 }
 
@@ -57,7 +57,7 @@ void ms_attend(struct ms_extractor *x, const struct ms_window *window)
 {
     size_t k = window->interests;
     gather(x, window);
-    logits(x, window->n);
+    ms_net_logits(x, &x->attention, window->n);
     for (size_t i = 0; i < window->n; i++)
         memcpy(x->b64 + i * k, x->a64 + i * x->logit_stride, k * sizeof *x->b64);
     for (size_t j = 0; j < k; j++) {
@@ -84,7 +84,7 @@ void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const
     const float *item = ms_model_item_embedding(x->model, row);
     for (size_t c = 0; c < x->item_dim; c++)
         x->e64[c] = (double)item[c];
-    logits(x, 1);
+    ms_net_logits(x, &x->attention, 1);
     for (size_t j = 0; j < x->K; j++) {
         float base = mass[j] > 0.0f ? fmaxf(top[j], (float)x->a64[j]) : (float)x->a64[j];
         keep[j] = mass[j] > 0.0f ? keeps[j % numbers] * exp((double)(top[j] - base)) : 0.0;

@@ -52,6 +52,7 @@ static void carve_all(struct ms_extractor *x, struct ms_carver *carver)
     x->u32 = ms_carve(carver, lanes, x->stride, sizeof(float));
     x->z32 = ms_carve(carver, lanes, x->stride, sizeof(float));
     x->mass32 = ms_carve(carver, lanes, 1, sizeof(float));
+    x->profile = ms_carve(carver, x->profile_dim, 1, sizeof(float));
     x->fold_x = ms_carve(carver, x->K, x->capsule_dim, sizeof(float));
     x->e64 = ms_carve(carver, x->L, x->item_dim, sizeof(double));
     x->b64 = ms_carve(carver, x->L, x->K, sizeof(double));
@@ -66,14 +67,16 @@ static void carve_all(struct ms_extractor *x, struct ms_carver *carver)
         carve_fast(x, carver);
     if (x->config->extractor == MS_EXTRACTOR_MIND)
         carve_exact(x, carver);
-    else
+    else if (x->config->extractor == MS_EXTRACTOR_COMIREC_SA)
         ms_attention_carve(x, carver);
+    else
+        ms_sine_carve(x, carver);
 }
 
 static void bind_head(struct ms_extractor *x)
 {
-    size_t width = x->capsule_dim;
-    x->wide_stride = x->stride;
+    size_t width = x->capsule_dim + x->profile_dim;
+    x->wide_stride = round_up(width, MS_LANES);
     for (int n = 0; n < x->config->head_layers; n++) {
         char name[32];
         snprintf(name, sizeof name, "head.%d.weight", n);
@@ -111,6 +114,7 @@ static void bind(struct ms_extractor *x)
     x->item_dim = (size_t)config->item_dim;
     x->capsule_dim = (size_t)config->capsule_dim;
     x->dim = (size_t)config->dim;
+    x->profile_dim = (size_t)config->profile_dim;
     x->stride = round_up(x->capsule_dim, MS_LANES);
     x->projected = ms_model_projected(x->model);
     x->bilinear = ms_model_tensor(x->model, "routing.bilinear").data;
@@ -132,8 +136,10 @@ enum ms_status ms_extractor_new_on(struct ms_extractor **extractor, const struct
     x->config = ms_model_config(model);
     x->kernels = kernels;
     bind(x);
-    if (x->config->extractor != MS_EXTRACTOR_MIND)
+    if (x->config->extractor == MS_EXTRACTOR_COMIREC_SA)
         ms_attention_bind(x);
+    if (x->config->extractor == MS_EXTRACTOR_SINE)
+        ms_sine_bind(x);
     carve_all(x, &carver);
     if (carver.overflow)
         goto no_memory;
@@ -142,6 +148,9 @@ enum ms_status ms_extractor_new_on(struct ms_extractor **extractor, const struct
         goto no_memory;
     carver.used = 0;
     carve_all(x, &carver);
+    if (x->config->extractor == MS_EXTRACTOR_SINE)
+        ms_sine_prepare(x);
+    ms_extractor_set_profile(x, NULL);
     *extractor = x;
     return MS_OK;
 
@@ -154,6 +163,17 @@ enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms
                                 struct ms_error *error)
 {
     return ms_extractor_new_on(extractor, model, ms_kernels_best(), error);
+}
+
+void ms_extractor_set_profile(struct ms_extractor *x, const float *profile)
+{
+    size_t at = 0;
+    for (int i = 0; i < x->config->profile_fields; i++) {
+        size_t width = (size_t)x->config->profile_width[i];
+        memcpy(x->profile + at, profile ? profile + at : ms_model_profile_row(x->model, i, NULL, 0),
+               width * sizeof *x->profile);
+        at += width;
+    }
 }
 
 void ms_extractor_destroy(struct ms_extractor *x)
@@ -253,7 +273,10 @@ struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *rows
         return (struct ms_interests){0, (int)x->dim, x->vectors, x->weights};
     if (x->config->extractor == MS_EXTRACTOR_MIND)
         return route(x, &window);
-    ms_attend(x, &window);
+    if (x->config->extractor == MS_EXTRACTOR_COMIREC_SA)
+        ms_attend(x, &window);
+    else
+        ms_sine_extract(x, &window);
     return ms_finish_f64(x, x->z64, x->mass64, window.interests);
 }
 

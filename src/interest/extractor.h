@@ -26,6 +26,26 @@ struct ms_window {
     float *coupling;     /* [n][K] out, or NULL */
 };
 
+/* tanh(. w1 + b1) w2 + b2: the logits of an attention, |out| a row. */
+struct ms_net {
+    const float *w1, *b1, *w2,
+        *b2; /* [item_dim][hidden], [hidden], [hidden][out], [out]; biases may be NULL */
+    size_t out;
+};
+
+/* What sine has beyond the rest: tensors, and scratch in double (rows |stride| apart). */
+struct ms_sine {
+    size_t heads, topics, topic_stride;
+    struct ms_net select, pool, concept;
+    const float *pool_query, *pool_query_bias, *concept_query, *concept_query_bias;
+    const float *aggregate_query, *aggregate_query_bias;
+    float *topic_columns;                            /* [item_dim][topics] */
+    double *sequence, *belongs, *attention, *pooled; /* [L] rows, [L][K], [L][K heads], [K heads] rows */
+    double *chosen, *gated, *head_weights, *scores;  /* [K] rows, [K] rows, [K][heads], [topics] */
+    double *foretelling;                             /* [L][heads] */
+    double *query_input, *query;                     /* two rows, one row */
+};
+
 struct ms_extractor {
     const struct ms_model *model;
     const struct ms_model_config *config;
@@ -48,10 +68,15 @@ struct ms_extractor {
     double *e64, *x64, *b64, *w64, *a64, *norm64, *u64, *z64, *mass64, *wide64[2];
     /* fold: a projected item for each interest, where the map is per interest. */
     float *fold_x;
-    /* comirec-sa: its tensors, and the hidden layer [L][hidden_stride]. */
-    const float *position, *w1, *b1, *w2, *b2;
+    /* comirec-sa and sine: positions, and the hidden layer [L][hidden_stride]. */
+    const float *position;
     size_t hidden, hidden_stride, logit_stride;
     double *hidden64;
+    struct ms_net attention;
+    struct ms_sine sine;
+    /* The user's profile, [profile_dim]: what is concatenated to each capsule before the head. */
+    float *profile;
+    size_t profile_dim;
     char *memory; /* the one block that all the scratch lies in */
 };
 
@@ -85,6 +110,16 @@ void ms_attention_carve(struct ms_extractor *x, struct ms_carver *carver);
 void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const double *keeps,
                        const double *worths, size_t numbers);
 
+/* a64 [n][logit_stride] = the net's logits of the inputs e64 [n][item_dim]. */
+void ms_net_logits(struct ms_extractor *x, const struct ms_net *net, size_t n);
+
+/* SINE: interests to z64 and what they count to mass64; the one vector they make is row 0 where that is
+ * published. */
+void ms_sine_extract(struct ms_extractor *x, const struct ms_window *window);
+void ms_sine_bind(struct ms_extractor *x);
+void ms_sine_carve(struct ms_extractor *x, struct ms_carver *carver);
+void ms_sine_prepare(struct ms_extractor *x); /* once the scratch is there */
+
 /* Softmax of n logits |step| apart, of which the first |kept| weights are written; w may be b. Pure. */
 void ms_softmax(const double *b, double *w, size_t n, size_t kept, size_t step, double scale);
 
@@ -99,7 +134,7 @@ struct ms_carver {
 void *ms_carve(struct ms_carver *carver, size_t a, size_t b, size_t element);
 
 /* Head, normalize and weights; the result belongs to the extractor. The capsules are factors[j] * z_j, rows
- * of z |width| floats apart, at any address. u32 is overwritten. */
+ * of z |width| floats apart, at any address. */
 struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
                                   const float *mass, size_t count);
 /* The weights alone, beside vectors that are there already. */

@@ -13,13 +13,52 @@ static float publishable(double value)
     return (float)fmin(fmax(value, -(double)FLT_MAX), (double)FLT_MAX);
 }
 
-static const float *head_f32(struct ms_extractor *x, const float *v, size_t count, size_t *stride)
+/* Where capsule and profile stand in a row that goes into the head. */
+static void places(const struct ms_extractor *x, size_t *capsule, size_t *profile)
+{
+    bool before = x->config->profile_order == MS_PROFILE_BEFORE_INTEREST;
+    *capsule = before ? x->profile_dim : 0;
+    *profile = before ? 0 : x->capsule_dim;
+}
+
+/* Rows [count, padded to 4][wide_stride], zero beyond their width. */
+static const float *compose_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
+                                size_t count)
+{
+    size_t padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE, capsule, profile;
+    float *rows = x->wide32[1];
+    places(x, &capsule, &profile);
+    memset(rows, 0, padded * x->wide_stride * sizeof *rows);
+    for (size_t j = 0; j < count; j++) {
+        float *row = rows + j * x->wide_stride;
+        x->kernels->scale_rows(z + j * width, 1, x->capsule_dim, factors + j, row + capsule, x->capsule_dim);
+        memcpy(row + profile, x->profile, x->profile_dim * sizeof *row);
+    }
+    return rows;
+}
+
+static const double *compose_f64(struct ms_extractor *x, const double *capsules, size_t count)
+{
+    size_t capsule, profile;
+    double *rows = x->wide64[1];
+    places(x, &capsule, &profile);
+    for (size_t j = 0; j < count; j++) {
+        double *row = rows + j * x->wide_stride;
+        memcpy(row + capsule, capsules + j * x->stride, x->capsule_dim * sizeof *row);
+        for (size_t c = 0; c < x->profile_dim; c++)
+            row[profile + c] = (double)x->profile[c];
+    }
+    return rows;
+}
+
+static const float *head_f32(struct ms_extractor *x, const float *v, size_t count)
 {
     size_t padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE;
     for (int n = 0; n < x->config->head_layers; n++) {
         const struct ms_dense *layer = &x->head[n];
         float *out = x->wide32[n % 2];
-        x->kernels->dense_f32(layer->weight, layer->out, layer->in, v, padded, *stride, out, x->wide_stride);
+        x->kernels->dense_f32(layer->weight, layer->out, layer->in, v, padded, x->wide_stride, out,
+                              x->wide_stride);
         for (size_t j = 0; j < count; j++) {
             float *row = out + j * x->wide_stride;
             for (size_t o = 0; layer->bias && o < layer->out; o++)
@@ -29,12 +68,11 @@ static const float *head_f32(struct ms_extractor *x, const float *v, size_t coun
             memset(row + layer->out, 0, (x->wide_stride - layer->out) * sizeof *row);
         }
         v = out;
-        *stride = x->wide_stride;
     }
     return v;
 }
 
-static const double *head_f64(struct ms_extractor *x, const double *v, size_t count, size_t *stride)
+static const double *head_f64(struct ms_extractor *x, const double *v, size_t count)
 {
     for (int n = 0; n < x->config->head_layers; n++) {
         const struct ms_dense *layer = &x->head[n];
@@ -43,12 +81,11 @@ static const double *head_f64(struct ms_extractor *x, const double *v, size_t co
             for (size_t o = 0; o < layer->out; o++) {
                 double sum = layer->bias ? (double)layer->bias[o] : 0.0;
                 for (size_t i = 0; i < layer->in; i++)
-                    sum += (double)layer->weight[o * layer->in + i] * v[j * *stride + i];
+                    sum += (double)layer->weight[o * layer->in + i] * v[j * x->wide_stride + i];
                 out[j * x->wide_stride + o] = layer->relu ? fmax(sum, 0.0) : sum;
             }
         }
         v = out;
-        *stride = x->wide_stride;
     }
     return v;
 }
@@ -62,8 +99,8 @@ static double inverse_length(double norm)
 struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass,
                                   size_t count)
 {
-    size_t stride = x->stride;
-    const double *v = head_f64(x, capsules, count, &stride);
+    size_t stride = x->wide_stride;
+    const double *v = head_f64(x, compose_f64(x, capsules, count), count);
     double total = 0.0;
     for (size_t j = 0; j < count; j++) {
         double factor = 1.0, norm = 0.0;
@@ -113,19 +150,13 @@ struct ms_interests ms_finish_weights(struct ms_extractor *x, const float *mass,
 struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
                                   const float *mass, size_t count)
 {
-    bool plain = x->config->head_layers == 0 && !x->config->normalize;
+    bool plain = x->config->head_layers == 0 && !x->config->normalize && x->profile_dim == 0;
     for (size_t j = 0; j < count; j++)
         plain = plain && isfinite(factors[j]);
     if (plain && width == x->dim) {
         x->kernels->scale_rows(z, count, width, factors, x->vectors, x->dim);
     } else {
-        size_t stride = x->stride, padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE;
-        for (size_t j = 0; j < count; j++)
-            x->kernels->scale_rows(z + j * width, 1, x->capsule_dim, factors + j, x->u32 + j * stride,
-                                   stride);
-        memset(x->u32 + count * stride, 0, (padded - count) * stride * sizeof *x->u32);
-        const float *v = head_f32(x, x->u32, count, &stride);
-        normalize_f32(x, v, stride, count);
+        normalize_f32(x, head_f32(x, compose_f32(x, z, width, factors, count), count), x->wide_stride, count);
     }
     return ms_finish_weights(x, mass, count);
 }

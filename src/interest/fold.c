@@ -228,7 +228,7 @@ void ms_fold_event(struct ms_extractor *x, const struct ms_decay *decay, float *
 static bool squashes_at_once(const struct ms_extractor *x, size_t count)
 {
     return count <= 4 && x->config->extractor == MS_EXTRACTOR_MIND && x->config->head_layers == 0 &&
-           !x->config->normalize && x->config->routing.squash_power == 1.0f;
+           x->profile_dim == 0 && !x->config->normalize && x->config->routing.squash_power == 1.0f;
 }
 
 struct ms_interests ms_fold_interests(struct ms_extractor *x, const float *state, uint64_t folded)

@@ -48,6 +48,7 @@ static const char *const bilinear_names[] = {"shared", "per-interest", "per-posi
 static const char *const when_names[] = {"last", "every", NULL};
 static const char *const activation_names[] = {"linear", "relu", NULL};
 static const char *const position_names[] = {"from-oldest", "from-newest", NULL};
+static const char *const output_names[] = {"aggregated", "interests", NULL};
 static const char *const order_names[] = {"before-interest", "after-interest", NULL};
 static const char *const extractor_names[] = {"mind", "comirec-dr", "comirec-sa", "sine", NULL};
 static const enum ms_extractor_kind extractor_kinds[] = {MS_EXTRACTOR_MIND, MS_EXTRACTOR_MIND,
@@ -84,6 +85,11 @@ static const struct key keys[] = {
     {"routing.squash.scale", KEY_FLOAT, false, FOR_MIND, AT(routing.squash_scale), -BIG, BIG, NULL},
     {"attention.positions", KEY_CHOICE, false, FOR(MS_EXTRACTOR_COMIREC_SA), AT(attention_from_newest), 0, 0,
      position_names},
+    {"sine.heads", KEY_INT, false, FOR(MS_EXTRACTOR_SINE), AT(sine_heads), 1, 16, NULL},
+    {"sine.temperature", KEY_DOUBLE, false, FOR(MS_EXTRACTOR_SINE), AT(sine_temperature), 1e-6, BIG, NULL},
+    {"sine.topic_norm", KEY_BOOL, false, FOR(MS_EXTRACTOR_SINE), AT(sine_topic_norm), 0, 0, NULL},
+    {"sine.concept_feature", KEY_BOOL, false, FOR(MS_EXTRACTOR_SINE), AT(sine_concept_feature), 0, 0, NULL},
+    {"sine.output", KEY_CHOICE, false, FOR(MS_EXTRACTOR_SINE), AT(sine_interests), 0, 0, output_names},
     {"profile.order", KEY_ENUM, false, FOR_ALL, AT(profile_order), 0, 0, order_names},
     {"normalize", KEY_BOOL, false, FOR_ALL, AT(normalize), 0, 0, NULL},
 };
@@ -100,10 +106,14 @@ struct reader {
 static void set_defaults(struct ms_model_config *config, size_t extractor)
 {
     bool dr = strcmp(extractor_names[extractor], "comirec-dr") == 0;
+    bool sine = extractor_kinds[extractor] == MS_EXTRACTOR_SINE;
     *config = (struct ms_model_config){
         .extractor_name = extractor_names[extractor],
         .extractor = extractor_kinds[extractor],
-        .interest_count = dr ? MS_COUNT_FIXED : MS_COUNT_LOG2_FLOOR,
+        .interest_count = dr || sine ? MS_COUNT_FIXED : MS_COUNT_LOG2_FLOOR,
+        .sine_heads = 1,
+        .sine_temperature = 0.07,
+        .sine_concept_feature = true,
         .routing =
             {
                 .iterations = 3,

@@ -363,6 +363,8 @@ int ms_interest_count(const struct ms_model_config *config, size_t n)
     int count = config->interests;
     if (n == 0)
         return 0;
+    if (config->extractor == MS_EXTRACTOR_SINE && !config->sine_interests)
+        return 1; /* the K interests are aggregated to one vector */
     if (n > (size_t)config->max_behaviors)
         n = (size_t)config->max_behaviors;
     switch (config->interest_count) {

@@ -10,17 +10,35 @@
 
 #define MAX_ATTENTION (4 * MS_MAX_DIM) /* ComiRec has 4 d */
 
-enum symbol { SYM_NONE, SYM_N, SYM_D, SYM_C, SYM_K, SYM_L, SYM_A, SYM_IN, SYM_OUT, SYM_V, SYM_DP, SYMBOLS };
+enum symbol {
+    SYM_NONE,
+    SYM_N,
+    SYM_D,
+    SYM_2D,
+    SYM_C,
+    SYM_K,
+    SYM_L,
+    SYM_A,
+    SYM_T,
+    SYM_H,
+    SYM_IN,
+    SYM_OUT,
+    SYM_V,
+    SYM_DP,
+    SYMBOLS
+};
 
 static const struct {
     const char *name;
     int64_t max;
 } symbols[SYMBOLS] = {
-    [SYM_N] = {"items", (int64_t)1 << 30}, [SYM_D] = {"d", MS_MAX_DIM},
-    [SYM_C] = {"dim", MS_MAX_DIM},         [SYM_K] = {"K", MS_MAX_INTERESTS},
-    [SYM_L] = {"L", MS_MAX_BEHAVIORS},     [SYM_A] = {"a", MAX_ATTENTION},
-    [SYM_IN] = {"in", 2 * MS_MAX_DIM},     [SYM_OUT] = {"out", 2 * MS_MAX_DIM},
-    [SYM_V] = {"V", (int64_t)1 << 30},     [SYM_DP] = {"dp", MS_MAX_DIM},
+    [SYM_N] = {"items", (int64_t)1 << 30},  [SYM_D] = {"d", MS_MAX_DIM},
+    [SYM_C] = {"dim", MS_MAX_DIM},          [SYM_K] = {"K", MS_MAX_INTERESTS},
+    [SYM_L] = {"L", MS_MAX_BEHAVIORS},      [SYM_A] = {"a", MAX_ATTENTION},
+    [SYM_IN] = {"in", 2 * MS_MAX_DIM},      [SYM_OUT] = {"out", 2 * MS_MAX_DIM},
+    [SYM_2D] = {"2d", 2 * MS_MAX_DIM},      [SYM_H] = {"heads", 16},
+    [SYM_T] = {"topics", (int64_t)1 << 20}, [SYM_V] = {"V", (int64_t)1 << 30},
+    [SYM_DP] = {"dp", MS_MAX_DIM},
 };
 
 typedef bool when_fn(const struct ms_model_config *config);
@@ -60,6 +78,17 @@ static bool attention(const struct ms_model_config *c)
     return c->extractor == MS_EXTRACTOR_COMIREC_SA;
 }
 
+static bool sine(const struct ms_model_config *c)
+{
+    return c->extractor == MS_EXTRACTOR_SINE;
+}
+
+/* One head needs no query to weigh it against others. */
+static bool sine_heads(const struct ms_model_config *c)
+{
+    return sine(c) && c->sine_heads > 1;
+}
+
 struct spec {
     const char *name;
     bool required;
@@ -82,6 +111,24 @@ static const struct spec specs[] = {
     {"attention.b1", false, attention, 1, {SYM_A}},
     {"attention.w2", true, attention, 2, {SYM_A, SYM_K}},
     {"attention.b2", false, attention, 1, {SYM_K}},
+    {"sine.topics", true, sine, 2, {SYM_T, SYM_D}},
+    {"sine.position", false, sine, 2, {SYM_L, SYM_D}},
+    {"sine.select.w1", true, sine, 2, {SYM_D, SYM_A}},
+    {"sine.select.b1", false, sine, 1, {SYM_A}},
+    {"sine.select.w2", true, sine, 1, {SYM_A}},
+    {"sine.pool.w1", true, sine, 2, {SYM_D, SYM_A}},
+    {"sine.pool.b1", false, sine, 1, {SYM_A}},
+    {"sine.pool.w2", true, sine, 3, {SYM_A, SYM_K, SYM_H}},
+    {"sine.pool.b2", false, sine, 2, {SYM_K, SYM_H}},
+    {"sine.pool.query", true, sine_heads, 2, {SYM_D, SYM_D}},
+    {"sine.pool.query_bias", false, sine_heads, 1, {SYM_D}},
+    {"sine.concept.w1", true, sine, 2, {SYM_D, SYM_A}},
+    {"sine.concept.b1", false, sine, 1, {SYM_A}},
+    {"sine.concept.w2", true, sine, 2, {SYM_A, SYM_H}},
+    {"sine.concept.query", true, sine_heads, 2, {SYM_D, SYM_D}},
+    {"sine.concept.query_bias", false, sine_heads, 1, {SYM_D}},
+    {"sine.aggregate.query", true, sine, 2, {SYM_2D, SYM_D}},
+    {"sine.aggregate.query_bias", false, sine, 1, {SYM_D}},
 };
 
 struct checker {
@@ -221,10 +268,9 @@ enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_
 {
     struct checker checker = {.st = st, .path = path, .error = error};
     enum ms_status status;
-    if (config->extractor == MS_EXTRACTOR_SINE)
-        return ms_fail(error, MS_MODEL, "%s: the extractor sine is not supported yet", path);
     checker.bound[SYM_K] = config->interests;
     checker.bound[SYM_L] = config->max_behaviors;
+    checker.bound[SYM_H] = config->sine_heads;
     if ((status = check_profile(&checker, config)) != MS_OK)
         return status;
     /* Without a head the capsule (and the profile) is what is published; with one, the bilinear map may give
@@ -239,6 +285,7 @@ enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_
             continue;
         if ((status = check_one(&checker, &specs[i])) != MS_OK)
             return status;
+        checker.bound[SYM_2D] = 2 * checker.bound[SYM_D];
         if (i == 0 && !has_bilinear(config)) { /* capsules are sums of the embeddings themselves */
             if (checker.bound[SYM_C] && checker.bound[SYM_C] != checker.bound[SYM_D])
                 return ms_fail(error, MS_MODEL,
@@ -248,6 +295,10 @@ enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_
             checker.bound[SYM_C] = checker.bound[SYM_D];
         }
     }
+    config->sine_topics = (int)checker.bound[SYM_T];
+    if (sine(config) && config->sine_topics < config->interests)
+        return ms_fail(error, MS_MODEL, "%s: tensor sine.topics has %d rows, expected interests=%d or more",
+                       path, config->sine_topics, config->interests);
     if ((status = check_head(&checker, config)) != MS_OK)
         return status;
     for (size_t i = 0; i < st->count; i++)

@@ -41,6 +41,26 @@ def add_head(rng, config, tensors, width):
         width = out
 
 
+def add_profile(rng, config, tensors):
+    """Profile fields, listed or found by name; returns how much wider they make a row."""
+    widths = {name: int(rng.integers(1, 9)) for name in ("gender", "age", "city")[:int(rng.integers(1, 4))]}
+    for name, width in widths.items():
+        tensors[f"profile.{name}"] = rng.normal(size=(3, width), scale=0.3).astype(np.float32)
+    config["profile"] = {"order": pick(rng, "before-interest", "after-interest")}
+    if rng.integers(2):
+        config["profile"]["fields"] = list(widths)
+    return sum(widths.values())
+
+
+def write(directory, config, tensors, items):
+    """The model directory, with the vocabularies of its profile fields."""
+    ms_model.write_model(directory, config, tensors, items)
+    for name in tensors:
+        if name.startswith("profile."):
+            with open(f"{directory}/profile_{name[8:]}.txt", "w", encoding="utf-8") as file:
+                file.write("default\nfirst\nsecond\n")
+
+
 def random_mind(rng, hot=False):
     """config, tensors, items. |hot|: the paper's options, on which the float32 kernels run."""
     bilinear = "shared" if hot else pick(rng, "shared", "shared", "none", "per-interest", "per-position")
@@ -64,9 +84,34 @@ def random_mind(rng, hot=False):
             tensors["routing.bilinear_bias"] = rng.normal(size=dim, scale=0.3).astype(np.float32)
     if config["routing"].get("initial_logits") == "table":
         tensors["routing.initial_logits"] = rng.normal(size=(L, K)).astype(np.float32)
+    width = dim + (add_profile(rng, config, tensors) if rng.integers(5) == 0 else 0)
+    config["dim"] = width
     if rng.integers(4) == 0:
-        add_head(rng, config, tensors, dim)
+        add_head(rng, config, tensors, width)
     return config, tensors, [f"item-{n}" for n in range(items)]
+
+
+def random_sine(rng):
+    d, a, K, H, L = int(pick(rng, 3, 16, 20, 64)), int(pick(rng, 4, 16, 33)), int(rng.integers(1, 7)), int(pick(rng, 1, 1, 2, 3)), 30
+    config = {"extractor": "sine", "dim": d, "interests": K, "max_behaviors": L, "normalize": bool(rng.integers(2)),
+              "sine": {"heads": H, "temperature": pick(rng, 0.07, 0.3, 1.0), "topic_norm": bool(rng.integers(2)),
+                       "concept_feature": bool(rng.integers(2)), "output": pick(rng, "aggregated", "interests")}}
+
+    def normal(*shape):
+        return rng.normal(size=shape, scale=0.4).astype(np.float32)
+    tensors = {"item_embedding": normal(60, d), "sine.topics": normal(K + int(rng.integers(0, 40)), d),
+               "sine.select.w1": normal(d, a), "sine.select.w2": normal(a), "sine.pool.w1": normal(d, a),
+               "sine.pool.w2": normal(a, K, H), "sine.concept.w1": normal(d, a), "sine.concept.w2": normal(a, H),
+               "sine.aggregate.query": normal(2 * d, d)}
+    if H > 1:
+        tensors |= {"sine.pool.query": normal(d, d), "sine.concept.query": normal(d, d)}
+    optional = {"sine.position": (L, d), "sine.select.b1": (a,), "sine.pool.b1": (a,), "sine.pool.b2": (K, H),
+                "sine.concept.b1": (a,), "sine.aggregate.query_bias": (d,),
+                **({"sine.pool.query_bias": (d,), "sine.concept.query_bias": (d,)} if H > 1 else {})}
+    for name, shape in optional.items():
+        if rng.integers(2):
+            tensors[name] = normal(*shape)
+    return config, tensors, [f"item-{n}" for n in range(60)]
 
 
 def random_attention(rng, positions=True):
@@ -99,6 +144,3 @@ def random_histories(rng, config, items, count, per_call_logits=True):
             line["initial_logits"] = rng.normal(size=(rows, K)).astype(np.float32).tolist()
         lines.append(line)
     return lines
-
-
-__all__ = ["random_mind", "random_attention", "random_histories", "ms_model"]

@@ -11,17 +11,18 @@ import tempfile
 
 import numpy as np
 
-import ms_model
 import ms_reference
 import random_models
 
 BINARY = os.environ["MINDSTREAM"]
-PLANS = (("any", 1, 160), ("hot", 2, 60), ("attention", 3, 40))
+PLANS = (("any", 1, 160), ("hot", 2, 60), ("attention", 3, 40), ("sine", 4, 60))
 
 
 def make(kind, rng):
     if kind == "attention":
         return random_models.random_attention(rng)
+    if kind == "sine":
+        return random_models.random_sine(rng)
     return random_models.random_mind(rng, hot=kind == "hot")
 
 
@@ -55,7 +56,7 @@ def main():
             config, tensors, items = make(kind, rng)
             lines = random_models.random_histories(rng, config, items, 10)
             with tempfile.TemporaryDirectory() as directory:
-                ms_model.write_model(directory, config, tensors, items)
+                random_models.write(directory, config, tensors, items)
                 records = extract(directory, lines)
                 model = ms_reference.Model(directory)
                 assert len(records) == len(lines)
@@ -66,7 +67,7 @@ def main():
                                  f"weights by {weight_error:.1e}\n{json.dumps(config)}")
                     worst = max(worst, (error, seed))
                     interests += len(record["interests"])
-        assert interests > count * 10, "hardly anything was compared"
+        assert interests > count * 5, "hardly anything was compared"
         print(f"{kind}: {count} models, {interests} interests, worst {worst[0]:.1e} of the largest value (seed {worst[1]})")
 
 

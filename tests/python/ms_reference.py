@@ -46,7 +46,7 @@ class Model:
         self.tensors = {name: tensor.astype(np.float64) for name, tensor in read.items()}
         defaults = DR if self.config["extractor"] == "comirec-dr" else ROUTING
         self.routing = {**defaults, **self.config.get("routing", {})}
-        if self.config["extractor"] == "comirec-dr":
+        if self.config["extractor"] in ("comirec-dr", "sine"):
             self.config.setdefault("interest_count", "fixed")
         self.squash_options = {"when": "every", "power": 1.0, "scale": 1.0, **self.routing.get("squash", {})}
         self.K, self.L = self.config["interests"], self.config["max_behaviors"]
@@ -84,7 +84,20 @@ class Model:
     def logits_of_item(self, row):
         return ms_model.item_normal(self.ids[row], self.K, self.routing["seed"], self.routing["stddev"])
 
+    def with_profile(self, vectors):
+        """Every field's default row beside each capsule, in the order of the names."""
+        names = self.config.get("profile", {}).get("fields")
+        if names is None:
+            names = sorted(name[8:] for name in self.tensors if name.startswith("profile."))
+        rows = [self.tensors[f"profile.{name}"][0] for name in names]
+        if not rows:
+            return vectors
+        profile = np.repeat(np.concatenate(rows)[None], len(vectors), axis=0)
+        before = self.config.get("profile", {}).get("order", "before-interest") == "before-interest"
+        return np.concatenate([profile, vectors] if before else [vectors, profile], axis=1)
+
     def finish(self, vectors, mass, coupling=None):
+        vectors = self.with_profile(vectors)
         for n, layer in enumerate(self.config.get("head", [])):
             vectors = vectors @ self.tensors[f"head.{n}.weight"].T + self.tensors.get(f"head.{n}.bias", 0.0)
             if layer.get("activation", "linear") == "relu":
@@ -109,6 +122,8 @@ class Model:
         rows = rows[-self.L:]
         if self.config["extractor"] == "comirec-sa":
             return self._attend(rows)
+        if self.config["extractor"] == "sine":
+            return self._sine(rows)
         return self._route(rows, self.count(len(rows)), initial_logits)
 
     def _initial(self, rows, count, given):
@@ -155,6 +170,45 @@ class Model:
         t = self.tensors
         hidden = np.tanh(h @ t["attention.w1"] + t.get("attention.b1", 0.0))
         return hidden @ t["attention.w2"] + t.get("attention.b2", 0.0)
+
+    # SINE, in the words of its paper: z_u, the chosen concepts, P_k|t, the interests phi, C_apt, the aggregation.
+
+    def _net(self, name, x):
+        t = self.tensors
+        hidden = np.tanh(x @ t[f"sine.{name}.w1"] + t.get(f"sine.{name}.b1", 0.0))
+        return np.tensordot(hidden, t[f"sine.{name}.w2"], axes=1) + t.get(f"sine.{name}.b2", 0.0)
+
+    def _head_weights(self, name, heads):
+        """Softmax over the heads [..., H, d] of their inner products with their mapped mean."""
+        if heads.shape[-2] == 1:
+            return np.ones(heads.shape[:-1])
+        query = heads.mean(axis=-2) @ self.tensors[f"sine.{name}.query"] + self.tensors.get(f"sine.{name}.query_bias", 0.0)
+        return softmax((heads * query[..., None, :]).sum(axis=-1), -1)
+
+    def _sine(self, rows):
+        o = {"heads": 1, "temperature": 0.07, "topic_norm": False, "concept_feature": True, "output": "aggregated",
+             **self.config.get("sine", {})}
+        e = self.tensors["item_embedding"][rows]
+        n, pool = len(rows), self.tensors["sine.topics"]
+        p = self.tensors.get("sine.position", np.zeros((self.L, e.shape[1])))[:n]
+        z = softmax(self._net("select", e + p), 0) @ e
+        scores = unit(pool) @ unit(z) if o["topic_norm"] else pool @ z
+        top = np.argsort(-scores, kind="stable")[:self.K]
+        concepts, gated = pool[top], pool[top] / (1 + np.exp(-scores[top]))[:, None]
+        belongs = softmax(unit(e) @ unit(concepts).T / o["temperature"], 1)
+        attention = softmax(self._net("pool", e + p) * belongs[:, :, None], 0)
+        heads = np.einsum("nkh,nd->khd", attention, e)
+        phi = (heads * self._head_weights("pool", heads)[..., None]).sum(axis=1)
+        sequence = belongs @ gated + (e if o["concept_feature"] else 0.0)
+        summed = softmax(self._net("concept", sequence + p), 0).T @ sequence
+        target = (summed * self._head_weights("concept", summed)[:, None]).mean(axis=0)
+        query = (np.concatenate([phi.mean(axis=0), target]) @ self.tensors["sine.aggregate.query"]
+                 + self.tensors.get("sine.aggregate.query_bias", 0.0))
+        share = softmax(phi @ query, 0)
+        if o["output"] == "aggregated":
+            return self.finish((share @ phi)[None], np.ones(1))
+        count = self.count(n)
+        return self.finish(phi[:count], share[:count])
 
     # Incremental.
 
