@@ -42,6 +42,7 @@ struct ms_overlay {
     size_t bytes, dirty_bytes;
     uint32_t *dirty;
     uint32_t dirty_count;
+    bool whole[MS_MAX_PARTITIONS]; /* nothing of the partition is stored that is not in memory too */
     /* scratch */
     uint32_t *missing;
     size_t missing_capacity;
@@ -212,11 +213,17 @@ static void entry_remove(struct ms_overlay *overlay, uint32_t place)
 {
     struct ms_entry *entry = &overlay->entries[place];
     ms_index_remove(&overlay->index, entry->hash, place, hash_of, overlay);
+    overlay->whole[entry->user->partition] = false;
     overlay->bytes -= entry->user->block_bytes;
     free(entry->user);
     *entry = (struct ms_entry){0};
     overlay->holes[overlay->holes_count++] = place;
     overlay->users--;
+}
+
+void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition)
+{
+    overlay->whole[partition] = true;
 }
 
 /* A second-chance sweep: clean users not used since the hand last passed leave, until memory fits. */
@@ -455,7 +462,8 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
             status = no_memory(error);
             break;
         }
-        overlay->missing[missing++] = want->entry;
+        if (!overlay->whole[want->partition])
+            overlay->missing[missing++] = want->entry;
     }
     if (status == MS_OK && (missing || histories))
         status = load(overlay, missing, wanted, count, error);

@@ -55,6 +55,10 @@ uint64_t ms_overlay_hash(uint16_t partition, struct ms_bytes id);
 enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wanted, size_t count,
                                struct ms_error *error) MS_MUST_CHECK;
 
+/* Nothing of this partition is stored: until one of its users leaves memory, who is not in memory is nowhere,
+ * and is not looked for. */
+void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition);
+
 /* The entry at a place. The pointer holds until the next ms_overlay_find or ms_overlay_drop. */
 struct ms_entry *ms_overlay_entry(struct ms_overlay *overlay, uint32_t place);
 

@@ -23,8 +23,9 @@
 
 #include "base/properties.h"
 
-#define ROW_VERSION 1
-#define ROW_BYTES   64
+#define CHECKSUM_XXH3 4 /* rocksdb::kXXH3, which the C header does not name */
+#define ROW_VERSION   1
+#define ROW_BYTES     64
 
 struct ms_store {
     char *dir;
@@ -243,6 +244,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(store->table, 1);
     rocksdb_block_based_options_set_block_size(store->table, 4 << 10);
     rocksdb_block_based_options_set_format_version(store->table, 5);
+    rocksdb_block_based_options_set_checksum(store->table, CHECKSUM_XXH3);
     rocksdb_options_set_block_based_table_factory(store->options, store->table);
     rocksdb_options_set_create_if_missing(store->options, 1);
     rocksdb_options_set_paranoid_checks(store->options, 1);

@@ -161,6 +161,8 @@ void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part)
     assert(!(*at)->open);
     **at = *part;
     (*at)->open = true;
+    if (!part->profile && part->flushed < 0 && part->row.profile_applied < 0)
+        ms_overlay_whole(engine->overlay, (uint16_t)part->partition);
 }
 
 struct ms_part *ms_engine_profile_part(struct ms_engine *engine, int32_t partition)
