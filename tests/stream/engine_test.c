@@ -28,7 +28,7 @@ static void between(struct world *world)
             part->committed >= world_end(part))
             part->committed += 2;
     }
-    if (draw(&world->random, 3) == 0)
+    if (draw(&world->random, 2) == 0)
         world->variant = (int)draw(&world->random, (uint64_t)world->variants);
     /* Another machine. Without its state the service cannot know which slots an earlier model has shown. */
     bool knows = !world->mixed || world->config.output_layout == MS_LAYOUT_USER;

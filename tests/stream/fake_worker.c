@@ -108,6 +108,8 @@ static void assign(struct fake_worker *worker, int p)
     while (worker->next[p] < broker->count && broker->records[worker->next[p]].input.offset < part.folded)
         worker->next[p]++;
     worker->holds[p] = true;
+    worker->began[p] = part.folded;
+    worker->owes[p] = part.republish;
 }
 
 /* From nobody, or from somebody who does not know yet. */
@@ -237,6 +239,14 @@ static bool flush(struct fake_worker *worker)
     if (lost) {
         restart(worker);
         return false;
+    }
+    for (int p = 0; p < world->parts; p++) {
+        const struct ms_part *part = ms_engine_part(worker->engine, p);
+        CHECK(world,
+              !part || !worker->owes[p] || part->flushed == worker->began[p] ||
+                  part->flushed == part->committed,
+              "partition %d: L moved to %lld, past users that are owed a record", p,
+              (long long)part->flushed);
     }
     return true;
 }

@@ -14,7 +14,9 @@ struct fake_worker {
     struct ms_stats stats;
     struct published_list open; /* the transaction */
     bool holds[PARTS];
-    size_t next[PARTS]; /* record to poll */
+    size_t next[PARTS];   /* record to poll */
+    int64_t began[PARTS]; /* L when it was taken */
+    bool owes[PARTS];     /* what [L, C) published came from another fold */
     struct oracle oracle[PARTS];
 };
 

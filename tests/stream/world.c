@@ -207,7 +207,7 @@ void world_new(struct world *world, uint64_t seed, const struct life_model *mode
     world->parts = 1 + (int)draw(random, PARTS);
     world->users = 1 + (int)draw(random, USERS);
     world->behaviors_max = (uint32_t[]){1, 3, 8, 40, 100}[draw(random, 5)];
-    world->variants = draw(random, 3) ? 1 : VARIANTS;
+    world->variants = draw(random, 2) ? 1 : VARIANTS;
     world->mixed = world->variants > 1;
     bool incremental = draw(random, 2);
     size_t model = draw(random, models_count);

@@ -1,0 +1,417 @@
+/* The service on librdkafka's mock cluster: errors that a real broker gives rarely. The argument is the
+ * scenario.
+ *
+ * The mock keeps no transactional offsets and hides no aborted records. So a session that begins anew reads
+ * from the start of the log again, and what is looked at is whether it goes on, ends, or waits as it should.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "state/fixture.h"
+#include "stream/service.h"
+
+enum request {
+    PRODUCE = 0,
+    OFFSET_COMMIT = 8,
+    INIT_PRODUCER_ID = 22,
+    ADD_OFFSETS = 25,
+    END_TXN = 26,
+    TXN_OFFSETS = 28
+};
+
+#define EVENTS 40 /* of one stretch */
+#define WAIT_S 15
+
+static struct scene {
+    rd_kafka_t *host; /* the mock lives in its threads */
+    rd_kafka_mock_cluster_t *mock;
+    const char *bootstrap;
+    struct life_model model;
+    char *dir;
+    struct ms_passthrough pass[4];
+    struct ms_config config;
+    atomic_int stop;
+    struct ms_service *service;
+    int produced;
+    bool seen[EVENTS * 8]; /* versions of the user that the output has */
+} scene;
+
+static void setup(void)
+{
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    scene.host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(scene.host);
+    scene.mock = rd_kafka_mock_cluster_new(scene.host, 1);
+    scene.bootstrap = rd_kafka_mock_cluster_bootstraps(scene.mock);
+    assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "in", 1, 1), 0);
+    assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "out", 1, 1), 0);
+    life_model_open(&scene.model, 3, 3, 4);
+    scene.dir = state_dir_new();
+    scene.pass[0] = (struct ms_passthrough){.key = "fetch.wait.max.ms", .value = "10", .consumer = true};
+    scene.pass[1] = (struct ms_passthrough){.key = "session.timeout.ms", .value = "6000", .consumer = true};
+    scene.pass[2] = (struct ms_passthrough){
+        .key = "topic.metadata.refresh.interval.ms", .value = "500", .consumer = true, .producer = true};
+    scene.pass[3] = (struct ms_passthrough){.key = "retry.backoff.ms", .value = "50", .producer = true};
+    scene.config = (struct ms_config){.application_id = "app",
+                                      .instance_id = "one",
+                                      .bootstrap_servers = scene.bootstrap,
+                                      .input_topic = "in",
+                                      .input_user_field = "user_id",
+                                      .input_item_field = "item_id",
+                                      .input_time_field = "timestamp",
+                                      .input_type_field = "event_type",
+                                      .input_types = "",
+                                      .input_id_max_bytes = 256,
+                                      .output_topic = "out",
+                                      .publish_mode = MS_PUBLISH_EVERY,
+                                      .dead_letter_topic = "",
+                                      .commit_interval_ms = 20,
+                                      .workers = 1,
+                                      .state_dir = scene.dir,
+                                      .state_behaviors_max = 50,
+                                      .state_memory_bytes = 64 << 20,
+                                      .state_flush_interval_ms = 1000000, /* no row: see above */
+                                      .profile_topic = "",
+                                      .passthrough = scene.pass,
+                                      .passthrough_count = 4};
+}
+
+static void teardown(void)
+{
+    rd_kafka_mock_cluster_destroy(scene.mock);
+    rd_kafka_destroy(scene.host);
+    life_model_close(&scene.model);
+    state_dir_remove(scene.dir);
+}
+
+/* ---- the service ---- */
+
+static enum ms_status start(struct ms_error *error)
+{
+    const struct ms_service_options options = {.config = &scene.config,
+                                               .model = scene.model.model,
+                                               .decay = {.count = 1, .per_event = {0.9}},
+                                               .stop = &scene.stop};
+    return ms_service_start(&scene.service, &options, error);
+}
+
+static void must_start(void)
+{
+    struct ms_error error;
+    if (start(&error) != MS_OK)
+        fail_msg("%s", error.text);
+}
+
+static uint64_t restarts(void)
+{
+    struct ms_stats *total = calloc(1, sizeof *total);
+    assert_non_null(total);
+    ms_service_stats(scene.service, total);
+    uint64_t n = ms_counted(&total->restarts);
+    free(total);
+    return n;
+}
+
+/* Waits until the service has ended by itself, and returns how. */
+static enum ms_status ends(struct ms_error *error)
+{
+    double until_s = ms_monotonic_s() + WAIT_S;
+    while (!ms_service_done(scene.service)) {
+        assert_true(ms_monotonic_s() < until_s);
+        usleep(20000);
+    }
+    return ms_service_end(scene.service, error);
+}
+
+static void must_stop(void)
+{
+    struct ms_error error = {0};
+    double began_s = ms_monotonic_s();
+    atomic_store(&scene.stop, 1);
+    if (ends(&error) != MS_OK)
+        fail_msg("%s", error.text);
+    assert_true(ms_monotonic_s() - began_s < 8);
+}
+
+/* ---- input and output ---- */
+
+static rd_kafka_t *client(rd_kafka_type_t type, const char *key, const char *value)
+{
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", scene.bootstrap, text, sizeof text), 0);
+    assert_int_equal(rd_kafka_conf_set(conf, key, value, text, sizeof text), 0);
+    if (type == RD_KAFKA_CONSUMER)
+        assert_int_equal(rd_kafka_conf_set(conf, "fetch.wait.max.ms", "10", text, sizeof text), 0);
+    rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
+    assert_non_null(rk);
+    return rk;
+}
+
+static void produce(void)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, "linger.ms", "0");
+    for (int i = 0; i < EVENTS; i++) {
+        char value[128];
+        int n = snprintf(value, sizeof value,
+                         "{\"user_id\":\"u\",\"item_id\":\"item-%d\",\"timestamp\":%lld}", i % 3,
+                         1700000000000LL + scene.produced++);
+        assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("in"), RD_KAFKA_V_PARTITION(0),
+                                           RD_KAFKA_V_VALUE(value, (size_t)n), RD_KAFKA_V_KEY("u", 1),
+                                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
+                         0);
+    }
+    assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+    rd_kafka_destroy(rk);
+}
+
+static bool all_seen(void)
+{
+    for (int version = 1; version <= scene.produced; version++) {
+        if (!scene.seen[version])
+            return false;
+    }
+    return true;
+}
+
+static void look(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    char text[24] = "";
+    assert_int_equal(message->key_len, 1);
+    assert_int_equal(rd_kafka_message_headers(message, &headers), 0);
+    assert_int_equal(rd_kafka_header_get_last(headers, "mindstream-version", &value, &size), 0);
+    assert_true(size < sizeof text);
+    memcpy(text, value, size);
+    int version = atoi(text);
+    assert_in_range(version, 1, scene.produced);
+    scene.seen[version] = true;
+}
+
+/* Reads the output until every event has had its record. */
+static void published(void)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, "group.id", "reader");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "out", 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    assert_int_equal(rd_kafka_assign(rk, list), 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    double until_s = ms_monotonic_s() + WAIT_S;
+    while (!all_seen()) {
+        if (ms_service_done(scene.service) || ms_monotonic_s() > until_s)
+            fail_msg("not all of %d events were published", scene.produced);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message && !message->err)
+            look(message);
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+}
+
+static void fails_next(enum request request, rd_kafka_resp_err_t code, int times)
+{
+    for (int i = 0; i < times; i++)
+        rd_kafka_mock_broker_push_request_error_rtts(scene.mock, 1, (int16_t)request, 1, code, 0);
+}
+
+/* Runs in good health, meets an error, and goes on with |least| to |most| restarts. */
+static void goes_on(enum request request, rd_kafka_resp_err_t code, int times, uint64_t least, uint64_t most)
+{
+    must_start();
+    produce();
+    published();
+    assert_int_equal(restarts(), 0);
+    fails_next(request, code, times);
+    produce();
+    published();
+    assert_in_range(restarts(), least, most);
+    size_t left = 1; /* errors that were not met */
+    assert_int_equal(rd_kafka_mock_broker_error_stack_cnt(scene.mock, 1, (int16_t)request, &left), 0);
+    assert_int_equal(left, 0);
+    must_stop();
+}
+
+/* ---- the scenarios ---- */
+
+static void produce_retried(void)
+{
+    goes_on(PRODUCE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 2, 0, 0);
+}
+
+static void produce_refused(void)
+{
+    goes_on(PRODUCE, RD_KAFKA_RESP_ERR_INVALID_MSG, 1, 1, 2);
+}
+
+static void offsets_coordinator_moves(void)
+{
+    goes_on(ADD_OFFSETS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 2, 0, 0);
+}
+
+static void offsets_generation(void)
+{
+    goes_on(TXN_OFFSETS, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, 1, 1, 1);
+}
+
+static void commit_coordinator_loads(void)
+{
+    goes_on(END_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 2, 0, 0);
+}
+
+/* A fatal error of the producer: nothing but a new one helps. */
+static void producer_fenced(void)
+{
+    goes_on(END_TXN, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, 1, 1, 1);
+}
+
+static void at_least_once_commit(void)
+{
+    scene.config.processing_guarantee = MS_AT_LEAST_ONCE;
+    goes_on(OFFSET_COMMIT, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 1, 1, 1);
+}
+
+static void coordinator_loads_at_start(void)
+{
+    fails_next(INIT_PRODUCER_ID, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 3);
+    must_start();
+    produce();
+    published();
+    must_stop();
+}
+
+static void transactional_id_forbidden(void)
+{
+    struct ms_error error;
+    fails_next(INIT_PRODUCER_ID, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 4);
+    must_start();
+    assert_int_equal(ends(&error), MS_KAFKA);
+    assert_non_null(strstr(error.text, "app-one-0"));
+}
+
+static void *raise_broker(void *unused)
+{
+    (void)unused;
+    usleep(1500000);
+    rd_kafka_mock_broker_set_up(scene.mock, 1);
+    return NULL;
+}
+
+static void broker_down_at_start(void)
+{
+    pthread_t thread;
+    double began_s = ms_monotonic_s();
+    produce();
+    rd_kafka_mock_broker_set_down(scene.mock, 1);
+    assert_int_equal(pthread_create(&thread, NULL, raise_broker, NULL), 0);
+    must_start();
+    assert_true(ms_monotonic_s() - began_s > 1.4);
+    pthread_join(thread, NULL);
+    published();
+    assert_int_equal(restarts(), 0);
+    must_stop();
+}
+
+static void broker_down_meanwhile(void)
+{
+    must_start();
+    produce();
+    published();
+    rd_kafka_mock_broker_set_down(scene.mock, 1);
+    usleep(1000000);
+    rd_kafka_mock_broker_set_up(scene.mock, 1);
+    produce();
+    published();
+    must_stop();
+}
+
+static void missing_topic_fails_fast(void)
+{
+    struct ms_error error;
+    double began_s = ms_monotonic_s();
+    scene.config.fail_fast = true;
+    rd_kafka_mock_topic_set_error(scene.mock, "out", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(start(&error), MS_KAFKA);
+    assert_non_null(strstr(error.text, "\"out\""));
+    assert_true(ms_monotonic_s() - began_s < 5);
+}
+
+static void *stop_soon(void *unused)
+{
+    (void)unused;
+    usleep(1000000);
+    atomic_store(&scene.stop, 1);
+    return NULL;
+}
+
+static void missing_topic_waits(void)
+{
+    struct ms_error error;
+    pthread_t thread;
+    rd_kafka_mock_topic_set_error(scene.mock, "out", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+    assert_int_equal(start(&error), MS_KAFKA_RETRY); /* it waited until it was asked to stop */
+    pthread_join(thread, NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} scenarios[] = {
+#define S(name)                                                                                              \
+    {                                                                                                        \
+#name, name                                                                                          \
+    }
+    S(produce_retried),
+    S(produce_refused),
+    S(offsets_coordinator_moves),
+    S(offsets_generation),
+    S(commit_coordinator_loads),
+    S(producer_fenced),
+    S(at_least_once_commit),
+    S(coordinator_loads_at_start),
+    S(transactional_id_forbidden),
+    S(broker_down_at_start),
+    S(broker_down_meanwhile),
+    S(missing_topic_fails_fast),
+    S(missing_topic_waits),
+#undef S
+};
+
+static const char *wanted;
+
+static void scenario(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
+        if (strcmp(scenarios[i].name, wanted) == 0) {
+            setup();
+            scenarios[i].run();
+            teardown();
+            return;
+        }
+    }
+    fail_msg("no scenario %s", wanted);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scenario)};
+    wanted = argc == 2 ? argv[1] : "";
+    ms_log_set_level(getenv("TRACE") ? MS_LOG_DEBUG : MS_LOG_WARN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
