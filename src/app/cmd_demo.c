@@ -295,11 +295,13 @@ static enum ms_status drain(struct demo *demo, struct ms_error *error)
 
 static enum ms_status summary(struct demo *demo, struct ms_error *error)
 {
-    printf("%s\n%" PRIu64 " events of %" PRIu64 " users read, %" PRIu64 " vectors published in %" PRIu64
-           " transactions, event to publish p50 %.1f ms, p99 %.1f ms\n"
-           "(from reading an event to the commit of the transaction that publishes its vectors)\n",
+    printf("%s\n%" PRIu64 " events of %" PRIu64 " users read, %" PRIu64
+           " exact duplicates among them; %" PRIu64 " vectors published in %" PRIu64 " transactions\n"
+           "event to publish p50 %.1f ms, p99 %.1f ms (from reading an event to the commit that publishes "
+           "its vectors)\n",
            demo->terminal ? "\r\033[K" : "", ms_counted(&demo->stats.events), ms_counted(&demo->stats.users),
-           ms_counted(&demo->stats.records), ms_counted(&demo->stats.commits),
+           ms_counted(&demo->stats.duplicates), ms_counted(&demo->stats.records),
+           ms_counted(&demo->stats.commits),
            (double)ms_histogram_quantile(&demo->stats.publish_us, 0.5) / 1000,
            (double)ms_histogram_quantile(&demo->stats.publish_us, 0.99) / 1000);
     if (demo->clicks.records == 0)
