@@ -80,6 +80,8 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                        {"queued.min.messages", "1000000"},
                                        {"fetch.wait.max.ms", "100"},
                                        {NULL, NULL}};
+    /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back
+     * offsets of transactions that are still in doubt. */
     const struct setting fixed[] = {
         {"group.id", config->application_id}, {"group.instance.id", instance},
         {"enable.auto.commit", "false"},      {"enable.auto.offset.store", "false"},

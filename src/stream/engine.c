@@ -726,6 +726,8 @@ enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_e
         int64_t applied = part->folded < part->committed ? part->folded : part->committed;
         if (!part->open || applied < 0 || part->profile)
             continue;
+        /* Only what a committed transaction has published reaches the disk, so L <= C and no user is beyond
+         * C. */
         assert(part->committed >= 0 &&
                (part->folded == part->committed || part->folded < part->replay_until));
         rows[count++] = (struct ms_flush_row){.partition = (uint16_t)part->partition,

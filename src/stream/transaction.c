@@ -148,6 +148,8 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
     rd_kafka_topic_partition_list_t *list = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct ms_part *part = &parts[i];
+        /* In a replay nothing is sent: an offset below the C found at assignment would take back what is
+         * published. */
         if (!part->open || part->folded < part->replay_until ||
             (!part->must_send && part->folded == part->committed))
             continue;

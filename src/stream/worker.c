@@ -315,6 +315,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
     struct ms_engine_options options = worker->engine_options;
     options.sink = (struct ms_sink){.context = worker, .emit = ms_transaction_emit};
     options.stats = &worker->stats;
+    /* Stable over restarts: init_transactions then settles what the last run of this worker left in doubt,
+     * before C is read. */
     snprintf(worker->transactional_id, sizeof worker->transactional_id, "%s-%s-%d", config->application_id,
              worker->instance_id, worker->number);
     snprintf(worker->member_id, sizeof worker->member_id, "%s-%d", worker->instance_id, worker->number);

@@ -52,10 +52,15 @@ static void setup(void)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     scene.host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     assert_non_null(scene.host);
-    scene.mock = rd_kafka_mock_cluster_new(scene.host, 1);
+    scene.mock = rd_kafka_mock_cluster_new(scene.host, 2);
     scene.bootstrap = rd_kafka_mock_cluster_bootstraps(scene.mock);
     assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "in", 1, 1), 0);
     assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "out", 1, 1), 0);
+    /* The output alone is on broker 2, so that errors of producing to it can be had. */
+    rd_kafka_mock_partition_set_leader(scene.mock, "in", 0, 1);
+    rd_kafka_mock_partition_set_leader(scene.mock, "out", 0, 2);
+    rd_kafka_mock_coordinator_set(scene.mock, "group", "app", 1);
+    rd_kafka_mock_coordinator_set(scene.mock, "transaction", "app-one-0", 1);
     life_model_open(&scene.model, 3, 3, 4);
     scene.dir = state_dir_new();
     scene.pass[0] = (struct ms_passthrough){.key = "fetch.wait.max.ms", .value = "10", .consumer = true};
@@ -146,6 +151,13 @@ static void must_stop(void)
 
 /* ---- input and output ---- */
 
+static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk;
+    (void)opaque;
+    assert_int_equal(message->err, 0);
+}
+
 static rd_kafka_t *client(rd_kafka_type_t type, const char *key, const char *value)
 {
     char text[256];
@@ -154,6 +166,8 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *key, const char *val
     assert_int_equal(rd_kafka_conf_set(conf, key, value, text, sizeof text), 0);
     if (type == RD_KAFKA_CONSUMER)
         assert_int_equal(rd_kafka_conf_set(conf, "fetch.wait.max.ms", "10", text, sizeof text), 0);
+    else
+        rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     assert_non_null(rk);
     return rk;
@@ -223,10 +237,16 @@ static void published(void)
     rd_kafka_destroy(rk);
 }
 
+static int32_t broker_of(enum request request)
+{
+    return request == PRODUCE ? 2 : 1;
+}
+
 static void fails_next(enum request request, rd_kafka_resp_err_t code, int times)
 {
     for (int i = 0; i < times; i++)
-        rd_kafka_mock_broker_push_request_error_rtts(scene.mock, 1, (int16_t)request, 1, code, 0);
+        rd_kafka_mock_broker_push_request_error_rtts(scene.mock, broker_of(request), (int16_t)request, 1,
+                                                     code, 0);
 }
 
 /* Runs in good health, meets an error, and goes on with |least| to |most| restarts. */
@@ -241,7 +261,8 @@ static void goes_on(enum request request, rd_kafka_resp_err_t code, int times, u
     published();
     assert_in_range(restarts(), least, most);
     size_t left = 1; /* errors that were not met */
-    assert_int_equal(rd_kafka_mock_broker_error_stack_cnt(scene.mock, 1, (int16_t)request, &left), 0);
+    assert_int_equal(
+        rd_kafka_mock_broker_error_stack_cnt(scene.mock, broker_of(request), (int16_t)request, &left), 0);
     assert_int_equal(left, 0);
     must_stop();
 }
@@ -253,9 +274,17 @@ static void produce_retried(void)
     goes_on(PRODUCE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 2, 0, 0);
 }
 
+/* A record that the broker will never take is for the operator: the service ends and names the error. */
 static void produce_refused(void)
 {
-    goes_on(PRODUCE, RD_KAFKA_RESP_ERR_INVALID_MSG, 1, 1, 2);
+    struct ms_error error;
+    must_start();
+    produce();
+    published();
+    fails_next(PRODUCE, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
+    produce();
+    assert_int_equal(ends(&error), MS_KAFKA);
+    assert_non_null(strstr(error.text, "TOPIC_AUTHORIZATION_FAILED"));
 }
 
 static void offsets_coordinator_moves(void)
@@ -308,6 +337,7 @@ static void *raise_broker(void *unused)
     (void)unused;
     usleep(1500000);
     rd_kafka_mock_broker_set_up(scene.mock, 1);
+    rd_kafka_mock_broker_set_up(scene.mock, 2);
     return NULL;
 }
 
@@ -317,6 +347,7 @@ static void broker_down_at_start(void)
     double began_s = ms_monotonic_s();
     produce();
     rd_kafka_mock_broker_set_down(scene.mock, 1);
+    rd_kafka_mock_broker_set_down(scene.mock, 2);
     assert_int_equal(pthread_create(&thread, NULL, raise_broker, NULL), 0);
     must_start();
     assert_true(ms_monotonic_s() - began_s > 1.4);
@@ -332,8 +363,10 @@ static void broker_down_meanwhile(void)
     produce();
     published();
     rd_kafka_mock_broker_set_down(scene.mock, 1);
+    rd_kafka_mock_broker_set_down(scene.mock, 2);
     usleep(1000000);
     rd_kafka_mock_broker_set_up(scene.mock, 1);
+    rd_kafka_mock_broker_set_up(scene.mock, 2);
     produce();
     published();
     must_stop();
