@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "mindstream/record.h"
+#include "user/profile.h"
 
 struct ms_history_line {
     const struct ms_model *model;
@@ -23,6 +24,7 @@ struct ms_history_line {
     struct ms_buffer known;         /* uint32_t: which items the model knows, by their place in the line */
     struct ms_buffer rows, times, logits; /* uint32_t, int64_t, float: of the known items */
     struct ms_buffer state;               /* float: the fold's sums */
+    struct ms_buffer profile;             /* float: the profile's embedding */
 };
 
 /* What a line says, as places in the reader's buffers. */
@@ -216,6 +218,26 @@ static enum ms_status read_logits(struct ms_history_line *r, struct history *his
     return MS_OK;
 }
 
+/* The profile beside the interests: an object, or nothing for the default row of every field. */
+static enum ms_status read_profile(struct ms_history_line *r, struct ms_json_value root,
+                                   struct ms_error *error)
+{
+    struct ms_json_value profile;
+    bool given = ms_json_member(root, "profile", 7, &profile) && ms_json_type(profile) != MS_JSON_NULL;
+    if (given && ms_json_type(profile) != MS_JSON_OBJECT)
+        return ms_fail(error, MS_FORMAT, "profile is not an object");
+    if (!r->config->profile_dim)
+        return MS_OK;
+    r->profile.size = 0;
+    if (!ms_buffer_reserve(&r->profile, (size_t)r->config->profile_dim * sizeof(float)))
+        return no_memory(error);
+    float *embedding = (float *)(void *)r->profile.data;
+    if (given)
+        ms_profile_embed(r->model, profile, embedding);
+    ms_extractor_set_profile(r->extractor, given ? embedding : NULL);
+    return MS_OK;
+}
+
 static struct ms_interests fold_all(struct ms_history_line *r, const struct history *history)
 {
     const uint32_t *rows = (const uint32_t *)(const void *)r->rows.data;
@@ -250,6 +272,8 @@ enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *li
         status = read_times(r, &history, root, error);
     if (status == MS_OK)
         status = read_logits(r, &history, root, error);
+    if (status == MS_OK)
+        status = read_profile(r, root, error);
     if (status != MS_OK)
         return status;
     struct ms_record record = {.user_id = history.user_id,
@@ -303,7 +327,7 @@ void ms_history_line_destroy(struct ms_history_line *r)
     if (!r)
         return;
     struct ms_buffer *buffers[] = {&r->values, &r->cells,  &r->known, &r->rows,
-                                   &r->times,  &r->logits, &r->state};
+                                   &r->times,  &r->logits, &r->state, &r->profile};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ms_buffer_free(buffers[i]);
     ms_encoder_destroy(r->encoder);

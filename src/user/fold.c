@@ -43,9 +43,16 @@ enum ms_status ms_folder_init(struct ms_folder *folder, const struct ms_model *m
         made.decay = *decay;
     made.fold_id = fold_id_of(&made);
     made.rows = malloc((size_t)ms_model_config(model)->max_behaviors * sizeof *made.rows);
-    if (!made.rows)
+    int profile_dim = ms_model_config(model)->profile_dim;
+    if (profile_dim) {
+        made.json = ms_json_new();
+        made.profile = malloc((size_t)profile_dim * sizeof *made.profile);
+    }
+    if (!made.rows || (profile_dim && (!made.json || !made.profile))) {
+        ms_folder_free(&made);
         return ms_fail(error, MS_MEMORY, "no memory for a window of %d behaviors",
                        ms_model_config(model)->max_behaviors);
+    }
     *folder = made;
     return MS_OK;
 }
@@ -53,7 +60,11 @@ enum ms_status ms_folder_init(struct ms_folder *folder, const struct ms_model *m
 void ms_folder_free(struct ms_folder *folder)
 {
     free(folder->rows);
+    free(folder->profile);
+    ms_json_destroy(folder->json);
     folder->rows = NULL;
+    folder->profile = NULL;
+    folder->json = NULL;
 }
 
 bool ms_fold_needs_history(const struct ms_folder *folder, const struct ms_user *user, int64_t time_ms)
@@ -168,6 +179,11 @@ uint32_t ms_user_window(const struct ms_folder *folder, const struct ms_user *us
 
 struct ms_interests ms_user_interests(struct ms_folder *folder, const struct ms_user *user)
 {
+    if (folder->profile) {
+        ms_profile_embed_text(folder->model, folder->json, ms_user_profile(user).data, user->profile_bytes,
+                              folder->profile);
+        ms_extractor_set_profile(folder->extractor, folder->profile);
+    }
     if (folder->incremental)
         return ms_fold_interests(folder->extractor, ms_user_sums(user), user->folded);
     uint32_t n = ms_user_window(folder, user, folder->rows, NULL);

@@ -8,6 +8,7 @@
 
 #include "event/event.h"
 #include "mindstream/extract.h"
+#include "user/profile.h"
 #include "user/user.h"
 
 struct ms_folder {
@@ -17,8 +18,10 @@ struct ms_folder {
     bool incremental;
     uint32_t behaviors_max;
     uint64_t fold_id;
-    uint32_t floats; /* of a user's sums; 0 in full mode */
-    uint32_t *rows;  /* scratch: item rows of a window */
+    uint32_t floats;      /* of a user's sums; 0 in full mode */
+    uint32_t *rows;       /* scratch: item rows of a window */
+    struct ms_json *json; /* reads profiles; NULL where the model has none */
+    float *profile;       /* scratch: [profile_dim] */
 };
 
 /* Readies a folder. |extractor| and |model| stay the caller's and outlive it. The fold id names the model's
