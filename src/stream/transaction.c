@@ -183,7 +183,7 @@ static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topi
         if (!failure)
             return MS_OK;
         if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
-            rd_kafka_error_is_fatal(failure))
+            rd_kafka_error_is_fatal(failure) || atomic_load(worker->stop))
             return ms_kafka_failed(failure, error, "send_offsets_to_transaction");
         ms_log(MS_LOG_DEBUG, "retry", "call=send_offsets_to_transaction error=\"%s\"",
                rd_kafka_error_string(failure));
@@ -204,7 +204,7 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
         if (!failure)
             break;
         if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
-            rd_kafka_error_is_fatal(failure))
+            rd_kafka_error_is_fatal(failure) || atomic_load(worker->stop))
             return ms_kafka_failed(failure, error, "commit_transaction");
         rd_kafka_error_destroy(failure); /* the same call resumes */
         rd_kafka_poll(worker->producer, 50);
