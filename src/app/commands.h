@@ -1,5 +1,5 @@
-/* The subcommands. Each gets argv with its own name in argv[0] and returns the process's exit code (0 done, 1 failed at
- * run time, 2 bad usage or configuration). */
+/* The subcommands. Each gets argv with its own name in argv[0] and returns the process's exit code (0 done, 1
+ * failed at run time, 2 bad usage or configuration). */
 #ifndef MS_APP_COMMANDS_H
 #define MS_APP_COMMANDS_H
 

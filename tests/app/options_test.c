@@ -389,8 +389,9 @@ static void test_decay(void **state)
     assert_int_equal(decay.half_life_ms[1], 1500);
     assert_int_equal(decay.half_life_ms[2], 500);
     assert_int_equal(decay.half_life_ms[3], 7200000);
-    static const char *const bad[] = {"0",    "-0.5",    "1.0001", "nan",   "inf", "0x1p-1",           "0.9,",
-                                      ",0.9", "0.9 0.8", "x",      "1e-600", ".5.", "1,1,1,1,1,1,1,1,1"};
+    static const char *const bad[] = {
+        "0",    "-0.5",    "1.0001", "nan",    "inf", "0x1p-1",           "0.9,",
+        ",0.9", "0.9 0.8", "x",      "1e-600", ".5.", "1,1,1,1,1,1,1,1,1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct ms_decay untouched = {.count = 77};
         if (ms_decay_parse(bad[i], "", &untouched, &error) != MS_CONFIG)
