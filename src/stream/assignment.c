@@ -190,6 +190,23 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
     return MS_OK;
 }
 
+/* Clicks without their profiles, or the other way round: topics that have grown apart. */
+static enum ms_status check_twins(struct ms_worker *worker, struct ms_error *error)
+{
+    size_t count;
+    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].open && (!ms_engine_part(worker->engine, parts[i].partition) ||
+                              !ms_engine_profile_part(worker->engine, parts[i].partition)))
+            return ms_fail(error, MS_KAFKA,
+                           "partition %d of topic %s was assigned without that of topic %s: both need the "
+                           "same number of partitions",
+                           parts[i].partition, topic_of(worker, parts[i].profile),
+                           topic_of(worker, !parts[i].profile));
+    }
+    return MS_OK;
+}
+
 enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
                                    struct ms_error *error)
 {
@@ -208,6 +225,8 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
         assign->offset = offset;
     }
     rd_kafka_topic_partition_list_destroy(committed);
+    if (status == MS_OK && worker->config->profile_topic[0])
+        status = check_twins(worker, error);
     if (status == MS_OK && ms_engine_pending(worker->engine) && worker->pending_since_s <= 0)
         worker->pending_since_s = ms_monotonic_s(); /* pin the first offsets soon */
     return status;

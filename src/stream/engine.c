@@ -37,6 +37,7 @@ struct ms_engine {
     size_t parts_count;
     struct ms_part **by_number; /* [2 * MS_MAX_PARTITIONS]: clicks, then profiles */
     struct ms_json *json;       /* checks profiles */
+    bool joins;                 /* there are profile parts */
     struct ms_arena arena;
     struct decoded *decoded;
     struct ms_wanted *wanted;
@@ -161,6 +162,7 @@ void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part)
     assert(!(*at)->open);
     **at = *part;
     (*at)->open = true;
+    engine->joins |= part->profile;
     if (!part->profile && part->flushed < 0 && part->row.profile_applied < 0)
         ms_overlay_whole(engine->overlay, (uint16_t)part->partition);
 }
@@ -182,15 +184,17 @@ static bool replays(const struct ms_part *part)
     return part->folded < part->replay_until;
 }
 
+/* In replays the clicks come first, whatever the order was: a profile counts in the version of a user who
+ * has events, so a user's version comes out no lower than the one that was published. */
 bool ms_engine_rests(struct ms_engine *engine, const struct ms_part *part)
 {
     const struct ms_part *clicks = ms_engine_part(engine, part->partition),
                          *profiles = ms_engine_profile_part(engine, part->partition);
-    if (!clicks || !profiles || replays(part))
+    if (!clicks || !profiles)
         return false;
     if (part->profile)
         return replays(clicks);
-    return replays(profiles) || profiles->folded < profiles->wait_until;
+    return !replays(clicks) && (replays(profiles) || profiles->folded < profiles->wait_until);
 }
 
 /* Takes the places of a partition's users out of a list. */
@@ -368,8 +372,14 @@ static enum ms_status end_replay(struct ms_engine *engine, struct ms_part *part,
             status = publish_or_touch(engine, part, engine->owed[i], error);
     }
     engine->owed_count = kept;
-    part->owed = 0;
-    part->republish = false;
+    struct ms_part *twins[] = {ms_engine_part(engine, part->partition),
+                               ms_engine_profile_part(engine, part->partition)};
+    for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
+        if (twins[i]) {
+            twins[i]->owed = 0;
+            twins[i]->republish = false;
+        }
+    }
     return status;
 }
 
@@ -382,7 +392,10 @@ static enum ms_status reached(struct ms_engine *engine, struct ms_part *part, in
     ms_log(MS_LOG_INFO, "replayed", "topic=%s partition=%d until=%lld republished=%u",
            part->profile ? engine->config->profile_topic : engine->config->input_topic, part->partition,
            (long long)part->replay_until, part->owed);
-    return end_replay(engine, part, error);
+    const struct ms_part *twin = part->profile ? ms_engine_part(engine, part->partition)
+                                               : ms_engine_profile_part(engine, part->partition);
+    /* The later of the two publishes what both owe. */
+    return twin && replays(twin) ? MS_OK : end_replay(engine, part, error);
 }
 
 enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
@@ -396,9 +409,15 @@ enum ms_status ms_engine_profile_reached(struct ms_engine *engine, int32_t parti
                                          struct ms_error *error)
 {
     struct ms_part *part = ms_engine_profile_part(engine, partition);
-    if (part && offset >= part->wait_until)
+    if (!part)
+        return MS_OK;
+    if (ms_engine_rests(engine, part)) { /* it has passed records over: this is not its end yet */
+        part->passed_over = true;
+        return MS_OK;
+    }
+    if (offset >= part->wait_until)
         part->wait_until = 0;
-    return part ? reached(engine, part, offset, error) : MS_OK;
+    return reached(engine, part, offset, error);
 }
 
 /* ---- a batch ---- */
@@ -497,7 +516,8 @@ static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input
             .partition = (uint16_t)inputs[i].partition,
             .id = d->event.user,
             .hash = ms_overlay_hash((uint16_t)inputs[i].partition, d->event.user),
-            .time_ms = d->kind == MS_EVENT_FORGET ? INT64_MAX : d->event.time_ms};
+            /* neither forgetting nor a profile needs the user's history */
+            .time_ms = d->kind == MS_EVENT_FORGET || inputs[i].profile ? INT64_MAX : d->event.time_ms};
     }
     *wanted = n;
     return MS_OK;
@@ -592,6 +612,10 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
     struct ms_part *part = part_of(engine, input);
     if (!part || input->offset < part->folded)
         return MS_OK;
+    if (engine->joins && ms_engine_rests(engine, part)) {
+        part->passed_over = true;
+        return MS_OK;
+    }
     enum ms_status status = reached(engine, part, input->offset, error);
     bool silent = input->offset < part->replay_until;
     if (status != MS_OK)

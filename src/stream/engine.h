@@ -56,6 +56,7 @@ struct ms_part {
     uint32_t owed;   /* how many are */
     bool open;
     bool paused;        /* the worker's: the consumer does not fetch it */
+    bool passed_over;   /* records from |folded| on came while it had to rest: they are to be read again */
     bool profile;       /* of the profile topic: its offsets are that topic's */
     int64_t wait_until; /* of a profile part: clicks wait until it is folded up to here; 0: they do not */
     struct ms_partition_row row; /* as stored when it was opened */
@@ -95,12 +96,13 @@ struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count);
 struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition);
 /* The same of the profile topic's partition: its clicks' twin, with offsets of its own and the same users. */
 struct ms_part *ms_engine_profile_part(struct ms_engine *engine, int32_t partition);
-/* Whether this part has to rest so that nothing is published from half of what is known: while its twin
- * replays, and clicks while the profiles that were there at the assignment are not all read. */
+/* Whether this part has to rest so that nothing is published from half of what is known: profiles while their
+ * clicks replay; clicks, once at C, while their profiles replay or those that were there at the assignment
+ * are not all read. What comes of it meanwhile is passed over, and |passed_over| tells so. */
 bool ms_engine_rests(struct ms_engine *engine, const struct ms_part *part);
 
-/* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, and
- * records already folded, are passed over. MS_KAFKA_ABORT when the sink refused. */
+/* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, records
+ * already folded, and those of parts that rest, are passed over. MS_KAFKA_ABORT when the sink refused. */
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error) MS_MUST_CHECK;
 

@@ -75,29 +75,50 @@ static void commit_and_flush(struct ms_worker *worker, bool idle)
         flush(worker);
 }
 
-/* Lets parts rest and go on as the engine asks (profiles and clicks of a partition wait for each other). */
-static void pause_and_resume(struct ms_worker *worker)
+/* Has the consumer stop fetching a part, or go on with it: from |folded| where records were passed over. */
+static rd_kafka_resp_err_t rest_or_go_on(struct ms_worker *worker, struct ms_part *part, bool rests)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
+        list, part->profile ? worker->config->profile_topic : worker->config->input_topic, part->partition);
+    rd_kafka_error_t *failure = NULL;
+    rd_kafka_resp_err_t code = rests ? rd_kafka_pause_partitions(worker->consumer, list)
+                                     : rd_kafka_resume_partitions(worker->consumer, list);
+    if (!code && !at->err && !rests && part->passed_over) {
+        at->offset = part->folded;
+        failure = rd_kafka_seek_partitions(worker->consumer, list, 10000);
+    }
+    if (failure)
+        code = rd_kafka_error_code(failure);
+    else if (!code)
+        code = at->err;
+    rd_kafka_error_destroy(failure);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+/* Lets parts rest and go on as the engine asks (profiles and clicks of a partition wait for each other).
+ * |all| tells the consumer even what it should know: whether a partition that came back is still paused is
+ * its own affair. */
+static void pause_and_resume(struct ms_worker *worker, bool all)
 {
     size_t count;
     struct ms_part *parts = ms_engine_parts(worker->engine, &count);
-    for (size_t i = 0; i < count; i++) {
-        bool rests = parts[i].open && ms_engine_rests(worker->engine, &parts[i]);
-        if (!parts[i].open || rests == parts[i].paused)
+    for (size_t i = 0; i < count && !worker->broken; i++) {
+        struct ms_part *part = &parts[i];
+        bool rests = part->open && ms_engine_rests(worker->engine, part);
+        if (!part->open || (!all && rests == part->paused && (rests || !part->passed_over)))
             continue;
-        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(
-            list, parts[i].profile ? worker->config->profile_topic : worker->config->input_topic,
-            parts[i].partition);
-        rd_kafka_resp_err_t code = rests ? rd_kafka_pause_partitions(worker->consumer, list)
-                                         : rd_kafka_resume_partitions(worker->consumer, list);
-        if (!code)
-            code = list->elems[0].err;
-        rd_kafka_topic_partition_list_destroy(list);
-        if (code)
-            ms_log(MS_LOG_WARN, "pause", "worker=%d partition=%d pause=%d error=\"%s\"", worker->number,
-                   parts[i].partition, rests, rd_kafka_err2str(code));
-        else
-            parts[i].paused = rests;
+        rd_kafka_resp_err_t code = rest_or_go_on(worker, part, rests);
+        if (code) { /* passed-over records could be missed: begin anew */
+            struct ms_error error;
+            ms_fail(&error, MS_KAFKA_ABORT, "%s of partition %d: %s", rests ? "pause" : "resume",
+                    part->partition, rd_kafka_err2str(code));
+            ms_worker_break(worker, MS_KAFKA_ABORT, &error);
+            return;
+        }
+        part->paused = rests;
+        part->passed_over &= rests;
     }
 }
 
@@ -115,7 +136,7 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
     if (!code && worker->config->profile_topic[0])
-        pause_and_resume(worker); /* before the first record can come */
+        pause_and_resume(worker, true); /* before the first record can come */
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
         ms_worker_break(worker, MS_KAFKA_ABORT, &error);
@@ -296,7 +317,7 @@ static void loop(struct ms_worker *worker)
         if (!worker->broken)
             commit_and_flush(worker, idle);
         if (worker->config->profile_topic[0] && !worker->broken)
-            pause_and_resume(worker);
+            pause_and_resume(worker, false);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
         if (now_s - lag_s > 0.5) {
