@@ -282,7 +282,7 @@ struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *rows
 
 void ms_softmax(const double *b, double *w, size_t n, size_t kept, size_t step, double scale)
 {
-    double top = -INFINITY, total = 0.0;
+    double top = -HUGE_VAL, total = 0.0;
     for (size_t i = 0; i < n; i++) {
         double logit = scale * b[i * step];
         top = logit > top ? logit : top;

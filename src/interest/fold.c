@@ -138,7 +138,7 @@ static void softmax(const struct ms_kernels *kernels, double *b, size_t n, size_
         return;
     }
     for (size_t i = 0; i < numbers; i++)
-        tops[i] = -INFINITY;
+        tops[i] = -HUGE_VAL;
     for (size_t j = 0, i = 0; j < n; j++, i = i + 1 == numbers ? 0 : i + 1)
         tops[i] = b[j] > tops[i] ? b[j] : tops[i];
     for (size_t j = 0, i = 0; j < n; j++, i = i + 1 == numbers ? 0 : i + 1)

@@ -137,7 +137,7 @@ static size_t take_best(double *scores, size_t n, double *best)
         if (scores[t] > scores[at])
             at = t;
     *best = scores[at];
-    scores[at] = -INFINITY;
+    scores[at] = -HUGE_VAL;
     return at;
 }
 

@@ -26,13 +26,16 @@ typedef float vf_any __attribute__((vector_size(NATIVE * 4), aligned(4))); /* at
 typedef float vf_half __attribute__((vector_size(NATIVE * 2)));
 typedef float vf_half_any __attribute__((vector_size(NATIVE * 2), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(NATIVE * 4)));
+typedef uint32_t vu __attribute__((vector_size(NATIVE * 4))); /* bits: these wrap around */
 typedef double vd __attribute__((vector_size(NATIVE * 4)));
 typedef double vd_half __attribute__((vector_size(NATIVE * 2)));
 typedef int64_t vl __attribute__((vector_size(NATIVE * 4)));
+typedef uint64_t vul __attribute__((vector_size(NATIVE * 4)));
 
 /* Four doubles or floats: one number for each interest of a tile. */
 typedef double v4d __attribute__((vector_size(32)));
 typedef int64_t v4l __attribute__((vector_size(32)));
+typedef uint64_t v4ul __attribute__((vector_size(32)));
 typedef float v4f __attribute__((vector_size(16)));
 
 struct f16 {
@@ -62,7 +65,7 @@ INLINE struct f16 f16_splat(float value)
 INLINE struct f16 f16_load(const float *at) /* 64-byte aligned */
 {
     struct f16 r;
-    EACH(i) r.p[i] = *(const vf *)(at + i * NATIVE);
+    EACH(i) r.p[i] = *(const vf *)(const void *)(at + i * NATIVE);
     return r;
 }
 
@@ -88,7 +91,7 @@ INLINE void f16_store_any(float *at, struct f16 v)
 
 INLINE void f16_store(float *at, struct f16 v)
 {
-    EACH(i) * (vf *)(at + i * NATIVE) = v.p[i];
+    EACH(i) * (vf *)(void *)(at + i * NATIVE) = v.p[i];
 }
 
 INLINE struct f16 f16_add(struct f16 a, struct f16 b)
@@ -144,7 +147,7 @@ INLINE struct f16 f16_and(struct f16 a, struct f16 mask)
 /* Adds the low bits of |shifted|, as an exponent, to |a|: a * 2^n. */
 INLINE struct f16 f16_scale_by_bits(struct f16 a, struct f16 shifted)
 {
-    EACH(i) a.p[i] = (vf)((vi)a.p[i] + ((vi)shifted.p[i] << 23));
+    EACH(i) a.p[i] = (vf)((vu)a.p[i] + ((vu)shifted.p[i] << 23));
     return a;
 }
 
@@ -238,13 +241,13 @@ INLINE struct d8 d8_zero(void)
 INLINE struct d8 d8_load(const double *at) /* 64-byte aligned */
 {
     struct d8 r;
-    EACH(i) r.p[i] = *(const vd *)(at + i * (NATIVE / 2));
+    EACH(i) r.p[i] = *(const vd *)(const void *)(at + i * (NATIVE / 2));
     return r;
 }
 
 INLINE void d8_store(double *at, struct d8 v)
 {
-    EACH(i) * (vd *)(at + i * (NATIVE / 2)) = v.p[i];
+    EACH(i) * (vd *)(void *)(at + i * (NATIVE / 2)) = v.p[i];
 }
 
 /* GCC 12 converts half a vector at a time; the instruction takes a whole one. */
