@@ -44,7 +44,7 @@ void ms_extractor_set_profile(struct ms_extractor *extractor, const float *profi
  * rows: see |logit_rows|) and replaces the model's initial logits: row i belongs to rows[i]; with
  * padded_softmax rows n .. logit_rows-1 are those of the empty slots. |coupling|, when not NULL, receives the
  * last iteration's weights [min(n, max_behaviors)][K], K'u used per row, the others 0. (MIND, CIKM'19,
- * Algorithm 1; DESIGN section 4.) For comirec-sa the coupling is its attention; for sine the product that
+ * Algorithm 1.) For comirec-sa the coupling is its attention; for sine the product that
  * pools the items. */
 struct ms_interests ms_extract_full(struct ms_extractor *extractor, const uint32_t *rows, size_t n,
                                     const float *initial_logits, size_t logit_rows, float *coupling);
@@ -56,7 +56,7 @@ enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *
  * zeros is a user without events. */
 size_t ms_fold_floats(const struct ms_model *model);
 
-/* Folds one event with item |row| into |state| (DESIGN section 11). |folded| is the number of routable events
+/* Folds one event with item |row| into |state|. |folded| is the number of routable events
  * folded so far, this one included. |age_ms| is how far the newest event time moved (>= 0), |late_ms| how far
  * this event lies behind it (>= 0); both matter only where decay goes by event time. */
 void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state,
