@@ -128,6 +128,9 @@ int ms_model_projected_dim(const struct ms_model *model);
 /* Where initial logits are item-normal: the normal numbers b_ij drawn from (seed, item id, j), K floats an
  * item. NULL otherwise. */
 const float *ms_model_item_logits(const struct ms_model *model);
+/* The same numbers before they were rounded to float32, drawn anew: K doubles of one item, in about K * 60
+ * ns. */
+void ms_model_draw_logits(const struct ms_model *model, uint32_t row, double *logits);
 
 /* A tensor by its name in model.safetensors ("routing.bilinear", "head.0.weight", ...); data is NULL when
  * absent. Only names that the config makes legal are in a loaded model, and their shapes have been checked.

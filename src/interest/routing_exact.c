@@ -59,8 +59,12 @@ static void initial_logits(struct ms_extractor *x, const struct ms_window *windo
             from = i < window->logit_rows ? window->logits + i * x->K : NULL;
         else if (i < window->n && x->table)
             from = x->table + i * x->K;
-        else if (i < window->n && x->item_logits)
-            from = x->item_logits + (size_t)window->rows[i] * x->K;
+        else if (i < window->n &&
+                 x->item_logits) { /* amplified, their rounding to float32 alone may be too much */
+            double drawn[MS_MAX_INTERESTS];
+            ms_model_draw_logits(x->model, window->rows[i], drawn);
+            memcpy(x->b64 + i * k, drawn, k * sizeof *drawn);
+        }
         for (size_t j = 0; from && j < k; j++)
             x->b64[i * k + j] = (double)from[j];
     }

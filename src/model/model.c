@@ -138,7 +138,7 @@ static enum ms_status project(struct ms_model *model, const char *dir, struct ms
 }
 
 /* Output j+1 of SplitMix64 started at |state| (Steele, Lea, Flood 2014), made normal by Box and Muller. */
-static float normal(uint64_t state, int j, double stddev)
+static double normal(uint64_t state, int j, double stddev)
 {
     uint64_t x = state + ((uint64_t)j + 1) * UINT64_C(0x9E3779B97F4A7C15);
     x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -146,7 +146,17 @@ static float normal(uint64_t state, int j, double stddev)
     x ^= x >> 31;
     double u1 = ((double)(x >> 32) + 0.5) / 4294967296.0,
            u2 = ((double)(x & UINT32_MAX) + 0.5) / 4294967296.0;
-    return (float)(stddev * sqrt(-2.0 * log(u1)) * cos(2.0 * M_PI * u2));
+    return stddev * sqrt(-2.0 * log(u1)) * cos(2.0 * M_PI * u2);
+}
+
+void ms_model_draw_logits(const struct ms_model *model, uint32_t row, double *logits)
+{
+    const struct ms_routing *routing = &model->config.routing;
+    size_t size;
+    const char *id = ms_items_id(&model->items, row, &size);
+    uint64_t state = XXH64(id, size, routing->seed);
+    for (int j = 0; j < model->config.interests; j++)
+        logits[j] = normal(state, j, routing->stddev);
 }
 
 static enum ms_status draw_item_logits(struct ms_model *model, const char *dir, struct ms_error *error)
@@ -157,12 +167,10 @@ static enum ms_status draw_item_logits(struct ms_model *model, const char *dir, 
         return ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of item logits", dir,
                        table_bytes(model, K));
     for (uint32_t row = 0; row < model->items.count; row++) {
-        size_t size;
-        const char *id = ms_items_id(&model->items, row, &size);
-        uint64_t state = XXH64(id, size, model->config.routing.seed);
+        double drawn[MS_MAX_INTERESTS];
+        ms_model_draw_logits(model, row, drawn);
         for (int j = 0; j < K; j++)
-            model->item_logits[(size_t)row * (size_t)K + (size_t)j] = normal(state, j,
-                                                                             model->config.routing.stddev);
+            model->item_logits[(size_t)row * (size_t)K + (size_t)j] = (float)drawn[j];
     }
     return MS_OK;
 }
