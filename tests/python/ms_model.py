@@ -1,7 +1,8 @@
 """Model directories for tests: writing them, reading tensors, and an own reference of what a model draws from item ids.
 
-    write_model(dir, config, tensors, items)   config is a dict (format, name and version are filled in when missing),
-                                               tensors {name: numpy float32 or float16 array}, items a list of str
+    write_model(dir, config, tensors, items, profiles={})   config is a dict (format, name and version are filled in when missing),
+                                               tensors {name: numpy float32 or float16 array}, items a list of str,
+                                               profiles {field: [value, ...]}, the vocabularies
     item_normal(item_id, interests, seed=0, stddev=1.0)   the item-normal initial logits, float64
     interest_count(rule, interests, n)                    K'u by the rule's name
 """
@@ -47,7 +48,7 @@ def read_safetensors(path):
     return tensors
 
 
-def write_model(directory, config, tensors, items):
+def write_model(directory, config, tensors, items, profiles=None):
     """Writes a model directory (made when missing); the same arguments give the same bytes."""
     os.makedirs(directory, exist_ok=True)
     full = {"format": "mindstream-model/1", "name": "test", "version": "1", **config}
@@ -57,6 +58,9 @@ def write_model(directory, config, tensors, items):
         file.write(safetensors_bytes(tensors))
     with open(os.path.join(directory, "items.txt"), "w", encoding="utf-8", newline="\n") as file:
         file.writelines(item + "\n" for item in items)
+    for field, values in (profiles or {}).items():
+        with open(os.path.join(directory, f"profile_{field}.txt"), "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(value + "\n" for value in values)
 
 
 def _rotl(x, r):

@@ -5,6 +5,8 @@
     model.fold(items, decays=(0.9,))                       -> Interests, after folding event by event
     model.fold(items, half_lives=(ms,), times=[ms, ...])
 
+Both take profile={field: value or [values]} for models that have profile fields.
+
 Full routing and the fold are plain loops over numpy arrays: slow, and easy to hold against the formulas.
 """
 
@@ -50,6 +52,14 @@ class Model:
             self.config.setdefault("interest_count", "fixed")
         self.squash_options = {"when": "every", "power": 1.0, "scale": 1.0, **self.routing.get("squash", {})}
         self.K, self.L = self.config["interests"], self.config["max_behaviors"]
+        names = self.config.get("profile", {}).get("fields")
+        if names is None:
+            names = sorted(name[8:] for name in self.tensors if name.startswith("profile."))
+        self.vocabularies = {}
+        for name in names:
+            with open(os.path.join(directory, f"profile_{name}.txt"), encoding="utf-8") as file:
+                self.vocabularies[name] = file.read().split("\n")[:-1]
+        self.profile = None
 
     # What both ways share.
 
@@ -84,15 +94,21 @@ class Model:
     def logits_of_item(self, row):
         return ms_model.item_normal(self.ids[row], self.K, self.routing["seed"], self.routing["stddev"])
 
+    def profile_embedding(self, name):
+        """The mean of the rows of a field's values; one that is no value of the vocabulary has the default row."""
+        vocabulary, rows = self.vocabularies[name], self.tensors[f"profile.{name}"]
+        default = 0 if len(vocabulary) == len(rows) else len(vocabulary)
+        values = (self.profile or {}).get(name)
+        values = values if isinstance(values, list) else [values]
+        values = [str(value) for value in values if type(value) in (str, int)] or [None]
+        return np.mean([rows[vocabulary.index(value) if value in vocabulary else default] for value in values], axis=0)
+
     def with_profile(self, vectors):
-        """Every field's default row beside each capsule, in the order of the names."""
-        names = self.config.get("profile", {}).get("fields")
-        if names is None:
-            names = sorted(name[8:] for name in self.tensors if name.startswith("profile."))
-        rows = [self.tensors[f"profile.{name}"][0] for name in names]
-        if not rows:
+        """Every field's embedding beside each capsule: fields as listed, or in the order of their names."""
+        if not self.vocabularies:
             return vectors
-        profile = np.repeat(np.concatenate(rows)[None], len(vectors), axis=0)
+        profile = np.concatenate([self.profile_embedding(name) for name in self.vocabularies])
+        profile = np.repeat(profile[None], len(vectors), axis=0)
         before = self.config.get("profile", {}).get("order", "before-interest") == "before-interest"
         return np.concatenate([profile, vectors] if before else [vectors, profile], axis=1)
 
@@ -111,7 +127,8 @@ class Model:
 
     # Full.
 
-    def full(self, items, initial_logits=None):
+    def full(self, items, initial_logits=None, profile=None):
+        self.profile = profile
         known = [i for i, item in enumerate(items) if item in self.rows]
         rows = [self.rows[items[i]] for i in known]
         if not rows:
@@ -212,7 +229,8 @@ class Model:
 
     # Incremental.
 
-    def fold(self, items, decays=(0.9,), half_lives=None, times=None):
+    def fold(self, items, decays=(0.9,), half_lives=None, times=None, profile=None):
+        self.profile = profile
         numbers = len(half_lives or decays)
         z, mass = None, np.zeros(self.K)
         folded, newest, count = 0, None, 0
