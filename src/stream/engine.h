@@ -41,7 +41,7 @@ struct ms_sink {
     enum ms_status (*emit)(void *context, const struct ms_output *output, struct ms_error *error);
 };
 
-/* Where a partition stands. C and L are the blueprint's letters for the committed and the applied offset. */
+/* Where a partition stands. C is the committed offset, L the applied one. */
 struct ms_part {
     int32_t partition;
     int64_t committed;    /* C: the group's offset, -1: none yet */
