@@ -190,10 +190,18 @@ class Kafka:
 
     def committed(self, group, topic):
         """{partition: committed offset}; -1001 where there is none."""
-        consumer = self._client(group)
-        found = consumer.committed([TopicPartition(topic, p) for p in self.partitions(topic)], timeout=30)
-        consumer.close()
-        return {entry.partition: entry.offset for entry in found}
+        wanted = [TopicPartition(topic, p) for p in self.partitions(topic)]
+        deadline = time.monotonic() + 30
+        while True:
+            consumer = self._client(group)
+            try:
+                return {entry.partition: entry.offset for entry in consumer.committed(wanted, timeout=30)}
+            except KafkaException as error:  # a broker that has just come up does not coordinate at once
+                if not error.args[0].retriable() and error.args[0].name() != "NOT_COORDINATOR" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            finally:
+                consumer.close()
 
     def set_committed(self, group, topic, offsets):
         """Sets the offsets of a group that has no members."""
@@ -215,7 +223,10 @@ class Kafka:
         def done():
             if service is not None:
                 service.check_alive()
-            return all(entry.offset >= ends[entry.partition] for entry in consumer.committed(wanted, timeout=30))
+            try:
+                return all(entry.offset >= ends[entry.partition] for entry in consumer.committed(wanted, timeout=30))
+            except KafkaException:  # a coordinator that is just being chosen
+                return False
         try:
             wait_for(f"{group} to commit {topic} up to {ends}", done, timeout_s)
         finally:
