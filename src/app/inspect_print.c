@@ -54,6 +54,11 @@ static void text_head(const struct ms_user_view *view, FILE *out)
     fprintf(out, "version       %" PRIu64 "\n", user->version);
     fprintf(out, "last event    %s\n", time);
     fprintf(out, "folded up to  input offset %" PRId64 "\n", user->own_offset);
+    if (user->profile_bytes) {
+        fputs("profile       ", out);
+        ms_escape_print(out, ms_user_profile(user));
+        fputc('\n', out);
+    }
     fprintf(out, "behaviors     %" PRIu32 " kept", user->kept);
     if (view->model)
         fprintf(out, ", %" PRIu32 " of them in the window of %d", view->window,
@@ -244,6 +249,8 @@ static json_t *view_json(const struct ms_user_view *view)
         "event_time", time_json(user->last_time_ms), "own_offset", (json_int_t)user->own_offset, "kept",
         (json_int_t)user->kept, "slots", view->model ? view->count : view->stored_slots, "slots_max",
         (int)user->slots_max, "fold_id", ms_json_fold_id(view->stored_fold_id));
+    json_object_set_new(root, "profile",
+                        user->profile_bytes ? ms_json_text(ms_user_profile(user)) : json_null());
     if (view->model) {
         json_object_set_new(root, "model", json_string(ms_model_config(view->model)->id));
         json_object_set_new(root, "routing_mode", json_string(view->incremental ? "incremental" : "full"));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/decay.h"
+#include "app/service_setup.h"
 #include "app/table.h"
 #include "stream/service.h"
 #include "user/codec.h"
@@ -82,7 +83,7 @@ static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error
     bool incremental = false;
     enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
     if (status == MS_OK)
-        status = ms_model_load(&inspector->model, config->model_dir, error);
+        status = ms_setup_model(&inspector->model, config, error);
     if (status == MS_OK)
         status = ms_extractor_new(&inspector->extractor, inspector->model, error);
     if (status == MS_OK)
@@ -196,7 +197,7 @@ static enum ms_status find_user(struct ms_inspector *inspector, struct ms_bytes 
         status = read_head(inspector, at, id, &user, error);
         if (!user)
             continue;
-        bool known = user->version > 0;
+        bool known = user->version > 0 || user->profile_bytes > 0;
         if (known && view->partition_count < MS_VIEW_PARTITIONS)
             view->partitions[view->partition_count++] = at;
         if (known && !view->user && (partition < 0 || partition == at))

@@ -30,6 +30,16 @@ const atomic_int *ms_setup_signals(void)
     return &stop_asked;
 }
 
+enum ms_status ms_setup_model(struct ms_model **model, const struct ms_config *config, struct ms_error *error)
+{
+    enum ms_status status = ms_model_load(model, config->model_dir, error);
+    if (status == MS_OK && config->profile_order != MS_PROFILE_AS_MODEL)
+        ms_model_set_profile_order(*model, config->profile_order == MS_PROFILE_BEFORE
+                                               ? MS_PROFILE_BEFORE_INTEREST
+                                               : MS_PROFILE_AFTER_INTEREST);
+    return status;
+}
+
 enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options, const atomic_int *stop,
                         struct ms_error *error)
 {
@@ -42,11 +52,7 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
     enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life,
                                            &made.service.decay, error);
     if (status == MS_OK)
-        status = ms_model_load(&made.model, config->model_dir, error);
-    if (status == MS_OK && config->profile_order != MS_PROFILE_AS_MODEL)
-        ms_model_set_profile_order(made.model, config->profile_order == MS_PROFILE_BEFORE
-                                                   ? MS_PROFILE_BEFORE_INTEREST
-                                                   : MS_PROFILE_AFTER_INTEREST);
+        status = ms_setup_model(&made.model, config, error);
     if (status == MS_OK)
         status = ms_service_mode(made.model, (enum ms_routing_mode)config->routing_mode,
                                  &made.service.incremental, reason, sizeof reason, error);

@@ -12,6 +12,10 @@ struct ms_setup {
     struct ms_service_options service;
 };
 
+/* Loads model.dir, with what profile.order says. The caller owns the model. */
+enum ms_status ms_setup_model(struct ms_model **model, const struct ms_config *config,
+                              struct ms_error *error) MS_MUST_CHECK;
+
 /* Loads the model of |options| and decides the routing mode. The caller frees it with ms_setup_free. */
 enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options, const atomic_int *stop,
                         struct ms_error *error) MS_MUST_CHECK;

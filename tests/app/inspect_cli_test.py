@@ -169,6 +169,38 @@ def check_other_width(scratch, state):
     check("and a text without", inspect("user", "short", "--state-dir", state, "--model", directory).returncode == 0)
 
 
+def check_profile(scratch):
+    """The profile as it came, its part of the vectors, also with profile.order, and whoever has nothing else."""
+    import ms_model
+    directory, state = os.path.join(scratch, "profiled"), os.path.join(scratch, "profiled-state")
+    rng = np.random.default_rng(4)
+    items, raw = ["a", "b", "c"], '{"age": 30,\t"g":"m",\n "n":18446744073709551615}'
+    tensors = {"item_embedding": rng.normal(size=(3, 4)), "routing.bilinear": rng.normal(size=(4, 4)),
+               "profile.g": rng.normal(size=(2, 2))}
+    ms_model.write_model(directory, {"extractor": "mind", "dim": 6, "interests": 2, "max_behaviors": 5,
+                                     "interest_count": "log2-floor"},
+                         {name: tensor.astype(np.float32) for name, tensor in tensors.items()}, items, {"g": ["f", "m"]})
+    lines = [(user, item, START + n, "click") for n, item in enumerate(items) for user in ("with", "without")]
+    lines += [("with", raw, 0, "profile"), ("only", raw, 0, "profile")]
+    text = "".join(f"0 {user.encode().hex()} {'=' * (kind == 'profile')}{item.encode().hex()} {time} -\n" for user, item, time, kind in lines)
+    subprocess.run([WRITER, state, directory, "full", str(KEPT)], input=text.encode(), check=True)
+    model, at = ms_reference.Model(directory), ["--state-dir", state]
+    for order in ("model", "before-interest", "after-interest"):
+        model.config["profile"] = {"order": order if order != "model" else "before-interest"}
+        for user, profile in (("with", {"g": "m"}), ("without", None)):
+            found = shown("user", user, *at, "--model", directory, "--set", f"profile.order={order}")
+            expected = model.full(items, profile=profile).vectors
+            check(f"{user} {order}: vectors", np.abs(np.array([i["vector"] for i in found["interests"]]) - expected).max() < 1e-6)
+            check(f"{user}: profile", found["profile"] == (raw if profile else None) and found["version"] == 3 + bool(profile), found)
+    only = shown("user", "only", *at, "--model", directory)
+    check("a profile and nothing else", only["profile"] == raw and only["version"] == 0 and only["interests"] == only["behaviors"] == []
+          and only["event_time"] is None, only)
+    for user, line in (("with", "profile +.*\\\\x09"), ("without", "^$"), ("only", "profile +.*\\\\x09")):
+        told = inspect("user", user, *at).stdout.decode()
+        check(f"{user}: text", bool(re.search(line, told, re.M)) and told.count("profile") == (user != "without"), told)
+    check("users", [row["user_id"] for row in shown("users", *at)["users"]] == ["with", "without"])
+
+
 def check_without_model(world, state):
     found = shown("user", "long", "--state-dir", state)
     check("behaviors alone", found["model"] is None and "interests" not in found and found["slots"] == 3
@@ -264,6 +296,7 @@ with tempfile.TemporaryDirectory() as scratch:
     check_refold(world, full_state)
     check_refold(world, state)
     check_other_width(scratch, state)
+    check_profile(scratch)
     check_without_model(world, state)
     check_terminal(world, state)
     check_lists(world, state)

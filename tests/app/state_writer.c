@@ -71,6 +71,17 @@ static void fold(struct ms_overlay *overlay, const struct ms_model *model, uint1
     assert(folded == MS_FOLDED);
 }
 
+/* An item that begins with '=' is a profile. */
+static void set_profile(struct ms_overlay *overlay, uint16_t partition, struct ms_bytes user,
+                        struct ms_bytes profile, int64_t offset)
+{
+    struct ms_error error;
+    struct ms_wanted wanted = {
+        .partition = partition, .id = user, .hash = ms_overlay_hash(partition, user), .time_ms = INT64_MAX};
+    check(ms_overlay_find(overlay, &wanted, 1, &error), &error);
+    check(ms_overlay_set_profile(overlay, wanted.entry, profile, offset, &error), &error);
+}
+
 static void fold_all(struct ms_overlay *overlay, const struct ms_folder *folder)
 {
     static char line[200000], user[65538], item[65538], type[600];
@@ -80,9 +91,13 @@ static void fold_all(struct ms_overlay *overlay, const struct ms_folder *folder)
         int fields = sscanf(line, "%u %65537s %65537s %" SCNd64 " %599s", &partition, user, item, &time_ms,
                             type);
         assert(fields == 5 && partition < PARTITIONS);
-        const struct ms_event event = {
-            .user = unhex(user), .item = unhex(item), .type = unhex(type), .time_ms = time_ms};
-        fold(overlay, folder->model, (uint16_t)partition, &event, offset);
+        if (item[0] == '=') {
+            set_profile(overlay, (uint16_t)partition, unhex(user), unhex(item + 1), offset);
+        } else {
+            const struct ms_event event = {
+                .user = unhex(user), .item = unhex(item), .type = unhex(type), .time_ms = time_ms};
+            fold(overlay, folder->model, (uint16_t)partition, &event, offset);
+        }
         applied[partition] = offset + 1;
         if (offset % FLUSH_EVERY == FLUSH_EVERY - 1)
             flush(overlay, folder, applied);
