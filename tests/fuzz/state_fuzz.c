@@ -150,7 +150,8 @@ static bool flush(struct ms_user *user, struct rows *rows)
 static void add(struct ms_user **user, struct input *in, uint32_t max)
 {
     static const char text[600] = "item";
-    int64_t time_ms = (int64_t)((uint64_t)take(in) << (take(in) % 57)) * (take(in) % 16 ? 1 : -1);
+    uint64_t magnitude = (uint64_t)take(in) << (take(in) % 57);
+    int64_t time_ms = (int64_t)(take(in) % 16 ? magnitude : 0 - magnitude);
     if ((*user)->version && take(in) % 4)
         time_ms = (int64_t)((uint64_t)(*user)->last_time_ms + take(in) % 8);
     struct ms_bytes item = {text, take(in) * (size_t)(1 + take(in) % 2)}, type = {text, take(in) % 3 * 100u};
