@@ -118,6 +118,13 @@ def profiles(scenario):
         assert more == ([before[user][-1] + 1] if user in changed else []), f"{user}: {before[user][-1]}, then {more}"
 
 
+def check_versions(people):
+    """Every change of a user's clicks and profile was published, once, in order. (Clicks came first.)"""
+    for user, versions in people.check().items():
+        total = len(people.clicks[user]) + people.changes.get(user, 0)
+        assert versions == list(range(1, total + 1)), f"{user}: {total} changes, versions {versions[-5:]} of {len(versions)}"
+
+
 def profile_replay(scenario):
     """Clicks replay from their origin while profiles beyond C wait: each version once, in order."""
     people = People(scenario)
@@ -134,9 +141,34 @@ def profile_replay(scenario):
         people.click(500)
         people.wait(service)
     assert service.terminate() == 0
-    for user, versions in people.check().items():
-        total = len(people.clicks[user]) + people.changes.get(user, 0)
-        assert versions == list(range(1, total + 1)), f"{user}: {total} changes, versions {versions[-5:]} of {len(versions)}"
+    check_versions(people)
+
+
+def profile_rebalance(scenario):
+    """Partitions go from one instance to the other and come back, clicks and profiles together."""
+    people = People(scenario)
+    settings = {"workers": 1, "publish_mode": "every", "group_static": "false"}
+    first, second = people.service(name="a", **settings).start(), people.service(name="b", **settings)
+
+    def more(service):
+        for _ in range(3):
+            people.click(300)
+            people.profile(people.users)
+        people.wait(service)
+    people.click(1000)
+    people.wait(first)
+    more(first)
+    second.start()
+    ms_kafka.wait_for("two members", lambda: scenario.kafka.members(scenario.group) == 2)
+    more(first)
+    assert second.terminate() == 0  # what it had comes back
+    more(first)
+    second.start()
+    ms_kafka.wait_for("two members", lambda: scenario.kafka.members(scenario.group) == 2)
+    first.kill9()
+    more(second)
+    assert second.terminate() == 0
+    check_versions(people)
 
 
 def profile_state_lost(scenario):
@@ -163,7 +195,8 @@ def profile_partitions(scenario):
     scenario.service(profile_topic=other).start().fails(2, f"{scenario.input} has 2 partitions", f"{other} has 3")
 
 
-SCENARIOS = {function.__name__: function for function in (profiles, profile_replay, profile_state_lost, profile_partitions)}
+SCENARIOS = {function.__name__: function for function in (profiles, profile_replay, profile_rebalance, profile_state_lost,
+                                                           profile_partitions)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)
