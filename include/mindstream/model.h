@@ -108,8 +108,8 @@ enum ms_status ms_model_load(struct ms_model **model, const char *dir, struct ms
 void ms_model_destroy(struct ms_model *model);
 
 const struct ms_model_config *ms_model_config(const struct ms_model *model);
-/* XXH64 over the lengths and bytes of the three files (config, tensors, items): two models with one hash give
- * the same vectors. */
+/* XXH64 over the lengths and bytes of the files (config, tensors, items, profile vocabularies): two models
+ * with one hash give the same vectors. */
 uint64_t ms_model_hash(const struct ms_model *model);
 
 /* Items: row 0 .. count-1. ms_model_find is O(1) and returns MS_NO_ITEM for an unknown id. Ids are not
