@@ -242,7 +242,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_block_based_options_set_filter_policy(store->table, rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(store->table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(store->table, 1);
-    rocksdb_block_based_options_set_block_size(store->table, 4 << 10);
+    rocksdb_block_based_options_set_block_size(store->table, 8 << 10);
     rocksdb_block_based_options_set_format_version(store->table, 5);
     rocksdb_block_based_options_set_checksum(store->table, CHECKSUM_XXH3);
     rocksdb_options_set_block_based_table_factory(store->options, store->table);
@@ -257,7 +257,6 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_max_bytes_for_level_base(store->options, (uint64_t)1 << 30);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(store->options, 1);
     rocksdb_options_set_max_open_files(store->options, -1);
-    rocksdb_options_set_allow_mmap_reads(store->options, 1);
     rocksdb_options_set_keep_log_file_num(store->options, 4);
     rocksdb_options_set_max_log_file_size(store->options, 16 << 20);
     rocksdb_options_set_info_log_level(store->options, 2); /* warnings */
