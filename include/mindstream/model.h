@@ -17,6 +17,10 @@
 #define MS_MAX_HEAD      8          /* most head layers */
 #define MS_MAX_PROFILE   32         /* most profile fields */
 #define MS_MAX_ITEM_ID   32768      /* longest item id, in bytes */
+/* Beyond this |softmax_scale * logit| routing amplifies float32's rounding too far. Measured on random
+ * models: up to here the worst error is 3e-6 of the largest value, and it grows with the logits. */
+#define MS_FLOAT32_LOGITS 30.0f
+#define MS_MAX_REST_BYTES ((size_t)1 << 30) /* ms_model_projected_rest and ms_model_item_logits_rest */
 
 enum ms_extractor_kind {
     MS_EXTRACTOR_MIND,
@@ -125,6 +129,19 @@ const float *ms_model_item_embedding(const struct ms_model *model, uint32_t row)
  * floats). */
 const float *ms_model_projected(const struct ms_model *model);
 int ms_model_projected_dim(const struct ms_model *model);
+/* What ms_model_projected and ms_model_item_logits lack: the same shape, and the sums of the two are the
+ * numbers in double (within 1e-13 of them). Made where routing may want more than float32
+ * (ms_model_outgrows_float32) and both take no more than MS_MAX_REST_BYTES; else, and where there is nothing
+ * to lack, NULL. */
+const float *ms_model_projected_rest(const struct ms_model *model);
+const float *ms_model_item_logits_rest(const struct ms_model *model);
+/* Whether routing with this model's items, slot table and options may pass MS_FLOAT32_LOGITS, or has options
+ * that always want double. */
+bool ms_model_outgrows_float32(const struct ms_model *model);
+/* The length of each row of ms_model_projected where ms_model_outgrows_float32; NULL elsewhere. */
+const float *ms_model_item_lengths(const struct ms_model *model);
+/* Whether the options are ones that routing in float32 knows and can follow exactly enough. Pure. */
+bool ms_routing_fits_float32(const struct ms_model_config *config);
 /* Where initial logits are item-normal: the normal numbers b_ij drawn from (seed, item id, j), K floats an
  * item. NULL otherwise. */
 const float *ms_model_item_logits(const struct ms_model *model);

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <cblas.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,16 +19,21 @@
 #include "model/tensors.h"
 
 #define MAX_TENSOR_FILE ((size_t)1 << 40)
-#define PROJECT_ROWS    4096u /* rows of one product; fixed, so that results do not hang on anything else */
+/* Rows of one product; fixed, so that results do not hang on anything else. */
+#define PROJECT_ROWS      4096u
+#define PROJECT_WIDE_ROWS 512u
 
 struct ms_model {
     struct ms_model_config config;
     struct ms_arena strings;
     struct ms_safetensors tensors;
     struct ms_items items;
-    const float *embedding;                         /* in tensors */
-    float *projected;                               /* own block, or NULL: the embedding is used as it is */
-    float *item_logits;                             /* own block, or NULL */
+    const float *embedding;                   /* in tensors */
+    float *projected;                         /* own block, or NULL: the embedding is used as it is */
+    float *item_logits;                       /* own block, or NULL */
+    float *projected_rest, *item_logits_rest; /* own blocks, or NULL */
+    float *item_lengths;                      /* own block, or NULL */
+    bool outgrows_float32;
     struct ms_items profile_values[MS_MAX_PROFILE]; /* profile_<field>.txt */
     const float *profile_rows[MS_MAX_PROFILE];      /* in tensors */
     uint32_t profile_default[MS_MAX_PROFILE];
@@ -175,6 +181,148 @@ static enum ms_status draw_item_logits(struct ms_model *model, const char *dir, 
     return MS_OK;
 }
 
+/* Large scales multiply rounding as they multiply agreements. */
+#define LARGEST_SCALE 4.0f
+
+bool ms_routing_fits_float32(const struct ms_model_config *config)
+{
+    const struct ms_routing *routing = &config->routing;
+    return config->extractor == MS_EXTRACTOR_MIND && routing->softmax == MS_SOFTMAX_INTERESTS &&
+           (routing->bilinear == MS_BILINEAR_SHARED || routing->bilinear == MS_BILINEAR_NONE) &&
+           fabsf(routing->softmax_scale * routing->agreement_scale) <= LARGEST_SCALE;
+}
+
+static double largest_of(const float *numbers, size_t n)
+{
+    double largest = 0.0;
+    for (size_t i = 0; numbers && i < n; i++)
+        largest = fmax(largest, fabs((double)numbers[i]));
+    return largest;
+}
+
+static enum ms_status make_block(float **block, size_t bytes, const char *what, const char *dir,
+                                 struct ms_error *error)
+{
+    *block = ms_block_alloc(bytes);
+    return *block ? MS_OK : ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of %s", dir, bytes, what);
+}
+
+static enum ms_status measure_items(struct ms_model *model, const char *dir, struct ms_error *error)
+{
+    size_t width = (size_t)ms_model_projected_dim(model);
+    const float *row = ms_model_projected(model);
+    enum ms_status status = make_block(&model->item_lengths, table_bytes(model, 1), "item lengths", dir,
+                                       error);
+    for (uint32_t i = 0; status == MS_OK && i < model->items.count; i++, row += width) {
+        double norm = 0.0;
+        for (size_t c = 0; c < width; c++)
+            norm += (double)row[c] * (double)row[c];
+        model->item_lengths[i] = (float)fmin(sqrt(norm), (double)FLT_MAX);
+    }
+    return status;
+}
+
+/* A bound on softmax_scale * logit, by the lengths of what is multiplied: a squashed interest is no longer
+ * than squash_scale. */
+static double logit_bound(const struct ms_model *model)
+{
+    const struct ms_routing *routing = &model->config.routing;
+    const struct ms_safetensor *table = ms_tensors_find(&model->tensors, "routing.initial_logits");
+    double first = fmax(
+        largest_of(table ? table->data : NULL, table ? table->count : 0),
+        largest_of(model->item_logits, (size_t)model->items.count * (size_t)model->config.interests));
+    double longest = largest_of(model->item_lengths, model->items.count), interest = 1.0;
+    if (routing->agreement_interest == MS_AGREEMENT_SQUASHED && routing->squash_every)
+        interest = (double)fabsf(routing->squash_scale);
+    else if (routing->agreement_interest != MS_AGREEMENT_UNIT)
+        interest = longest * (double)model->config.max_behaviors;
+    double agreement = (double)fabsf(routing->agreement_scale) * interest *
+                       (routing->agreement_item_unit ? 1.0 : longest);
+    double steps = routing->update == MS_UPDATE_ACCUMULATE ? (double)(routing->iterations - 1) : 1.0;
+    double before = routing->update == MS_UPDATE_PROBABILITY ? fmax(first, 1.0) : first;
+    return (double)fabsf(routing->softmax_scale) * (before + steps * agreement);
+}
+
+static void widen(const float *from, size_t n, double *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = (double)from[i];
+}
+
+/* What the products in double have beyond those in float32. */
+static enum ms_status project_rest(struct ms_model *model, const char *dir, struct ms_error *error)
+{
+    const struct ms_safetensor *bias = ms_tensors_find(&model->tensors, "routing.bilinear_bias");
+    size_t in = (size_t)model->config.item_dim, out = (size_t)model->config.capsule_dim;
+    size_t numbers = in * out + PROJECT_WIDE_ROWS * (in + out);
+    double *map = malloc(numbers * sizeof *map), *items, *products;
+    enum ms_status status = make_block(&model->projected_rest, table_bytes(model, (int)out),
+                                       "projected items", dir, error);
+    if (status == MS_OK && !map)
+        status = ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of a product", dir,
+                         numbers * sizeof *map);
+    if (status != MS_OK)
+        goto done;
+    items = map + in * out;
+    products = items + PROJECT_WIDE_ROWS * in;
+    widen(ms_tensors_find(&model->tensors, "routing.bilinear")->data, in * out, map);
+    for (uint32_t row = 0; row < model->items.count; row += PROJECT_WIDE_ROWS) {
+        uint32_t left = model->items.count - row, rows = left < PROJECT_WIDE_ROWS ? left : PROJECT_WIDE_ROWS;
+        widen(model->embedding + row * in, rows * in, items);
+        for (size_t i = 0; bias && i < rows; i++)
+            widen(bias->data, out, products + i * out);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)out, (int)in, 1.0, items,
+                    (int)in, map, (int)out, bias ? 1.0 : 0.0, products, (int)out);
+        for (size_t i = 0; i < rows * out; i++)
+            model->projected_rest[row * out + i] = (float)(products[i] -
+                                                           (double)model->projected[row * out + i]);
+    }
+done:
+    free(map);
+    return status;
+}
+
+static enum ms_status draw_item_logits_rest(struct ms_model *model, const char *dir, struct ms_error *error)
+{
+    size_t K = (size_t)model->config.interests;
+    enum ms_status status = make_block(&model->item_logits_rest, table_bytes(model, (int)K), "item logits",
+                                       dir, error);
+    for (uint32_t row = 0; status == MS_OK && row < model->items.count; row++) {
+        double drawn[MS_MAX_INTERESTS];
+        ms_model_draw_logits(model, row, drawn);
+        for (size_t j = 0; j < K; j++)
+            model->item_logits_rest[row * K + j] = (float)(drawn[j] -
+                                                           (double)model->item_logits[row * K + j]);
+    }
+    return status;
+}
+
+/* The tables for routing in double, where they may be wanted and are not too large. */
+static enum ms_status make_rests(struct ms_model *model, const char *dir, struct ms_error *error)
+{
+    size_t bytes = 0;
+    enum ms_status status = measure_items(model, dir, error);
+    if (status != MS_OK)
+        return status;
+    model->outgrows_float32 = !ms_routing_fits_float32(&model->config) ||
+                              !(logit_bound(model) <= (double)MS_FLOAT32_LOGITS);
+    if (model->projected)
+        bytes += table_bytes(model, model->config.capsule_dim);
+    if (model->item_logits)
+        bytes += table_bytes(model, model->config.interests);
+    if (!model->outgrows_float32) {
+        ms_block_free(model->item_lengths, table_bytes(model, 1));
+        model->item_lengths = NULL;
+    }
+    if (!model->outgrows_float32 || bytes > MS_MAX_REST_BYTES)
+        return MS_OK;
+    if (model->projected)
+        status = project_rest(model, dir, error);
+    if (status == MS_OK && model->item_logits)
+        status = draw_item_logits_rest(model, dir, error);
+    return status;
+}
+
 static enum ms_status load(struct ms_model *model, const char *dir, XXH64_state_t *hash,
                            struct ms_error *error)
 {
@@ -204,7 +352,7 @@ static enum ms_status load(struct ms_model *model, const char *dir, XXH64_state_
         status = project(model, dir, error);
     if (status == MS_OK && config->routing.initial_logits == MS_LOGITS_ITEM_NORMAL)
         status = draw_item_logits(model, dir, error);
-    return status;
+    return status == MS_OK ? make_rests(model, dir, error) : status;
 }
 
 /* Names in a bad file are anybody's bytes; the text must stay one line of UTF-8, fit for a log and for JSON.
@@ -246,6 +394,9 @@ void ms_model_destroy(struct ms_model *model)
         return;
     ms_block_free(model->projected, table_bytes(model, model->config.capsule_dim));
     ms_block_free(model->item_logits, table_bytes(model, model->config.interests));
+    ms_block_free(model->item_lengths, table_bytes(model, 1));
+    ms_block_free(model->projected_rest, table_bytes(model, model->config.capsule_dim));
+    ms_block_free(model->item_logits_rest, table_bytes(model, model->config.interests));
     ms_safetensors_free(&model->tensors);
     ms_items_free(&model->items);
     for (int i = 0; i < MS_MAX_PROFILE; i++)
@@ -301,6 +452,26 @@ const float *ms_model_item_logits(const struct ms_model *model)
     return model->item_logits;
 }
 
+const float *ms_model_projected_rest(const struct ms_model *model)
+{
+    return model->projected_rest;
+}
+
+const float *ms_model_item_logits_rest(const struct ms_model *model)
+{
+    return model->item_logits_rest;
+}
+
+const float *ms_model_item_lengths(const struct ms_model *model)
+{
+    return model->item_lengths;
+}
+
+bool ms_model_outgrows_float32(const struct ms_model *model)
+{
+    return model->outgrows_float32;
+}
+
 const float *ms_model_profile_row(const struct ms_model *model, int field, const char *value,
                                   size_t value_bytes)
 {
@@ -346,6 +517,12 @@ size_t ms_model_bytes(const struct ms_model *model)
     if (model->projected)
         bytes += table_bytes(model, model->config.capsule_dim);
     if (model->item_logits)
+        bytes += table_bytes(model, model->config.interests);
+    if (model->item_lengths)
+        bytes += table_bytes(model, 1);
+    if (model->projected_rest)
+        bytes += table_bytes(model, model->config.capsule_dim);
+    if (model->item_logits_rest)
         bytes += table_bytes(model, model->config.interests);
     return bytes;
 }

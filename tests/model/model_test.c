@@ -86,6 +86,55 @@ static void projection(void **state)
     free(embedding);
 }
 
+/* Where agreements may grow beyond float32, the tables have a second part; float32 and it are the numbers in
+ * double. */
+static void rests(void **state)
+{
+    enum { ROWS = 700, IN = 5, OUT = 3 };
+    const char *dir = *state;
+    static char ids[ROWS][8];
+    static const char *names[ROWS];
+    static float embedding[ROWS * IN];
+    float map[IN * OUT], bias[OUT] = {1, -2, 3};
+    for (int i = 0; i < ROWS; i++) {
+        snprintf(ids[i], sizeof ids[i], "%d", i);
+        names[i] = ids[i];
+    }
+    for (int large = 0; large < 2; large++) {
+        for (int i = 0; i < ROWS * IN; i++)
+            embedding[i] = (large ? 100.0f : 0.1f) * sinf((float)i);
+        for (int i = 0; i < IN * OUT; i++)
+            map[i] = cosf((float)i);
+        const struct writer_tensor tensors[] = {{"routing.bilinear_bias", bias, 1, {OUT}, false},
+                                                {"item_embedding", embedding, 2, {ROWS, IN}, false},
+                                                {"routing.bilinear", map, 2, {IN, OUT}, false}};
+        struct ms_model *model;
+        writer_model(dir, CONFIG("mind", 3, ""), names, ROWS, tensors, 3);
+        assert_int_equal(load(dir, &model, NULL), MS_OK);
+        const float *rest = ms_model_projected_rest(model), *logits_rest = ms_model_item_logits_rest(model);
+        assert_int_equal(ms_model_outgrows_float32(model), large);
+        assert_int_equal(rest != NULL && logits_rest != NULL && ms_model_item_lengths(model) != NULL, large);
+        for (size_t i = 0; rest && i < ROWS; i++) {
+            double norm = 0.0, drawn[MS_MAX_INTERESTS];
+            for (size_t o = 0; o < OUT; o++) {
+                double expected = (double)bias[o];
+                for (size_t d = 0; d < IN; d++)
+                    expected += (double)embedding[i * IN + d] * (double)map[d * OUT + o];
+                norm += expected * expected;
+                double sum = (double)ms_model_projected(model)[i * OUT + o] + (double)rest[i * OUT + o];
+                assert_true(fabs(sum - expected) < 1e-11);
+            }
+            assert_true(fabs((double)ms_model_item_lengths(model)[i] - sqrt(norm)) < 1e-3);
+            size_t K = (size_t)ms_model_config(model)->interests;
+            ms_model_draw_logits(model, (uint32_t)i, drawn);
+            for (size_t j = 0; j < K; j++)
+                assert_true(fabs((double)ms_model_item_logits(model)[i * K + j] +
+                                 (double)logits_rest[i * K + j] - drawn[j]) < 1e-13);
+        }
+        ms_model_destroy(model);
+    }
+}
+
 static void item_logits(void **state)
 {
     /* from tests/python/ms_model.py: item_normal("i1", 3), and of the long id with seed 7 and stddev 0.5 */
@@ -418,10 +467,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(projection),     cmocka_unit_test(item_logits),      cmocka_unit_test(item_lookup),
-        cmocka_unit_test(variants),       cmocka_unit_test(shapes_and_names), cmocka_unit_test(item_counts),
-        cmocka_unit_test(half_written),   cmocka_unit_test(overflow),         cmocka_unit_test(hash),
-        cmocka_unit_test(half_precision), cmocka_unit_test(counts),
+        cmocka_unit_test(projection),  cmocka_unit_test(rests),          cmocka_unit_test(item_logits),
+        cmocka_unit_test(item_lookup), cmocka_unit_test(variants),       cmocka_unit_test(shapes_and_names),
+        cmocka_unit_test(item_counts), cmocka_unit_test(half_written),   cmocka_unit_test(overflow),
+        cmocka_unit_test(hash),        cmocka_unit_test(half_precision), cmocka_unit_test(counts),
     };
     ms_model_destroy(NULL);
     return cmocka_run_group_tests(tests, set_up, tear_down);
