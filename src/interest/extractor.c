@@ -38,15 +38,16 @@ static void carve_exact(struct ms_extractor *x, struct ms_carver *carver)
 {
     enum ms_bilinear map = x->config->routing.bilinear;
     bool own = map == MS_BILINEAR_PER_INTEREST || map == MS_BILINEAR_PER_POSITION;
-    x->x64 = ms_carve(carver, (own ? x->K : 1) * x->L, x->stride, sizeof(double));
-    x->norm64 = ms_carve(carver, x->L, x->K, sizeof(double));
+    size_t rows = round_up(x->L, MS_TILE), lanes = round_up(x->K, MS_TILE);
+    x->x64 = ms_carve(carver, own ? x->K * x->L : rows, x->stride, sizeof(double));
+    x->norm64 = ms_carve(carver, rows, lanes, sizeof(double));
     x->a64 = ms_carve(carver, x->L, x->K, sizeof(double));
-    x->u64 = ms_carve(carver, x->K, x->stride, sizeof(double));
+    x->u64 = ms_carve(carver, lanes, x->stride, sizeof(double));
 }
 
 static void carve_all(struct ms_extractor *x, struct ms_carver *carver)
 {
-    size_t lanes = round_up(x->K, MS_TILE);
+    size_t rows = round_up(x->L, MS_BLOCK_ROWS), lanes = round_up(x->K, MS_TILE);
     x->vectors = ms_carve(carver, x->K, x->dim, sizeof(float));
     x->weights = ms_carve(carver, x->K, 1, sizeof(float));
     x->u32 = ms_carve(carver, lanes, x->stride, sizeof(float));
@@ -55,10 +56,10 @@ static void carve_all(struct ms_extractor *x, struct ms_carver *carver)
     x->profile = ms_carve(carver, x->profile_dim, 1, sizeof(float));
     x->fold_x = ms_carve(carver, x->K, x->capsule_dim, sizeof(float));
     x->e64 = ms_carve(carver, x->L, x->item_dim, sizeof(double));
-    x->b64 = ms_carve(carver, x->L, x->K, sizeof(double));
-    x->w64 = ms_carve(carver, x->L, x->K, sizeof(double));
-    x->z64 = ms_carve(carver, x->K, x->stride, sizeof(double));
-    x->mass64 = ms_carve(carver, x->K, 1, sizeof(double));
+    x->b64 = ms_carve(carver, rows, lanes, sizeof(double));
+    x->w64 = ms_carve(carver, rows, lanes, sizeof(double));
+    x->z64 = ms_carve(carver, lanes, x->stride, sizeof(double));
+    x->mass64 = ms_carve(carver, lanes, 1, sizeof(double));
     for (int i = 0; i < 2; i++) {
         x->wide32[i] = ms_carve(carver, lanes, x->wide_stride, sizeof(float));
         x->wide64[i] = ms_carve(carver, x->K, x->wide_stride, sizeof(double));
@@ -95,15 +96,18 @@ static void bind_head(struct ms_extractor *x)
     assert(width == x->dim);
 }
 
-/* Large scales multiply rounding as they multiply agreements. */
-#define LARGEST_SCALE 4.0f
-
-static bool float32_will_do(const struct ms_model_config *config)
+/* How far agreements can carry a logit for each unit of the longest item's length. */
+static double reach(const struct ms_routing *routing)
 {
-    const struct ms_routing *routing = &config->routing;
-    return config->extractor == MS_EXTRACTOR_MIND && routing->softmax == MS_SOFTMAX_INTERESTS &&
-           (routing->bilinear == MS_BILINEAR_SHARED || routing->bilinear == MS_BILINEAR_NONE) &&
-           fabsf(routing->softmax_scale * routing->agreement_scale) <= LARGEST_SCALE;
+    double steps = routing->update == MS_UPDATE_ACCUMULATE ? (double)(routing->iterations - 1) : 1.0;
+    double interest = 1.0;
+    if (routing->agreement_interest == MS_AGREEMENT_SQUASHED && routing->squash_every)
+        interest = (double)routing->squash_scale;
+    else if (routing->agreement_interest != MS_AGREEMENT_UNIT)
+        return 0.0;
+    if (routing->agreement_item_unit)
+        return 0.0;
+    return fabs(steps * interest * (double)routing->agreement_scale * (double)routing->softmax_scale);
 }
 
 static void bind(struct ms_extractor *x)
@@ -121,7 +125,14 @@ static void bind(struct ms_extractor *x)
     x->bilinear_bias = ms_model_tensor(x->model, "routing.bilinear_bias").data;
     x->table = ms_model_tensor(x->model, "routing.initial_logits").data;
     x->item_logits = ms_model_item_logits(x->model);
-    x->fast = float32_will_do(config);
+    x->projected_rest = ms_model_projected_rest(x->model);
+    x->item_logits_rest = ms_model_item_logits_rest(x->model);
+    x->lengths = ms_model_item_lengths(x->model);
+    x->reach = reach(&config->routing);
+    x->fast = ms_routing_fits_float32(config);
+    x->wide = config->extractor == MS_EXTRACTOR_MIND && config->routing.softmax == MS_SOFTMAX_INTERESTS &&
+              (config->routing.bilinear == MS_BILINEAR_SHARED ||
+               config->routing.bilinear == MS_BILINEAR_NONE);
     bind_head(x);
 }
 
@@ -229,33 +240,54 @@ void ms_agreement_factors(const struct ms_extractor *x, const double *norms, siz
  */
 #define SHORTEST 1e-12f
 
+/* The capsules of a float32 run; false when they are not exact enough. */
+static bool capsule_factors(const struct ms_extractor *x, size_t count, float *factors)
+{
+    float norms[MS_MAX_INTERESTS];
+    _Alignas(64) double wide[MS_MAX_INTERESTS] = {0};
+    bool exact_enough = true;
+    x->kernels->norms_f32(x->z32, round_up(count, MS_TILE), x->stride, norms);
+    for (size_t j = 0; j < count; j++) {
+        exact_enough = exact_enough && isfinite(norms[j]) && norms[j] > SHORTEST;
+        wide[j] = (double)norms[j];
+    }
+    ms_squash_factors(x, wide, count, wide);
+    for (size_t j = 0; j < count; j++)
+        factors[j] = (float)wide[j];
+    return exact_enough;
+}
+
+/* Windows that reach this much further than float32 may go are not tried in it: where models were trained,
+ * most of them would have to be routed again. */
+#define LIKELY_BEYOND (1.2 * (double)MS_FLOAT32_LOGITS)
+
+static bool likely_beyond(const struct ms_extractor *x, const struct ms_window *window)
+{
+    float longest = 0.0f;
+    if (!x->lengths || window->interests == 1)
+        return false;
+    for (size_t i = 0; i < window->n; i++) {
+        float length = x->lengths[window->rows[i]];
+        longest = length > longest ? length : longest;
+    }
+    return x->reach * (double)longest > LIKELY_BEYOND;
+}
+
 static struct ms_interests route(struct ms_extractor *x, const struct ms_window *window)
 {
-    const struct ms_routing *routing = &x->config->routing;
-    if (x->fast && ms_route_fast(x, window)) {
-        float norms[MS_MAX_INTERESTS], factors[MS_MAX_INTERESTS];
-        _Alignas(64) double wide[MS_MAX_INTERESTS] = {0};
-        bool exact_enough = true;
-        x->kernels->norms_f32(x->z32, round_up(window->interests, MS_TILE), x->stride, norms);
-        for (size_t j = 0; j < window->interests; j++) {
-            exact_enough = exact_enough && isfinite(norms[j]) && norms[j] > SHORTEST;
-            wide[j] = (double)norms[j];
-        }
-        ms_squash_factors(x, wide, window->interests, wide);
-        for (size_t j = 0; j < window->interests; j++)
-            factors[j] = (float)wide[j];
-        if (exact_enough)
-            return ms_finish_f32(x, x->z32, x->stride, factors, x->mass32, window->interests);
-    }
-    ms_route_exact(x, window);
-    for (size_t j = 0; j < window->interests; j++) {
-        double norm, *z = x->z64 + j * x->stride;
-        x->kernels->dots_f64(z, 1, 0, 0, z, 1, x->stride, &norm);
-        double factor = ms_squash_factor(routing, norm);
-        for (size_t c = 0; c < x->stride; c++)
-            z[c] *= factor;
-    }
-    return ms_finish_f64(x, x->z64, x->mass64, window->interests);
+    _Alignas(64) double wide[MS_MAX_INTERESTS] = {0};
+    float factors[MS_MAX_INTERESTS];
+    size_t count = window->interests, padded = round_up(count, MS_TILE);
+    if (x->fast && !likely_beyond(x, window) && ms_route_fast(x, window) &&
+        capsule_factors(x, count, factors))
+        return ms_finish_f32(x, x->z32, x->stride, factors, x->mass32, count);
+    if (!x->wide || !ms_route_wide(x, window))
+        ms_route_exact(x, window);
+    memset(x->z64 + count * x->stride, 0, (padded - count) * x->stride * sizeof *x->z64);
+    x->kernels->norms_f64(x->z64, padded, x->stride, wide);
+    ms_squash_factors(x, wide, count, wide);
+    x->kernels->scale_f64(x->z64, count, x->stride, wide, x->z64);
+    return ms_finish_f64(x, x->z64, x->mass64, count);
 }
 
 struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *rows, size_t n,

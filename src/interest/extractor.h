@@ -55,9 +55,13 @@ struct ms_extractor {
     size_t stride;      /* of padded capsules and projected items */
     size_t wide_stride; /* of padded vectors on their way through the head */
     bool fast;          /* the options are ones that float32 routing knows */
+    bool wide;          /* or knows but for their scales: ms_route_wide has them */
 
     const float *projected; /* [items][capsule_dim], where the map is shared or there is none */
     const float *bilinear, *bilinear_bias, *table, *item_logits;
+    const float *lengths; /* of projected items, or NULL: no window's logits can outgrow float32 */
+    double reach;         /* logits may grow to so many times the longest item's length; 0: not known */
+    const float *projected_rest, *item_logits_rest; /* what the float32 tables lack, or NULL */
     struct ms_dense head[MS_MAX_HEAD];
 
     /* Results: [K][dim] and [K]. */
@@ -96,6 +100,22 @@ void ms_agreement_factors(const struct ms_extractor *x, const double *norms, siz
  * what float32 can hold exactly enough; then nothing is known of the outputs, and ms_route_exact takes over.
  * On success z32 holds the last iteration's sums and mass32 the routing mass. */
 bool ms_route_fast(struct ms_extractor *x, const struct ms_window *window);
+
+/* Routing in double for the same options (with scales of any size), on the same kind of kernel. False when a
+ * logit passes MS_WIDE_LOGITS; ms_route_exact takes over. Results as ms_route_exact's, with z64 padded to a
+ * whole tile. */
+bool ms_route_wide(struct ms_extractor *x, const struct ms_window *window);
+
+/* The window's projected items to x64: [n, padded to 4 with zero rows][stride] where every interest sees the
+ * same projection, [K'u][L][stride] where each has its own. */
+void ms_project_f64(struct ms_extractor *x, const struct ms_window *window);
+/* The item-normal logits of an item, K of them, as they were before they were rounded to float32. */
+void ms_item_logits_f64(const struct ms_extractor *x, uint32_t row, double *logits);
+/* Where logit (i, j) stands in the pairs of rows that the kernel works on. */
+static inline double *ms_wide_logit(double *b, size_t i, size_t j, size_t tiles)
+{
+    return b + (i / 2 * tiles + j / MS_TILE) * 2 * MS_TILE + i % 2 * MS_TILE + j % MS_TILE;
+}
 
 /* Routing in double, for every option: z64 [K'u][stride] and mass64 [K'u]. */
 void ms_route_exact(struct ms_extractor *x, const struct ms_window *window);

@@ -100,16 +100,19 @@ struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules
                                   size_t count)
 {
     size_t stride = x->wide_stride;
-    const double *v = head_f64(x, compose_f64(x, capsules, count), count);
+    const double *v = capsules;
     double total = 0.0;
+    if (x->config->head_layers || x->profile_dim)
+        v = head_f64(x, compose_f64(x, capsules, count), count);
+    else
+        stride = x->stride;
     for (size_t j = 0; j < count; j++) {
         double factor = 1.0, norm = 0.0;
         for (size_t c = 0; x->config->normalize && c < x->dim; c++)
             norm += v[j * stride + c] * v[j * stride + c];
         if (x->config->normalize)
             factor = inverse_length(norm);
-        for (size_t c = 0; c < x->dim; c++)
-            x->vectors[j * x->dim + c] = publishable(factor * v[j * stride + c]);
+        x->kernels->publish_f64(v + j * stride, x->dim, factor, x->vectors + j * x->dim);
         total += mass[j];
     }
     for (size_t j = 0; j < count; j++)

@@ -38,6 +38,28 @@ struct ms_route_f32 {
     float *mass; /* [tiles * 4] out: sums of the weights */
 };
 
+/* The same in double, |beyond| only what e^b cannot hold. Where the float32 step has groups of four rows,
+ * this has pairs. */
+struct ms_route_f64 {
+    const double *x; /* [rows, padded to 4 with zero rows][stride] */
+    size_t rows;
+    size_t stride;
+    size_t interests;
+    size_t tiles;
+    const double *u;         /* [tiles * 4][stride], NULL in the first iteration */
+    const double *row_scale; /* [rows padded to 4][4 equal numbers], or NULL: |scale| */
+    double scale;
+    double softmax_scale;
+    bool beyond; /* out: set when a logit passed MS_WIDE_LOGITS; never cleared */
+    bool replace;
+    bool keep;
+    double *b;    /* [row pairs, padded to even][tiles][2 rows * 4 interests] */
+    double *w;    /* scratch, like b for MS_BLOCK_ROWS rows */
+    double *z;    /* [tiles * 4][stride] out */
+    double *mass; /* [tiles * 4] out */
+};
+#define MS_WIDE_LOGITS 600.0
+
 /* One event folded into one user's sums. */
 struct ms_fold_step {
     float *z;   /* [interests][dim], updated */
@@ -63,16 +85,26 @@ struct ms_kernels {
     const char *name;
 
     void (*route_f32)(struct ms_route_f32 *step);
+    void (*route_f64)(struct ms_route_f64 *step);
 
     /* out rows |stride| apart and padded = the rows of the table [][dim], fetched ahead: a table of millions
      * lies in no cache. Rows n .. the next multiple of 4 are zeroed. */
     void (*gather_f32)(const float *table, const uint32_t *rows, size_t n, size_t dim, size_t stride,
                        float *out);
+    /* The same in double, each number the sum of those in two tables (|rest| may be NULL). */
+    void (*gather_f64)(const float *table, const float *rest, const uint32_t *rows, size_t n, size_t dim,
+                       size_t stride, double *out);
     /* norms[j] = |v_j|^2 for |n| padded rows, n a multiple of 4. */
     void (*norms_f32)(const float *v, size_t n, size_t stride, float *norms);
+    void (*norms_f64)(const double *v, size_t n, size_t stride, double *norms);
     /* out_j = factors[j] * v_j for |n| padded rows; out may be v. */
     void (*scale_f32)(const float *v, size_t n, size_t stride, const float *factors, float *out);
-    /* The same from rows of |dim| floats at any address to rows |stride| >= dim apart, zero from dim on. */
+    void (*scale_f64)(const double *v, size_t n, size_t stride, const double *factors, double *out);
+    /* out = factor * v rounded to float, for |n| numbers from a 64-byte boundary on: NaN becomes 0, and what
+     * is too large the largest float. */
+    void (*publish_f64)(const double *v, size_t n, double factor, float *out);
+    /* out_j = factors[j] * v_j from rows of |dim| floats at any address to rows |stride| >= dim apart, zero
+     * from dim on. */
     void (*scale_rows)(const float *v, size_t n, size_t dim, const float *factors, float *out, size_t stride);
     /* out[r][j] = <a_r, v_j>, a row-major [rows][width] of a model tensor (not padded), v padded rows, |n| of
      * them. */

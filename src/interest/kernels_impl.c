@@ -2,6 +2,7 @@
  * makes): routing in float32, the fold, and here the products in double. */
 #include "interest/kernels_fold.h"
 #include "interest/kernels_route.h"
+#include "interest/kernels_wide.h"
 
 /* |rows| (up to 4) rows times |width8| (up to 4) vectors' width of M; |part| is the width of the last vector.
  */
@@ -115,9 +116,14 @@ extern const struct ms_kernels MS_KERNELS;
 const struct ms_kernels MS_KERNELS = {
     .name = MS_KERNELS_NAME,
     .route_f32 = route_f32,
+    .route_f64 = route_f64,
     .gather_f32 = gather_f32,
+    .gather_f64 = gather_f64,
     .norms_f32 = norms_f32,
+    .norms_f64 = norms_f64,
     .scale_f32 = scale_f32,
+    .scale_f64 = scale_f64,
+    .publish_f64 = publish_f64,
     .scale_rows = scale_rows,
     .dense_f32 = dense_f32,
     .fold_dots = fold_dots,

@@ -1,4 +1,4 @@
-/* Full routing in double, straight from the model's tensors: every option, and every size of number. */
+/* Full routing in double: every option, and every size of number. */
 #include <math.h>
 #include <string.h>
 
@@ -19,14 +19,22 @@ static void gather(struct ms_extractor *x, const struct ms_window *window)
     }
 }
 
-/* x64 [n][stride] where every interest sees the same projection, [K'u][L][stride] where each has its own. */
-static void project(struct ms_extractor *x, const struct ms_window *window)
+void ms_project_f64(struct ms_extractor *x, const struct ms_window *window)
 {
     size_t d = x->item_dim, width = x->capsule_dim, map = d * width;
-    switch (x->config->routing.bilinear) {
+    enum ms_bilinear bilinear = x->config->routing.bilinear;
+    if (bilinear == MS_BILINEAR_NONE || x->projected_rest) {
+        x->kernels->gather_f64(x->projected, x->projected_rest, window->rows, window->n, width, x->stride,
+                               x->x64);
+        return;
+    }
+    gather(x, window);
+    switch (bilinear) {
     case MS_BILINEAR_SHARED:
         x->kernels->project_f64(x->e64, window->n, d, d, x->bilinear, width, x->bilinear_bias, x->x64,
                                 x->stride);
+        for (size_t i = window->n; i % MS_TILE; i++)
+            memset(x->x64 + i * x->stride, 0, x->stride * sizeof *x->x64);
         break;
     case MS_BILINEAR_PER_INTEREST:
         for (size_t j = 0; j < window->interests; j++)
@@ -40,12 +48,20 @@ static void project(struct ms_extractor *x, const struct ms_window *window)
                                         x->bilinear_bias, x->x64 + (j * x->L + i) * x->stride, x->stride);
         break;
     case MS_BILINEAR_NONE:
-        for (size_t i = 0; i < window->n; i++) {
-            memcpy(x->x64 + i * x->stride, x->e64 + i * d, d * sizeof *x->x64);
-            memset(x->x64 + i * x->stride + d, 0, (x->stride - d) * sizeof *x->x64);
-        }
         break;
     }
+}
+
+void ms_item_logits_f64(const struct ms_extractor *x, uint32_t row, double *logits)
+{
+    const float *from = x->item_logits + (size_t)row * x->K;
+    if (!x->item_logits_rest) {
+        ms_model_draw_logits(x->model, row, logits);
+        return;
+    }
+    const float *rest = x->item_logits_rest + (size_t)row * x->K;
+    for (size_t j = 0; j < x->K; j++)
+        logits[j] = (double)from[j] + (double)rest[j];
 }
 
 /* b64 [slots][K'u]. The empty slots' rows are their per-call rows, or zero. */
@@ -62,7 +78,7 @@ static void initial_logits(struct ms_extractor *x, const struct ms_window *windo
         else if (i < window->n &&
                  x->item_logits) { /* amplified, their rounding to float32 alone may be too much */
             double drawn[MS_MAX_INTERESTS];
-            ms_model_draw_logits(x->model, window->rows[i], drawn);
+            ms_item_logits_f64(x, window->rows[i], drawn);
             memcpy(x->b64 + i * k, drawn, k * sizeof *drawn);
         }
         for (size_t j = 0; from && j < k; j++)
@@ -139,8 +155,7 @@ void ms_route_exact(struct ms_extractor *x, const struct ms_window *window)
 {
     const struct ms_routing *routing = &x->config->routing;
     size_t k = window->interests, slots = routing->padded_softmax ? x->L : window->n;
-    gather(x, window);
-    project(x, window);
+    ms_project_f64(x, window);
     initial_logits(x, window, slots);
     agreement_scales(x, window);
     for (int iteration = 1; iteration <= routing->iterations; iteration++) {

@@ -295,6 +295,38 @@ INLINE struct d8 d8_fma1(double a, struct d8 b, struct d8 c)
     return c;
 }
 
+INLINE struct d8 d8_splat(double value)
+{
+    struct d8 r;
+    EACH(i) r.p[i] = value - (vd){0};
+    return r;
+}
+
+INLINE struct d8 d8_mul(struct d8 a, struct d8 b)
+{
+    EACH(i) a.p[i] *= b.p[i];
+    return a;
+}
+
+INLINE struct d8 d8_div(struct d8 a, struct d8 b)
+{
+    EACH(i) a.p[i] /= b.p[i];
+    return a;
+}
+
+INLINE struct d8 d8_and(struct d8 a, struct d8 mask)
+{
+    EACH(i) a.p[i] = (vd)((vl)a.p[i] & (vl)mask.p[i]);
+    return a;
+}
+
+/* a * b - c */
+INLINE struct d8 d8_fms(struct d8 a, struct d8 b, struct d8 c)
+{
+    EACH(i) c.p[i] = a.p[i] * b.p[i] - c.p[i];
+    return c;
+}
+
 INLINE vd vd_select(vl mask, vd yes, vd no)
 {
     return (vd)(((vl)yes & mask) | ((vl)no & ~mask));
@@ -345,6 +377,103 @@ INLINE v4d d8_sum_four(struct d8 a, struct d8 b, struct d8 c, struct d8 d)
     memcpy((char *)&out + sizeof left, &right, sizeof right);
 #endif
     return out;
+}
+
+/* The sums of two times four vectors, each by the tree of d8_sum_four. */
+INLINE struct d8 d8_sum_eight(const struct d8 a[4], const struct d8 b[4])
+{
+    struct d8 r;
+#if NATIVE == 16
+#define LOWER(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define UPPER(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+    vd a01 = EVEN(a[0].p[0], a[1].p[0]) + ODD(a[0].p[0], a[1].p[0]),
+       a23 = EVEN(a[2].p[0], a[3].p[0]) + ODD(a[2].p[0], a[3].p[0]),
+       b01 = EVEN(b[0].p[0], b[1].p[0]) + ODD(b[0].p[0], b[1].p[0]),
+       b23 = EVEN(b[2].p[0], b[3].p[0]) + ODD(b[2].p[0], b[3].p[0]);
+    vd left = LOWER(a01, b01) + UPPER(a01, b01), right = LOWER(a23, b23) + UPPER(a23, b23);
+    r.p[0] = __builtin_shufflevector(left, right, 0, 1, 8, 9, 4, 5, 12, 13) +
+             __builtin_shufflevector(left, right, 2, 3, 10, 11, 6, 7, 14, 15);
+#else
+    v4d both[2] = {d8_sum_four(a[0], a[1], a[2], a[3]), d8_sum_four(b[0], b[1], b[2], b[3])};
+    memcpy(&r, both, sizeof r);
+#endif
+    return r;
+}
+
+/* Four vectors to one whose each half holds (a, b, c, d) summed over the same half: (0 + 1) + (2 + 3). */
+INLINE struct d8 d8_sum_in_halves(struct d8 a, struct d8 b, struct d8 c, struct d8 d)
+{
+    struct d8 r, ab, cd;
+    EACH(i)
+    {
+        ab.p[i] = EVEN(a.p[i], b.p[i]) + ODD(a.p[i], b.p[i]);
+        cd.p[i] = EVEN(c.p[i], d.p[i]) + ODD(c.p[i], d.p[i]);
+    }
+#if NATIVE == 16
+    r.p[0] = __builtin_shufflevector(ab.p[0], cd.p[0], 0, 1, 8, 9, 4, 5, 12, 13) +
+             __builtin_shufflevector(ab.p[0], cd.p[0], 2, 3, 10, 11, 6, 7, 14, 15);
+#elif NATIVE == 8
+    EACH(i)
+    r.p[i] = __builtin_shufflevector(ab.p[i], cd.p[i], 0, 1, 4, 5) +
+             __builtin_shufflevector(ab.p[i], cd.p[i], 2, 3, 6, 7);
+#else
+    r.p[0] = ab.p[0] + ab.p[1];
+    r.p[1] = cd.p[0] + cd.p[1];
+    r.p[2] = ab.p[2] + ab.p[3];
+    r.p[3] = cd.p[2] + cd.p[3];
+#endif
+    return r;
+}
+
+/* Lane |l| of each half, in all four of its lanes. */
+#if NATIVE == 16
+#define D8_HALF_SPLAT(v, l)                                                                                  \
+    (struct d8)                                                                                              \
+    {                                                                                                        \
+        {                                                                                                    \
+            __builtin_shufflevector((v).p[0], (v).p[0], l, l, l, l, (l) + 4, (l) + 4, (l) + 4, (l) + 4)      \
+        }                                                                                                    \
+    }
+#elif NATIVE == 8
+#define D8_HALF_SPLAT(v, l)                                                                                  \
+    (struct d8)                                                                                              \
+    {                                                                                                        \
+        {                                                                                                    \
+            __builtin_shufflevector((v).p[0], (v).p[0], l, l, l, l),                                         \
+                __builtin_shufflevector((v).p[1], (v).p[1], l, l, l, l)                                      \
+        }                                                                                                    \
+    }
+#else
+#define D8_PAIR_SPLAT(v, l, half)                                                                            \
+    __builtin_shufflevector((v).p[2 * (half) + (l) / 2], (v).p[2 * (half) + (l) / 2], (l) % 2, (l) % 2)
+#define D8_HALF_SPLAT(v, l)                                                                                  \
+    (struct d8)                                                                                              \
+    {                                                                                                        \
+        {                                                                                                    \
+            D8_PAIR_SPLAT(v, l, 0), D8_PAIR_SPLAT(v, l, 0), D8_PAIR_SPLAT(v, l, 1), D8_PAIR_SPLAT(v, l, 1)   \
+        }                                                                                                    \
+    }
+#endif
+
+/* Rounded to eight floats, at any address. */
+INLINE void d8_narrow(float *at, struct d8 v)
+{
+#if NATIVE == 16
+    vf_half r = (vf_half)_mm512_cvtpd_ps((__m512d)v.p[0]);
+    memcpy(at, &r, sizeof r);
+#elif NATIVE == 8
+    EACH(i)
+    {
+        vf_half r = (vf_half)_mm256_cvtpd_ps((__m256d)v.p[i]);
+        memcpy(at + i * (NATIVE / 2), &r, sizeof r);
+    }
+#else
+    EACH(i)
+    {
+        vf_half r = __builtin_convertvector(v.p[i], vf_half);
+        memcpy(at + i * (NATIVE / 2), &r, sizeof r);
+    }
+#endif
 }
 
 #endif

@@ -56,6 +56,14 @@ static const struct shape shapes[] = {
     {"mind", "", 31, 37, 7, 65, "shared", 0.4f, true},
     {"mind", ", \"normalize\": true", 8, 100, 16, 20, "shared", 0.4f, true},
     {"mind", "", 24, 64, 4, 50, "shared", 40.0f, false}, /* beyond float32: routed in double */
+    {"mind", "", 24, 64, 4, 50, "shared", 3.0f, false},  /* and within what the kernel for it can hold */
+    {"mind", ", \"interest_count\": \"log2-floor\"", 31, 37, 7, 128, "shared", 3.0f, false},
+    {"mind",
+     ", \"routing\": {\"update\": \"replace\", \"agreement_item\": \"unit\", \"agreement_scale\": 50.0}", 16,
+     20, 5, 65, "shared", 0.5f, false},
+    {"mind",
+     ", \"routing\": {\"update\": \"probability\", \"agreement_interest\": \"raw\", \"softmax_scale\": 0.01}",
+     16, 20, 5, 50, "shared", 3.0f, false},
     {"mind",
      ", \"routing\": {\"update\": \"replace\", \"agreement_interest\": \"unit\", \"agreement_item\": "
      "\"unit\"}",
@@ -274,6 +282,63 @@ static void test_coupling(void **unused)
     }
 }
 
+static void assert_close(const double *a, const double *b, size_t n)
+{
+    double largest = 0.0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(b[i]));
+    for (size_t i = 0; i < n; i++)
+        assert_true(fabs(a[i] - b[i]) <= 1e-8 * largest);
+}
+
+/* Routing in double on the kernel for it is routing in double, on every instruction set, with the model's
+ * tables and without. Returns how many of the windows the kernel could hold. */
+static int compare_double(const struct ms_model *model, const struct ms_kernels *kernels, const float *logits)
+{
+    uint32_t rows[MOST];
+    int held = 0;
+    struct ms_extractor *wide = make_extractor(model, kernels),
+                        *exact = make_extractor(model, ms_kernels_at(0));
+    exact->projected_rest = exact->item_logits_rest = NULL;
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths && wide->wide; l++) {
+        size_t n = lengths[l] < wide->L ? lengths[l] : wide->L;
+        draw(rows, n, l + 300);
+        struct ms_window window = {.rows = rows,
+                                   .n = n,
+                                   .interests = (size_t)ms_interest_count(ms_model_config(model), n),
+                                   .logits = logits,
+                                   .logit_rows = logits ? n : 0};
+        if (!ms_route_wide(wide, &window))
+            continue;
+        held++;
+        ms_route_exact(exact, &window);
+        assert_close(wide->z64, exact->z64, window.interests * wide->stride);
+        assert_close(wide->mass64, exact->mass64, window.interests);
+    }
+    ms_extractor_destroy(exact);
+    ms_extractor_destroy(wide);
+    return held;
+}
+
+static void test_double(void **unused)
+{
+    (void)unused;
+    float *logits = normals(9, (size_t)MOST * MS_MAX_INTERESTS, 40.0f);
+    int held = 0, with_rest = 0;
+    for (int shape = 0; shape < SHAPES; shape++) {
+        struct ms_model *model = make_model(&shapes[shape]);
+        for (int k = 0; ms_kernels_at(k); k++) {
+            int of_shape = compare_double(model, ms_kernels_at(k), NULL);
+            held += of_shape;
+            with_rest += ms_model_projected_rest(model) ? of_shape : 0;
+            held += compare_double(model, ms_kernels_at(k), logits);
+        }
+        ms_model_destroy(model);
+    }
+    free(logits);
+    assert_true(with_rest > 20 && held > with_rest + 20);
+}
+
 static void test_nobody(void **unused)
 {
     (void)unused;
@@ -293,6 +358,7 @@ static void test_nobody(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kernels_agree), cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_coupling), cmocka_unit_test(test_nobody)};
+                                       cmocka_unit_test(test_coupling), cmocka_unit_test(test_double),
+                                       cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,6 +141,7 @@ def random_histories(rng, config, items, count, per_call_logits=True):
         line = {"user_id": f"u{n}", "items": history}
         if per_call_logits and config["extractor"] == "mind" and length and rng.integers(3) == 0:
             rows = length + (int(rng.integers(0, max(1, L - length + 1))) if padded else 0)
-            line["initial_logits"] = rng.normal(size=(rows, K)).astype(np.float32).tolist()
+            # every fourth beyond what float32 routing takes, also on models whose own logits never are
+            line["initial_logits"] = (rng.normal(size=(rows, K)) * (40 if n % 4 == 3 else 1)).astype(np.float32).tolist()
         lines.append(line)
     return lines
