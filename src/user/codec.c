@@ -22,7 +22,9 @@
  *   84     4  floats of the sums, n
  *   88     4  bytes of the profile, p
  *   92     4  bytes of the tail, t
- *   96    4n  the sums, float32
+ *   96     -  the sums: one bit for each block of 16 floats (the last may be shorter), lowest bit first, in
+ * whole bytes; then, as float32, the blocks whose bit is set; the others are zeros. A user of few events has
+ * few interests, and their empty slots take no room.
  *    +     p  the profile, JSON as it came
  *    +     t  the tail: behaviors
  *
@@ -46,6 +48,7 @@
 #define MAX_FLOATS   (1u << 20)
 #define MAX_KEPT     (1u << 20)
 #define SPARE_CHUNKS 4
+#define BLOCK_FLOATS 16u
 
 static_assert(MS_CHUNK <= 255, "a chunk's count is one byte");
 
@@ -268,13 +271,74 @@ static int64_t sealed_time_after(const struct ms_user *user)
     return time_ms;
 }
 
+static size_t sums_blocks(uint32_t floats)
+{
+    return (floats + BLOCK_FLOATS - 1) / BLOCK_FLOATS;
+}
+
+static size_t sums_max_bytes(uint32_t floats)
+{
+    return (sums_blocks(floats) + 7) / 8 + floats * sizeof(float);
+}
+
+static size_t block_bytes(uint32_t floats, size_t block)
+{
+    size_t left = floats - block * BLOCK_FLOATS;
+    return (left < BLOCK_FLOATS ? left : BLOCK_FLOATS) * sizeof(float);
+}
+
+/* Writes the sums at |at| and returns their bytes. A block is left out only when all its bits are 0: -0.0 is
+ * kept. */
+static size_t encode_sums(const struct ms_user *user, char *at)
+{
+    static const char zeros[BLOCK_FLOATS * sizeof(float)];
+    size_t blocks = sums_blocks(user->floats), map_bytes = (blocks + 7) / 8;
+    const char *sums = (const char *)ms_user_sums(user);
+    char *out = at + map_bytes;
+    memset(at, 0, map_bytes);
+    for (size_t i = 0; i < blocks; i++) {
+        size_t bytes = block_bytes(user->floats, i);
+        const char *block = sums + i * sizeof zeros;
+        if (memcmp(block, zeros, bytes) == 0)
+            continue;
+        at[i / 8] = (char)(at[i / 8] | 1 << i % 8);
+        memcpy(out, block, bytes);
+        out += bytes;
+    }
+    return (size_t)(out - at);
+}
+
+/* How many bytes the sums at |at| take; 0 when they do not end before |end|, or |floats| is 0. */
+static size_t sums_bytes(const char *at, const char *end, uint32_t floats)
+{
+    size_t blocks = sums_blocks(floats), bytes = (blocks + 7) / 8;
+    if ((size_t)(end - at) < bytes)
+        return 0;
+    for (size_t i = 0; i < blocks; i++)
+        bytes += at[i / 8] >> i % 8 & 1 ? block_bytes(floats, i) : 0;
+    return bytes <= (size_t)(end - at) ? bytes : 0;
+}
+
+/* The sums of a new user, whose floats are zeros. */
+static void decode_sums(struct ms_user *user, const char *at)
+{
+    size_t blocks = sums_blocks(user->floats);
+    const char *from = at + (blocks + 7) / 8;
+    for (size_t i = 0; i < blocks; i++) {
+        if (!(at[i / 8] >> i % 8 & 1))
+            continue;
+        memcpy(ms_user_sums(user) + i * BLOCK_FLOATS, from, block_bytes(user->floats, i));
+        from += block_bytes(user->floats, i);
+    }
+}
+
 bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
 {
     const struct ms_behavior *list[MS_CHUNK];
     uint32_t sealed = user->sealed + ms_user_sealable(user);
     uint32_t tail = tail_count(user) % MS_CHUNK;
     size_t start = out->size;
-    if (!ms_buffer_reserve(out, HEAD_BYTES + user->floats * sizeof(float) + user->profile_bytes))
+    if (!ms_buffer_reserve(out, HEAD_BYTES + sums_max_bytes(user->floats) + user->profile_bytes))
         return false;
     char *h = out->data + out->size;
     h[0] = MS_VALUE_VERSION;
@@ -295,9 +359,9 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
     ms_put_u32(h + 80, sealed);
     ms_put_u32(h + 84, user->floats);
     ms_put_u32(h + 88, user->profile_bytes);
-    memcpy(h + HEAD_BYTES, ms_user_sums(user), user->floats * sizeof(float));
-    memcpy(h + HEAD_BYTES + user->floats * sizeof(float), ms_user_profile_bytes(user), user->profile_bytes);
-    out->size += HEAD_BYTES + user->floats * sizeof(float) + user->profile_bytes;
+    size_t sums_bytes = encode_sums(user, h + HEAD_BYTES);
+    memcpy(h + HEAD_BYTES + sums_bytes, ms_user_profile_bytes(user), user->profile_bytes);
+    out->size += HEAD_BYTES + sums_bytes + user->profile_bytes;
     size_t tail_at = out->size;
     pick(user, sealed * MS_CHUNK, tail, list);
     if (!encode_behaviors(user, list, tail, out))
@@ -377,20 +441,25 @@ enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, str
         return status;
     if (value.size < HEAD_BYTES)
         return damaged(error, id, "its value is not a user's");
+    size_t sums = 0;
     uint32_t floats = ms_get_u32(h + 84), profile_bytes = ms_get_u32(h + 88), tail_bytes = ms_get_u32(h + 92);
     uint32_t tail = ms_get_u16(h + 6), kept = ms_get_u32(h + 72), first = ms_get_u32(h + 76),
              sealed = ms_get_u32(h + 80);
     if (floats > MAX_FLOATS || kept > MAX_KEPT || profile_bytes > value.size || tail_bytes > value.size ||
         tail >= MS_CHUNK || first > sealed || sealed > UINT32_MAX / MS_CHUNK - MAX_KEPT ||
-        (uint64_t)HEAD_BYTES + floats * sizeof(float) + profile_bytes + tail_bytes != value.size)
+        (uint64_t)HEAD_BYTES + (sums = sums_bytes(h + HEAD_BYTES, value.data + value.size, floats)) +
+                profile_bytes + tail_bytes !=
+            value.size)
         return damaged(error, id, "its value is damaged (lengths do not add up)");
+    if (floats && !sums)
+        return damaged(error, id, "its value is damaged (the sums are cut)");
     if (kept < tail || kept - tail > (sealed - first) * (uint64_t)MS_CHUNK)
         return damaged(error, id, "its value is damaged (more behaviors kept than stored)");
     struct ms_user *user = ms_user_new(partition, id, floats);
     if (!user)
         return ms_fail(error, MS_MEMORY, "no memory for a user of %zu bytes", value.size);
-    memcpy(ms_user_sums(user), h + HEAD_BYTES, floats * sizeof(float));
-    const char *profile = h + HEAD_BYTES + floats * sizeof(float);
+    decode_sums(user, h + HEAD_BYTES);
+    const char *profile = h + HEAD_BYTES + sums;
     if (profile_bytes && !ms_user_set_profile(&user, (struct ms_bytes){profile, profile_bytes})) {
         free(user);
         return ms_fail(error, MS_MEMORY, "no memory for a user of %zu bytes", value.size);
