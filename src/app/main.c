@@ -12,33 +12,15 @@ struct command {
 };
 
 static const struct command commands[] = {
-#ifdef MINDSTREAM_HAS_RUN
     {"run", ms_cmd_run, "read clicks from Kafka, keep users' interests up to date, publish them"},
-#endif
-#ifdef MINDSTREAM_HAS_INSPECT
     {"inspect", ms_cmd_inspect, "show the state of a user, live or stopped"},
-#endif
-#ifdef MINDSTREAM_HAS_MODEL
     {"model", ms_cmd_model, "check or describe a model directory"},
-#endif
-#ifdef MINDSTREAM_HAS_EXTRACT
     {"extract", ms_cmd_extract, "histories in, interests out, without Kafka or a database"},
-#endif
-#ifdef MINDSTREAM_HAS_EVALUATE
     {"evaluate", ms_cmd_evaluate, "what the vectors would have recalled on a click log"},
-#endif
-#ifdef MINDSTREAM_HAS_GENERATE
     {"generate", ms_cmd_generate, "write a synthetic click log and the model that fits it"},
-#endif
-#ifdef MINDSTREAM_HAS_BENCH
     {"bench", ms_cmd_bench, "time the routing kernels"},
-#endif
-#ifdef MINDSTREAM_HAS_DEMO
     {"demo", ms_cmd_demo, "the whole path on an embedded broker, in a minute"},
-#endif
-#ifdef MINDSTREAM_HAS_CONFIG
     {"config", ms_cmd_config, "print and check the settings"},
-#endif
     {NULL, NULL, NULL},
 };
 
