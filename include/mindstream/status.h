@@ -53,7 +53,7 @@ struct ms_error {
 enum ms_status ms_fail(struct ms_error *error, enum ms_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " in front of an error that is already set, and returns its status. */
+/* Puts "context: " in front of an error that is already set, gives it |status|, and returns that. */
 enum ms_status ms_fail_in(struct ms_error *error, enum ms_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

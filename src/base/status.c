@@ -43,6 +43,7 @@ enum ms_status ms_fail_in(struct ms_error *error, enum ms_status status, const c
             snprintf(context + used, sizeof context - (size_t)used, ": %.*s",
                      (int)(sizeof context - (size_t)used - 3), error->text);
         memcpy(error->text, context, sizeof error->text);
+        error->status = status;
     }
     return status;
 }
