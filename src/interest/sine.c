@@ -1,12 +1,15 @@
 /* SINE (Tan et al., WSDM'21), as its authors' published graph has it: K topics out of a pool, chosen by what
  * the user did, pool the items into K interests, and the topics in sequence foretell which of them count.
  *
- *     z   = sum_i softmax_i(net_select(e_i + p_i)) e_i                        what the user did
- *     C   = the K rows of the pool with the greatest s = <topic, z> (topic_norm: cosine); G_k = sigmoid(s_k)
- * C_k P   = softmax_k(cos(e_i, C_k) / temperature)                            what each item is about f_k =
- * sum_i softmax_i(P_ik net_pool(e_i + p_i)_k) e_i                   the interests x_i = sum_k P_ik G_k (+
- * e_i),  t = sum_i softmax_i(net_concept(x_i + p_i)) x_i q   = [mean_k f_k, t] Q + b,   v = sum_k
- * softmax_k(<q, f_k>) f_k        the one vector that is published
+ *     z    = sum_i softmax_i(net_select(e_i + p_i)) e_i                   what the user did
+ *     C    = the K rows of the pool with the greatest s = <topic, z>      (topic_norm: cosine)
+ *     G_k  = sigmoid(s_k) C_k
+ *     P    = softmax_k(cos(e_i, C_k) / temperature)                       what each item is about
+ *     f_k  = sum_i softmax_i(P_ik net_pool(e_i + p_i)_k) e_i              the interests
+ *     x_i  = sum_k P_ik G_k (+ e_i)
+ *     t    = sum_i softmax_i(net_concept(x_i + p_i)) x_i
+ *     q    = [mean_k f_k, t] Q + b
+ *     v    = sum_k softmax_k(<q, f_k>) f_k                                the one vector that is published
  *
  * A net is tanh(. w1 + b1) w2 + b2. With several heads, f_k and t are made once a head; the heads' mean,
  * through a dense layer of its own, weighs them (f: sum; t: mean, as the graph has it). All in double. */
