@@ -52,15 +52,24 @@ struct ms_interests ms_extract_full(struct ms_extractor *extractor, const uint32
 /* Whether the model's options can be folded one event at a time; if not, MS_CONFIG and the option's name. */
 enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
 
-/* Floats of one user's fold state: sums z [K][dim], routing mass [K], and what else the extractor keeps. All
- * zeros is a user without events. */
+/* Floats of one user's fold state: routing mass [K], what else the extractor keeps, and the sums z [K][dim].
+ * All zeros is a user without events. */
 size_t ms_fold_floats(const struct ms_model *model);
 
-/* Folds one event with item |row| into |state|. |folded| is the number of routable events
- * folded so far, this one included. |age_ms| is how far the newest event time moved (>= 0), |late_ms| how far
- * this event lies behind it (>= 0); both matter only where decay goes by event time. */
+/* How many of them, from the front, a state needs once |folded| events are in it: the sums of interests that
+ * it does not have yet (K'u < K) come last, are zeros and may be missing. Never falls as |folded| rises; 0
+ * counts as 1. */
+size_t ms_fold_floats_at(const struct ms_model *model, uint64_t folded);
+
+/* Folds one event with item |row| into |state| (ms_fold_floats_at(model, folded) floats, fastest on a
+ * boundary of 64 bytes). |folded| is the number of routable events folded so far, this one included. |age_ms|
+ * is how far the newest event time moved (>= 0), |late_ms| how far this event lies behind it (>= 0); both
+ * matter only where decay goes by event time. */
 void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state,
                    uint64_t folded, uint32_t row, int64_t age_ms, int64_t late_ms);
+
+/* Brings what folding item |row| reads towards the cache, some events ahead of it. Changes nothing. */
+void ms_fold_prefetch(const struct ms_extractor *extractor, uint32_t row);
 
 /* The interests of a fold state: squash(z_j), head, normalize; weights are the decayed shares of routing
  * mass. */

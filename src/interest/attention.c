@@ -80,7 +80,7 @@ void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const
                        const double *worths, size_t numbers)
 {
     double keep[MS_MAX_INTERESTS], add[MS_MAX_INTERESTS];
-    float *mass = state + x->K * x->capsule_dim, *top = mass + x->K;
+    float *mass = state, *top = mass + x->K;
     const float *item = ms_model_item_embedding(x->model, row);
     for (size_t c = 0; c < x->item_dim; c++)
         x->e64[c] = (double)item[c];
@@ -102,6 +102,6 @@ void ms_fold_attention(struct ms_extractor *x, float *state, uint32_t row, const
         top[j] = base;
     }
     struct ms_fold_step step = {
-        .z = state, .dim = x->capsule_dim, .interests = x->K, .x = item, .x_stride = 0};
+        .z = state + x->lead, .dim = x->capsule_dim, .interests = x->K, .x = item, .x_stride = 0};
     x->kernels->fold_update(&step, keep, add);
 }

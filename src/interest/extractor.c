@@ -119,6 +119,7 @@ static void bind(struct ms_extractor *x)
     x->capsule_dim = (size_t)config->capsule_dim;
     x->dim = (size_t)config->dim;
     x->profile_dim = (size_t)config->profile_dim;
+    x->lead = ms_fold_lead(config);
     x->stride = round_up(x->capsule_dim, MS_LANES);
     x->projected = ms_model_projected(x->model);
     x->bilinear = ms_model_tensor(x->model, "routing.bilinear").data;

@@ -52,6 +52,7 @@ struct ms_extractor {
     const struct ms_kernels *kernels;
     size_t K, L;
     size_t item_dim, capsule_dim, dim;
+    size_t lead;        /* floats of a fold state before its sums */
     size_t stride;      /* of padded capsules and projected items */
     size_t wide_stride; /* of padded vectors on their way through the head */
     bool fast;          /* the options are ones that float32 routing knows */
@@ -119,6 +120,10 @@ static inline double *ms_wide_logit(double *b, size_t i, size_t j, size_t tiles)
 
 /* Routing in double, for every option: z64 [K'u][stride] and mass64 [K'u]. */
 void ms_route_exact(struct ms_extractor *x, const struct ms_window *window);
+
+/* Floats of a fold state before its sums: the masses and what else is kept by interest, filled up to whole
+ * cache lines. */
+size_t ms_fold_lead(const struct ms_model_config *config);
 
 /* ComiRec's self-attentive pooling: z64 and mass64 as above. */
 void ms_attend(struct ms_extractor *x, const struct ms_window *window);

@@ -5,9 +5,10 @@
  * a_j) w   = softmax of softmax_scale * b          over the K'u interests, or those that share a decay z_j =
  * decay_j z_j + w_j x_j
  *
- * State, in floats: z [K][capsule_dim], mass [K]; for comirec-sa also the running maximum of the logits [K].
- * The arithmetic of an event is in double and each sum is rounded once an event, so that thousands of events
- * lose nothing that the state could hold. */
+ * State, in floats: mass [K], for comirec-sa also the running maximum of the logits [K], both filled up to
+ * whole cache lines, then z [K][capsule_dim]. So the state of a user who has few interests yet is the front
+ * of a full one. The arithmetic of an event is in double and each sum is rounded once an event, so that
+ * thousands of events lose nothing that the state could hold. */
 #include <math.h>
 #include <string.h>
 
@@ -38,11 +39,24 @@ enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *
                : MS_OK;
 }
 
+size_t ms_fold_lead(const struct ms_model_config *config)
+{
+    size_t K = (size_t)config->interests, own = config->extractor == MS_EXTRACTOR_COMIREC_SA ? 2 : 1;
+    return (K * own + 15) & ~(size_t)15;
+}
+
 size_t ms_fold_floats(const struct ms_model *model)
 {
+    return ms_fold_floats_at(model, UINT64_MAX);
+}
+
+size_t ms_fold_floats_at(const struct ms_model *model, uint64_t folded)
+{
     const struct ms_model_config *config = ms_model_config(model);
-    size_t K = (size_t)config->interests, own = config->extractor == MS_EXTRACTOR_COMIREC_SA ? 2 : 1;
-    return K * ((size_t)config->capsule_dim + own);
+    size_t K = config->extractor == MS_EXTRACTOR_COMIREC_SA /* feeds all from the first event on */
+                   ? (size_t)config->interests
+                   : (size_t)ms_interest_count(config, folded ? (size_t)folded : 1);
+    return ms_fold_lead(config) + K * (size_t)config->capsule_dim;
 }
 
 /* The item as projected: one row for all interests, or one for each. */
@@ -205,9 +219,10 @@ void ms_fold_event(struct ms_extractor *x, const struct ms_decay *decay, float *
         ms_fold_attention(x, state, row, keeps, worths, numbers);
         return;
     }
-    float *mass = state + x->K * x->capsule_dim;
-    struct ms_fold_step step = {
-        .z = state, .dim = x->capsule_dim, .interests = (size_t)ms_interest_count(x->config, (size_t)folded)};
+    float *mass = state;
+    struct ms_fold_step step = {.z = state + x->lead,
+                                .dim = x->capsule_dim,
+                                .interests = (size_t)ms_interest_count(x->config, (size_t)folded)};
     project(x, &step, row);
     if (is_plain(x, step.interests, numbers)) {
         fold_plain(x, &step, mass, row, keeps[0], worths[0]);
@@ -224,6 +239,18 @@ void ms_fold_event(struct ms_extractor *x, const struct ms_decay *decay, float *
     x->kernels->fold_update(&step, keep, w);
 }
 
+void ms_fold_prefetch(const struct ms_extractor *x, uint32_t row)
+{
+    const float *item = x->config->extractor != MS_EXTRACTOR_COMIREC_SA &&
+                                x->config->routing.bilinear != MS_BILINEAR_PER_INTEREST
+                            ? x->projected + (size_t)row * x->capsule_dim
+                            : ms_model_item_embedding(x->model, row);
+    for (size_t c = 0; c < x->capsule_dim && c < 8 * 16; c += 16) /* eight lines; the hardware sees to more */
+        __builtin_prefetch(item + c);
+    if (x->item_logits)
+        __builtin_prefetch(x->item_logits + (size_t)row * x->K);
+}
+
 /* Whether the vectors are nothing but squash(z), power 1. */
 static bool squashes_at_once(const struct ms_extractor *x, size_t count)
 {
@@ -235,9 +262,9 @@ struct ms_interests ms_fold_interests(struct ms_extractor *x, const float *state
 {
     float factors[MS_MAX_INTERESTS];
     size_t count = (size_t)ms_interest_count(x->config, (size_t)folded);
-    const float *mass = state + x->K * x->capsule_dim;
+    const float *mass = state, *z = state + x->lead;
     if (squashes_at_once(x, count)) {
-        x->kernels->squash_four(state, count, x->dim, (double)x->config->routing.squash_scale, x->vectors);
+        x->kernels->squash_four(z, count, x->dim, (double)x->config->routing.squash_scale, x->vectors);
         bool finite = true;
         for (size_t j = 0; j < count; j++)
             finite = finite && isfinite(x->vectors[j * x->dim]);
@@ -253,10 +280,10 @@ struct ms_interests ms_fold_interests(struct ms_extractor *x, const float *state
     } else {
         _Alignas(64) double norms[PADDED], dots[PADDED];
         /* The sums with themselves; the kernel only reads here. */
-        struct ms_fold_step step = {.z = (float *)(uintptr_t)state,
+        struct ms_fold_step step = {.z = (float *)(uintptr_t)z,
                                     .dim = x->capsule_dim,
                                     .interests = count,
-                                    .x = state,
+                                    .x = z,
                                     .x_stride = x->capsule_dim};
         x->kernels->fold_dots(&step, dots, norms);
         clear_rest(norms, count);
@@ -264,5 +291,5 @@ struct ms_interests ms_fold_interests(struct ms_extractor *x, const float *state
         for (size_t j = 0; j < count; j++)
             factors[j] = (float)norms[j];
     }
-    return ms_finish_f32(x, state, x->capsule_dim, factors, mass, count);
+    return ms_finish_f32(x, z, x->capsule_dim, factors, mass, count);
 }
