@@ -29,6 +29,9 @@ void ms_items_free(struct ms_items *items);
 
 /* The row of an id, MS_NO_ITEM when there is none. */
 uint32_t ms_items_find(const struct ms_items *items, const char *id, size_t id_bytes);
+/* The rows of many, each step of all look-ups before the next, so that cache misses overlap. */
+void ms_items_find_many(const struct ms_items *items, const char *const *ids, const size_t *id_bytes,
+                        size_t count, uint32_t *rows);
 
 static inline const char *ms_items_id(const struct ms_items *items, uint32_t row, size_t *id_bytes)
 {

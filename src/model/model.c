@@ -425,6 +425,12 @@ uint32_t ms_model_find(const struct ms_model *model, const char *id, size_t id_b
     return ms_items_find(&model->items, id, id_bytes);
 }
 
+void ms_model_find_many(const struct ms_model *model, const char *const *ids, const size_t *id_bytes,
+                        size_t count, uint32_t *rows)
+{
+    ms_items_find_many(&model->items, ids, id_bytes, count, rows);
+}
+
 const char *ms_model_item_id(const struct ms_model *model, uint32_t row, size_t *id_bytes)
 {
     assert(row < model->items.count);
