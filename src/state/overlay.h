@@ -2,8 +2,8 @@
  * their rows.
  *
  * Dirty users gather here and are written together, in key order, with the partitions' rows in the same file
- * (ms_overlay_flush). A transaction that aborts drops the overlay of its partitions (ms_overlay_drop); what
- * is on disk is still the state as of L. Clean users leave when memory passes the bound, those not used
+ * (ms_overlay_flush_begin). A transaction that aborts drops the overlay of its partitions (ms_overlay_drop);
+ * what is on disk is still the state as of L. Clean users leave when memory passes the bound, those not used
  * lately first.
  *
  * Belongs to one thread. Nothing allocates per event once warm but new users and growing ones. */
@@ -29,6 +29,7 @@ enum ms_mark {
     MS_MARK_TOUCHED = 4,  /* in the worker's list of this transaction; never evicted */
     MS_MARK_REFOLDED = 8, /* was met under another fold id since it was loaded */
     MS_MARK_OWED = 16,    /* the worker's: to be published when the replay reaches C; never evicted */
+    MS_MARK_WRITING = 32, /* in the file that was written last; not evicted before it has arrived */
 };
 
 /* One user wanted. */
@@ -92,12 +93,23 @@ struct ms_flush_row {
     struct ms_partition_row row;
 };
 
-/* Writes all dirty users and |rows| as one atomic file. Every partition with a dirty user must be among the
- * rows. *lost tells that another owner has one of the partitions: nothing was written then. */
+/* Writes all dirty users and |rows| as one atomic file: encoded here and now, on its way to disk (synced,
+ * then ingested) in a thread of its own while the users take events again. Every partition with a dirty user
+ * must be among the rows; the flush before has been ended. If it fails, here or on the way, or is lost, users
+ * count as written that are not: the overlay is good for nothing then but dropping its partitions. */
+enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct ms_flush_row *rows,
+                                      size_t count, struct ms_error *error) MS_MUST_CHECK;
+/* Whether ms_overlay_flush_end would not have to wait. */
+bool ms_overlay_flush_arrived(const struct ms_overlay *overlay);
+/* Waits for the file on its way, if there is one, and says what came of it. *lost tells that another owner
+ * has one of the partitions: nothing was written then. */
+enum ms_status ms_overlay_flush_end(struct ms_overlay *overlay, bool *lost,
+                                    struct ms_error *error) MS_MUST_CHECK;
+/* Both. */
 enum ms_status ms_overlay_flush(struct ms_overlay *overlay, const struct ms_flush_row *rows, size_t count,
                                 bool *lost, struct ms_error *error) MS_MUST_CHECK;
 
-/* Forgets all users of a partition, written or not. */
+/* Forgets all users of a partition, written or not. Waits for a file on its way. */
 void ms_overlay_drop(struct ms_overlay *overlay, uint16_t partition);
 
 #endif

@@ -8,7 +8,9 @@
 #include "base/json.h"
 
 #define MS_PROFILE_MAX_BYTES 65536 /* longest profile */
-#define AHEAD                4     /* events whose users are brought towards the cache ahead of their fold */
+#define AHEAD                6     /* events whose users are brought towards the cache ahead of their fold */
+#define PREFETCHED_LINES     8     /* cache lines of sums that are brought so; the hardware sees to more */
+#define ITEMS_TOGETHER       64    /* looked up at a time */
 
 /* What decoding made of an input. */
 struct decoded {
@@ -100,11 +102,11 @@ void ms_engine_destroy(struct ms_engine *engine)
 {
     if (!engine)
         return;
+    ms_overlay_destroy(engine->overlay); /* waits for a flush on its way: it needs the partitions still */
     for (size_t i = 0; i < engine->parts_count; i++) {
         if (engine->parts[i].open)
             ms_store_release(engine->store, (uint16_t)engine->parts[i].partition, engine->owner);
     }
-    ms_overlay_destroy(engine->overlay);
     ms_folder_free(&engine->folder);
     ms_decoder_destroy(engine->decoder);
     ms_encoder_destroy(engine->encoder);
@@ -466,8 +468,6 @@ static enum ms_status decode(struct ms_engine *engine, const struct ms_input *in
                    (int)(decoded->event.user.size < 100 ? decoded->event.user.size : 100),
                    decoded->event.user.data, held_back);
     }
-    if (decoded->kind == MS_EVENT_ACCEPTED)
-        decoded->row = ms_model_find(engine->model, decoded->event.item.data, decoded->event.item.size);
     return MS_OK;
 }
 
@@ -497,6 +497,27 @@ static enum ms_status decode_profile(struct ms_engine *engine, const struct ms_i
     return MS_OK;
 }
 
+/* The item rows of the accepted events among decoded[from..to), at most ITEMS_TOGETHER. */
+static void find_items(struct ms_engine *engine, size_t from, size_t to)
+{
+    const char *ids[ITEMS_TOGETHER];
+    size_t sizes[ITEMS_TOGETHER], whose[ITEMS_TOGETHER], n = 0;
+    uint32_t rows[ITEMS_TOGETHER];
+    for (size_t i = from; i < to; i++) {
+        const struct decoded *d = &engine->decoded[i];
+        if (d->wanted == UINT32_MAX || d->kind != MS_EVENT_ACCEPTED || !d->event.item.data)
+            continue;
+        ids[n] = d->event.item.data;
+        sizes[n] = d->event.item.size;
+        whose[n++] = i;
+    }
+    if (n == 0)
+        return;
+    ms_model_find_many(engine->model, ids, sizes, n, rows);
+    for (size_t i = 0; i < n; i++)
+        engine->decoded[whose[i]].row = rows[i];
+}
+
 /* Decodes a batch and gathers the users that it wants. */
 static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  size_t *wanted, struct ms_error *error)
@@ -519,6 +540,8 @@ static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input
             /* neither forgetting nor a profile needs the user's history */
             .time_ms = d->kind == MS_EVENT_FORGET || inputs[i].profile ? INT64_MAX : d->event.time_ms};
     }
+    for (size_t i = 0; i < count; i += ITEMS_TOGETHER)
+        find_items(engine, i, i + ITEMS_TOGETHER < count ? i + ITEMS_TOGETHER : count);
     *wanted = n;
     return MS_OK;
 }
@@ -638,17 +661,21 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
     return status;
 }
 
-/* Brings an event's user towards the cache. */
+/* Brings what an event's fold will touch of its user towards the cache; the user's front is there since the
+ * look-up. */
 static void prefetch(struct ms_engine *engine, size_t i)
 {
     const struct decoded *d = &engine->decoded[i];
     if (d->wanted == UINT32_MAX)
         return;
-    const char *user = (const char *)ms_overlay_entry(engine->overlay, engine->wanted[d->wanted].entry)->user;
-    __builtin_prefetch(user, 1);
-    __builtin_prefetch(user + 64, 1);
-    __builtin_prefetch(user + 128, 1);
-    __builtin_prefetch(user + 192, 1);
+    const struct ms_user *user = ms_overlay_entry(engine->overlay, engine->wanted[d->wanted].entry)->user;
+    const char *sums = (const char *)ms_user_sums(user),
+               *end = (const char *)(ms_user_behaviors(user) + user->count);
+    for (int line = 0; line < PREFETCHED_LINES && sums + 64 * line < end; line++)
+        __builtin_prefetch(sums + 64 * line, 1);
+    __builtin_prefetch(end, 1);
+    if (d->row != MS_NO_ITEM)
+        ms_fold_prefetch(engine->extractor, d->row);
 }
 
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
@@ -739,7 +766,7 @@ bool ms_engine_dirty(const struct ms_engine *engine)
     return false;
 }
 
-enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error)
+enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error)
 {
     struct ms_flush_row *rows = malloc((engine->parts_count + 1) * sizeof *rows);
     size_t count = 0;
@@ -770,9 +797,9 @@ enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_e
         }
     }
     size_t users = ms_overlay_dirty_users(engine->overlay);
-    enum ms_status status = ms_overlay_flush(engine->overlay, rows, count, lost, error);
+    enum ms_status status = ms_overlay_flush_begin(engine->overlay, rows, count, error);
     free(rows);
-    if (status != MS_OK || *lost)
+    if (status != MS_OK)
         return status;
     for (size_t i = 0; i < engine->parts_count; i++) {
         struct ms_part *part = &engine->parts[i];
@@ -781,4 +808,20 @@ enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_e
     }
     ms_count(&engine->stats->flushed_users, users);
     return MS_OK;
+}
+
+bool ms_engine_flush_arrived(const struct ms_engine *engine)
+{
+    return ms_overlay_flush_arrived(engine->overlay);
+}
+
+enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost, struct ms_error *error)
+{
+    return ms_overlay_flush_end(engine->overlay, lost, error);
+}
+
+enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error)
+{
+    enum ms_status status = ms_engine_flush_begin(engine, error);
+    return status == MS_OK ? ms_engine_flush_end(engine, lost, error) : status;
 }

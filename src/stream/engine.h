@@ -48,7 +48,7 @@ struct ms_part {
     int64_t folded;       /* events below it are in the overlay */
     int64_t replay_until; /* events below it are folded in silence: C as of the assignment */
     int64_t origin;
-    int64_t flushed; /* L as stored, -1: no row yet */
+    int64_t flushed; /* L as stored or on its way there, -1: no row yet */
     bool must_send; /* something was emitted for it, or its first offset is to be pinned: the next transaction
                        carries its offset */
     bool republish; /* what [L, C) published came from another fold id: its users are owed a record at C */
@@ -120,8 +120,14 @@ void ms_engine_committed(struct ms_engine *engine);
 /* Whether there is anything that a commit would change. */
 bool ms_engine_pending(const struct ms_engine *engine);
 
-/* Writes dirty users and L = min(folded, C) of all parts. Only between transactions. *lost: see
- * ms_overlay_flush. */
+/* Writes dirty users and L = min(folded, C) of all parts. Only between transactions. The file is on its way
+ * when this returns; ms_engine_flush_end waits for it and says what came of it, and has to before the next
+ * begins. After a failure, or where it was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
+enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
+bool ms_engine_flush_arrived(const struct ms_engine *engine);
+enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost,
+                                   struct ms_error *error) MS_MUST_CHECK;
+/* Both. */
 enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error) MS_MUST_CHECK;
 /* Whether dirty users take more memory than they should, and whether there is anything to write. Neither
  * while a replay owes users a record: a flush would move L past events whose users would then never get it.

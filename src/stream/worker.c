@@ -28,23 +28,38 @@ static bool stopping(const struct ms_worker *worker)
 
 /* ---- flush and commit ---- */
 
-static void flush(struct ms_worker *worker)
+/* Hears what came of the flush on its way, if there is one; waits for it where |wait|. */
+static void flush_end(struct ms_worker *worker, bool wait)
 {
     struct ms_error error;
     bool lost;
-    double began_s = ms_monotonic_s();
-    if (worker->broken || !ms_engine_dirty(worker->engine))
+    if (!worker->flushing || (!wait && !ms_engine_flush_arrived(worker->engine)))
         return;
-    enum ms_status status = ms_engine_flush(worker->engine, &lost, &error);
+    enum ms_status status = ms_engine_flush_end(worker->engine, &lost, &error);
     if (status != MS_OK) {
         ms_worker_break(worker, status, &error);
     } else if (lost) {
         ms_fail(&error, MS_KAFKA_ABORT, "another worker has taken a partition");
         ms_worker_break(worker, MS_KAFKA_ABORT, &error);
     }
+    worker->flushing = false;
     worker->flushed_s = ms_monotonic_s();
     ms_count(&worker->stats.flushes, 1);
-    ms_count(&worker->stats.flush_us, (uint64_t)((worker->flushed_s - began_s) * 1e6));
+    ms_count(&worker->stats.flush_us, (uint64_t)((worker->flushed_s - worker->flush_began_s) * 1e6));
+}
+
+static void flush_begin(struct ms_worker *worker)
+{
+    struct ms_error error;
+    flush_end(worker, true);
+    if (worker->broken || !ms_engine_dirty(worker->engine))
+        return;
+    worker->flush_began_s = ms_monotonic_s();
+    enum ms_status status = ms_engine_flush_begin(worker->engine, &error);
+    if (status != MS_OK)
+        ms_worker_break(worker, status, &error);
+    else
+        worker->flushing = true;
 }
 
 static void commit(struct ms_worker *worker)
@@ -63,6 +78,7 @@ static void commit_and_flush(struct ms_worker *worker, bool idle)
     double now_s = ms_monotonic_s();
     bool pending = ms_engine_pending(worker->engine);
     bool full = ms_engine_flush_due(worker->engine);
+    flush_end(worker, false);
     if (pending && worker->pending_since_s <= 0)
         worker->pending_since_s = now_s;
     if (pending && (idle || full ||
@@ -70,9 +86,9 @@ static void commit_and_flush(struct ms_worker *worker, bool idle)
         commit(worker);
         pending = false;
     }
-    if (!pending &&
-        (full || (now_s - worker->flushed_s) * 1000 >= (double)worker->config->state_flush_interval_ms))
-        flush(worker);
+    if (!pending && (full || (!worker->flushing && (now_s - worker->flushed_s) * 1000 >=
+                                                       (double)worker->config->state_flush_interval_ms)))
+        flush_begin(worker);
 }
 
 /* Has the consumer stop fetching a part, or go on with it: from |folded| where records were passed over. */
@@ -166,8 +182,9 @@ static void on_revoke(struct ms_worker *worker)
     }
     if (!lost) {
         commit(worker);
-        flush(worker);
+        flush_begin(worker);
     }
+    flush_end(worker, true);
     struct ms_part *parts = ms_engine_parts(worker->engine, &count);
     for (size_t i = 0; i < count; i++)
         ms_engine_close_part(worker->engine, parts[i].partition);
@@ -301,6 +318,8 @@ static int wait_ms(struct ms_worker *worker)
         return MS_IDLE_MS;
     if (!ms_engine_dirty(worker->engine))
         return MS_WAIT_MS;
+    if (worker->flushing)
+        return MS_FLUSHING_MS;
     double left_ms = (double)worker->config->state_flush_interval_ms -
                      (ms_monotonic_s() - worker->flushed_s) * 1000;
     return left_ms < 1 ? 1 : left_ms < MS_WAIT_MS ? (int)left_ms : MS_WAIT_MS;
@@ -403,6 +422,7 @@ static enum ms_status session(struct ms_worker *worker, struct ms_error *error)
     worker->broken = false;
     worker->session = MS_OK;
     worker->pending_since_s = 0;
+    worker->flushing = false;
     worker->flushed_s = ms_monotonic_s();
     worker->reads_count = 0;
     atomic_store(&worker->delivery_failures, 0);
@@ -413,7 +433,8 @@ static enum ms_status session(struct ms_worker *worker, struct ms_error *error)
     }
     loop(worker);
     commit(worker);
-    flush(worker);
+    flush_begin(worker);
+    flush_end(worker, true);
     status = worker->session;
     if (status != MS_OK)
         *error = worker->session_error;

@@ -16,10 +16,11 @@
 
 #include "stream/engine.h"
 
-#define MS_BATCH   1024 /* most records of one poll */
-#define MS_READS   256  /* polls of one transaction whose times are kept apart */
-#define MS_IDLE_MS 2    /* an empty queue for this long is idle */
-#define MS_WAIT_MS 100  /* longest wait for records */
+#define MS_BATCH       1024 /* most records of one poll */
+#define MS_READS       256  /* polls of one transaction whose times are kept apart */
+#define MS_IDLE_MS     2    /* an empty queue for this long is idle */
+#define MS_WAIT_MS     100  /* longest wait for records */
+#define MS_FLUSHING_MS 10   /* and while a flush is on its way */
 
 /* When a poll's events were read, for the time from reading to publishing. */
 struct ms_read {
@@ -52,7 +53,8 @@ struct ms_worker {
     struct ms_error session_error;
     _Atomic uint64_t delivery_failures; /* at_least_once */
     double pending_since_s;             /* first uncommitted event, 0: none */
-    double flushed_s;
+    double flushed_s, flush_began_s;
+    bool flushing; /* a flush is on its way to disk */
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch;

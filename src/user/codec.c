@@ -1,40 +1,42 @@
-/* Stored bytes of a user. All numbers little-endian.
+/* Stored bytes of a user. Fixed numbers little-endian, all others varints (LEB128; signed ones zigzag).
  *
  * Head row, key = partition (u16 big-endian) + user id:
  *
- *   at  size  what
- *    0     1  version of the layout: 1
- *    1     1  flags: 1 = arrival order is time order for all that is stored
- *    2     2  slots: interests after the last event
- *    4     2  slots_max: most interests there ever were
- *    6     2  behaviors in the tail
- *    8     8  version of the user: accepted events
- *   16     8  own offset in the input topic
- *   24     8  own offset in the profile topic
- *   32     8  fold id
- *   40     8  greatest event time, ms
- *   48     8  greatest event time in a sealed chunk, ms
- *   56     8  routable events folded into the sums
- *   64     8  greatest event time in the sums, ms
- *   72     4  behaviors kept
- *   76     4  first live chunk
- *   80     4  number of the next chunk (live chunks are first .. next-1)
- *   84     4  floats of the sums, n
- *   88     4  bytes of the profile, p
- *   92     4  bytes of the tail, t
- *   96     -  the sums: one bit for each block of 16 floats (the last may be shorter), lowest bit first, in
- * whole bytes; then, as float32, the blocks whose bit is set; the others are zeros. A user of few events has
- * few interests, and their empty slots take no room.
- *    +     p  the profile, JSON as it came
- *    +     t  the tail: behaviors
+ *   1 byte   version of the layout: 2
+ *   1 byte   flags: 1 = arrival order is time order for all that is stored
+ *                   2 = the sums are left out: the fold of the tail, in order of arrival, gives them
+ *                   4 = there is a greatest event time in the sums
+ *                   8 = there is a greatest event time in a sealed chunk
+ *   8 bytes  fold id
+ *   varint   version of the user: accepted events
+ *   varint   own offset in the input topic, plus 1
+ *   varint   own offset in the profile topic, plus 1
+ *   signed   greatest event time, ms
+ *   signed   the same less the greatest event time in the sums (with flag 4)
+ *   signed   the same less the greatest event time in a sealed chunk (with flag 8)
+ *   varint   slots: interests after the last event
+ *   varint   slots_max: most interests there ever were
+ *   varint   routable events folded into the sums
+ *   varint   behaviors kept
+ *   varint   first live chunk
+ *   varint   live chunks (those after them are in the tail)
+ *   varint   behaviors in the tail
+ *   varint   floats of the sums, n
+ *   varint   bytes of the profile, p
+ *   4 n      the sums, float32
+ *   p        the profile, JSON as it came
+ *   the rest the tail: behaviors, the first one's time less the greatest event time
+ *
+ * A user of few events is stored without its sums: folding the events again costs less than writing,
+ * compacting and reading what they add up to.
  *
  * Chunk row, key = (partition | 0x8000) (u16 big-endian) + user id + number (u32 big-endian):
  *
- *    0     1  version of the layout: 1
- *    1     1  behaviors in it: 32
- *    2     -  behaviors
+ *   1 byte   version of the layout: 2
+ *   1 byte   behaviors in it: 32
+ *   the rest behaviors
  *
- * Behaviors, in order of arrival, each: zigzag varint of time less the time before (the first: less 0);
+ * Behaviors, in order of arrival, each: signed time less the time before (a chunk's first: less 0);
  * varint of the item's bytes; the item; 0 when the type is that of the behavior before, else varint of the
  * type's bytes + 1 and the type. */
 #include "user/codec.h"
@@ -43,12 +45,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD_BYTES   96
-#define FLAG_ORDERED 1
-#define MAX_FLOATS   (1u << 20)
-#define MAX_KEPT     (1u << 20)
-#define SPARE_CHUNKS 4
-#define BLOCK_FLOATS 16u
+#define FLAG_ORDERED       1
+#define FLAG_SUMS_LEFT_OUT 2
+#define FLAG_SUMS_TIME     4
+#define FLAG_SEALED_TIME   8
+#define FIXED_BYTES        10 /* of a head, before its varints */
+#define HEAD_NUMBERS       15 /* varints of a head, at most */
+#define MAX_FLOATS         (1u << 20)
+#define MAX_KEPT           (1u << 20)
+#define SPARE_CHUNKS       4
+#define FEW_EVENTS         4 /* a user of no more is stored without its sums */
 
 static_assert(MS_CHUNK <= 255, "a chunk's count is one byte");
 
@@ -193,10 +199,10 @@ uint32_t ms_user_sealable(const struct ms_user *user)
     return tail_count(user) / MS_CHUNK;
 }
 
+/* |time_ms| is what the first one's time is written less. */
 static bool encode_behaviors(const struct ms_user *user, const struct ms_behavior *const *list,
-                             uint32_t count, struct ms_buffer *out)
+                             uint32_t count, int64_t time_ms, struct ms_buffer *out)
 {
-    int64_t time_ms = 0;
     struct ms_bytes before = {NULL, SIZE_MAX};
     for (uint32_t i = 0; i < count; i++) {
         const struct ms_behavior *b = list[i];
@@ -250,7 +256,7 @@ bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_
     const struct ms_behavior *list[MS_CHUNK];
     char head[2] = {MS_VALUE_VERSION, MS_CHUNK};
     pick(user, (user->sealed + index) * MS_CHUNK, MS_CHUNK, list);
-    return ms_buffer_append(out, head, sizeof head) && encode_behaviors(user, list, MS_CHUNK, out);
+    return ms_buffer_append(out, head, sizeof head) && encode_behaviors(user, list, MS_CHUNK, 0, out);
 }
 
 /* Greatest time among the behaviors that are in chunks once the sealable ones are sealed. */
@@ -271,65 +277,23 @@ static int64_t sealed_time_after(const struct ms_user *user)
     return time_ms;
 }
 
-static size_t sums_blocks(uint32_t floats)
+/* Whether the tail alone gives the sums again. |user| is settled. */
+static bool leaves_sums_out(const struct ms_user *user)
 {
-    return (floats + BLOCK_FLOATS - 1) / BLOCK_FLOATS;
+    return user->sums_left_out ||
+           (user->sums_of_kept && user->ordered && user->complete && user->kept <= FEW_EVENTS &&
+            user->first_chunk == user->sealed && user->floats > 0);
 }
 
-static size_t sums_max_bytes(uint32_t floats)
+static char *put_number(char *at, uint64_t number)
 {
-    return (sums_blocks(floats) + 7) / 8 + floats * sizeof(float);
+    return at + ms_put_varint(at, number);
 }
 
-static size_t block_bytes(uint32_t floats, size_t block)
+/* |time_ms| less |from_ms|, which may wrap. */
+static char *put_time(char *at, int64_t time_ms, int64_t from_ms)
 {
-    size_t left = floats - block * BLOCK_FLOATS;
-    return (left < BLOCK_FLOATS ? left : BLOCK_FLOATS) * sizeof(float);
-}
-
-/* Writes the sums at |at| and returns their bytes. A block is left out only when all its bits are 0: -0.0 is
- * kept. */
-static size_t encode_sums(const struct ms_user *user, char *at)
-{
-    static const char zeros[BLOCK_FLOATS * sizeof(float)];
-    size_t blocks = sums_blocks(user->floats), map_bytes = (blocks + 7) / 8;
-    const char *sums = (const char *)ms_user_sums(user);
-    char *out = at + map_bytes;
-    memset(at, 0, map_bytes);
-    for (size_t i = 0; i < blocks; i++) {
-        size_t bytes = block_bytes(user->floats, i);
-        const char *block = sums + i * sizeof zeros;
-        if (memcmp(block, zeros, bytes) == 0)
-            continue;
-        at[i / 8] = (char)(at[i / 8] | 1 << i % 8);
-        memcpy(out, block, bytes);
-        out += bytes;
-    }
-    return (size_t)(out - at);
-}
-
-/* How many bytes the sums at |at| take; 0 when they do not end before |end|, or |floats| is 0. */
-static size_t sums_bytes(const char *at, const char *end, uint32_t floats)
-{
-    size_t blocks = sums_blocks(floats), bytes = (blocks + 7) / 8;
-    if ((size_t)(end - at) < bytes)
-        return 0;
-    for (size_t i = 0; i < blocks; i++)
-        bytes += at[i / 8] >> i % 8 & 1 ? block_bytes(floats, i) : 0;
-    return bytes <= (size_t)(end - at) ? bytes : 0;
-}
-
-/* The sums of a new user, whose floats are zeros. */
-static void decode_sums(struct ms_user *user, const char *at)
-{
-    size_t blocks = sums_blocks(user->floats);
-    const char *from = at + (blocks + 7) / 8;
-    for (size_t i = 0; i < blocks; i++) {
-        if (!(at[i / 8] >> i % 8 & 1))
-            continue;
-        memcpy(ms_user_sums(user) + i * BLOCK_FLOATS, from, block_bytes(user->floats, i));
-        from += block_bytes(user->floats, i);
-    }
+    return put_number(at, ms_zigzag((int64_t)((uint64_t)time_ms - (uint64_t)from_ms)));
 }
 
 bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
@@ -337,37 +301,42 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
     const struct ms_behavior *list[MS_CHUNK];
     uint32_t sealed = user->sealed + ms_user_sealable(user);
     uint32_t tail = tail_count(user) % MS_CHUNK;
-    size_t start = out->size;
-    if (!ms_buffer_reserve(out, HEAD_BYTES + sums_max_bytes(user->floats) + user->profile_bytes))
+    int64_t sealed_time_ms = sealed_time_after(user);
+    bool without = leaves_sums_out(user);
+    uint32_t floats = without ? 0 : user->floats;
+    if (!ms_buffer_reserve(out, FIXED_BYTES + HEAD_NUMBERS * MS_VARINT_MAX + floats * sizeof(float) +
+                                    user->profile_bytes))
         return false;
-    char *h = out->data + out->size;
-    h[0] = MS_VALUE_VERSION;
-    h[1] = user->ordered ? FLAG_ORDERED : 0;
-    ms_put_u16(h + 2, user->slots);
-    ms_put_u16(h + 4, user->slots_max);
-    ms_put_u16(h + 6, (uint16_t)tail);
-    ms_put_u64(h + 8, user->version);
-    ms_put_u64(h + 16, (uint64_t)user->own_offset);
-    ms_put_u64(h + 24, (uint64_t)user->profile_offset);
-    ms_put_u64(h + 32, user->fold_id);
-    ms_put_u64(h + 40, (uint64_t)user->last_time_ms);
-    ms_put_u64(h + 48, (uint64_t)sealed_time_after(user));
-    ms_put_u64(h + 56, user->folded);
-    ms_put_u64(h + 64, (uint64_t)user->sums_time_ms);
-    ms_put_u32(h + 72, user->kept);
-    ms_put_u32(h + 76, user->first_chunk);
-    ms_put_u32(h + 80, sealed);
-    ms_put_u32(h + 84, user->floats);
-    ms_put_u32(h + 88, user->profile_bytes);
-    size_t sums_bytes = encode_sums(user, h + HEAD_BYTES);
-    memcpy(h + HEAD_BYTES + sums_bytes, ms_user_profile_bytes(user), user->profile_bytes);
-    out->size += HEAD_BYTES + sums_bytes + user->profile_bytes;
-    size_t tail_at = out->size;
+    char *at = out->data + out->size;
+    *at++ = MS_VALUE_VERSION;
+    *at++ = (char)((user->ordered ? FLAG_ORDERED : 0) | (without ? FLAG_SUMS_LEFT_OUT : 0) |
+                   (user->sums_time_ms != INT64_MIN ? FLAG_SUMS_TIME : 0) |
+                   (sealed_time_ms != INT64_MIN ? FLAG_SEALED_TIME : 0));
+    ms_put_u64(at, user->fold_id);
+    at += 8;
+    at = put_number(at, user->version);
+    at = put_number(at, (uint64_t)user->own_offset + 1);
+    at = put_number(at, (uint64_t)user->profile_offset + 1);
+    at = put_time(at, user->last_time_ms, 0);
+    if (user->sums_time_ms != INT64_MIN)
+        at = put_time(at, user->last_time_ms, user->sums_time_ms);
+    if (sealed_time_ms != INT64_MIN)
+        at = put_time(at, user->last_time_ms, sealed_time_ms);
+    at = put_number(at, user->slots);
+    at = put_number(at, user->slots_max);
+    at = put_number(at, user->folded);
+    at = put_number(at, user->kept);
+    at = put_number(at, user->first_chunk);
+    at = put_number(at, sealed - user->first_chunk);
+    at = put_number(at, tail);
+    at = put_number(at, floats);
+    at = put_number(at, user->profile_bytes);
+    memcpy(at, ms_user_sums(user), floats * sizeof(float));
+    at += floats * sizeof(float);
+    memcpy(at, ms_user_profile_bytes(user), user->profile_bytes);
+    out->size = (size_t)(at + user->profile_bytes - out->data);
     pick(user, sealed * MS_CHUNK, tail, list);
-    if (!encode_behaviors(user, list, tail, out))
-        return false;
-    ms_put_u32(out->data + start + 92, (uint32_t)(out->size - tail_at));
-    return true;
+    return encode_behaviors(user, list, tail, user->last_time_ms, out);
 }
 
 void ms_user_stored(struct ms_user *user)
@@ -379,11 +348,10 @@ void ms_user_stored(struct ms_user *user)
 }
 
 /* Reads |count| behaviors from [at, end) and inserts them after those that the user has, arrival numbers from
- * |arrival|. */
+ * |arrival|; the first one's time is less |time_ms|. */
 static const char *decode_behaviors(struct ms_user **user, const char *at, const char *end, uint32_t count,
-                                    uint32_t arrival)
+                                    uint32_t arrival, int64_t time_ms)
 {
-    int64_t time_ms = 0;
     struct ms_bytes type = {"", 0};
     for (uint32_t i = 0; i < count; i++) {
         uint64_t delta, item_bytes, type_code;
@@ -406,7 +374,7 @@ static const char *decode_behaviors(struct ms_user **user, const char *at, const
             at += type.size;
         }
         time_ms = (int64_t)((uint64_t)time_ms + (uint64_t)ms_unzigzag(delta));
-        if (!ms_user_make_room(user, (uint32_t)(item.size + type.size), (*user)->kept + MS_CHUNK))
+        if (!ms_user_make_room(user, (uint32_t)(item.size + type.size), (*user)->kept + MS_CHUNK, 0))
             return NULL;
         struct ms_user *u = *user;
         u->next_arrival = arrival + i;
@@ -429,63 +397,135 @@ static enum ms_status check_version(struct ms_bytes id, struct ms_bytes value, s
         return ms_fail(error, MS_STATE_NEWER,
                        "user \"%.*s\": its value has layout version %d, this program knows %d",
                        (int)(id.size < 200 ? id.size : 200), id.data, version, MS_VALUE_VERSION);
+    if (version > 0 && version < MS_VALUE_VERSION)
+        return damaged(error, id, "its value has an old layout that this program does not read");
     return version == MS_VALUE_VERSION ? MS_OK : damaged(error, id, "its value is not a user's");
+}
+
+/* Numbers read one after the other; |bad| once they end early. */
+struct reader {
+    const char *at, *end;
+    bool bad;
+};
+
+static uint64_t get_number(struct reader *r)
+{
+    uint64_t number = 0;
+    size_t n = ms_get_varint(r->at, r->end, &number);
+    r->bad |= n == 0;
+    r->at += n;
+    return number;
+}
+
+static uint32_t get_up_to(struct reader *r, uint64_t most)
+{
+    uint64_t number = get_number(r);
+    r->bad |= number > most;
+    return (uint32_t)number;
+}
+
+static int64_t get_time(struct reader *r)
+{
+    return ms_unzigzag(get_number(r));
+}
+
+/* |from_ms| less the number that comes. */
+static int64_t get_time_before(struct reader *r, int64_t from_ms)
+{
+    return (int64_t)((uint64_t)from_ms - (uint64_t)get_time(r));
+}
+
+struct head {
+    struct ms_user user; /* its counters */
+    uint32_t tail, floats, profile_bytes;
+};
+
+/* The head's numbers. NULL when all is well, else what is wrong. */
+static const char *decode_numbers(struct reader *r, struct head *head)
+{
+    struct ms_user *user = &head->user;
+    if (r->end - r->at < FIXED_BYTES)
+        return "its value is not a user's";
+    int flags = (unsigned char)r->at[1];
+    *head = (struct head){.user = {.fold_id = ms_get_u64(r->at + 2),
+                                   .ordered = flags & FLAG_ORDERED,
+                                   .sums_left_out = flags & FLAG_SUMS_LEFT_OUT,
+                                   .sums_time_ms = INT64_MIN,
+                                   .sealed_time_ms = INT64_MIN}};
+    r->at += FIXED_BYTES;
+    user->version = get_number(r);
+    user->own_offset = (int64_t)(get_number(r) - 1);
+    user->profile_offset = (int64_t)(get_number(r) - 1);
+    user->last_time_ms = get_time(r);
+    if (flags & FLAG_SUMS_TIME)
+        user->sums_time_ms = get_time_before(r, user->last_time_ms);
+    if (flags & FLAG_SEALED_TIME)
+        user->sealed_time_ms = get_time_before(r, user->last_time_ms);
+    user->slots = (uint16_t)get_up_to(r, UINT16_MAX);
+    user->slots_max = (uint16_t)get_up_to(r, UINT16_MAX);
+    user->folded = get_number(r);
+    user->kept = get_up_to(r, MAX_KEPT);
+    user->first_chunk = get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT);
+    user->sealed = user->first_chunk + get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT - user->first_chunk);
+    head->tail = get_up_to(r, MS_CHUNK - 1);
+    head->floats = get_up_to(r, MAX_FLOATS);
+    head->profile_bytes = get_up_to(r, UINT32_MAX);
+    if (r->bad)
+        return "its value is damaged (a number in its head)";
+    if (head->floats * sizeof(float) + head->profile_bytes > (size_t)(r->end - r->at))
+        return "its value is damaged (lengths do not add up)";
+    if (user->kept < head->tail ||
+        user->kept - head->tail > (user->sealed - user->first_chunk) * (uint64_t)MS_CHUNK)
+        return "its value is damaged (more behaviors kept than stored)";
+    if (user->sums_left_out && (head->floats || user->sealed != user->first_chunk))
+        return "its value is damaged (sums left out that cannot be)";
+    return NULL;
 }
 
 enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, struct ms_bytes id,
                                    struct ms_bytes value, struct ms_error *error)
 {
-    const char *h = value.data;
+    struct reader reader = {.at = value.data, .end = value.data + value.size};
+    struct head head;
     enum ms_status status = check_version(id, value, error);
     if (status != MS_OK)
         return status;
-    if (value.size < HEAD_BYTES)
-        return damaged(error, id, "its value is not a user's");
-    size_t sums = 0;
-    uint32_t floats = ms_get_u32(h + 84), profile_bytes = ms_get_u32(h + 88), tail_bytes = ms_get_u32(h + 92);
-    uint32_t tail = ms_get_u16(h + 6), kept = ms_get_u32(h + 72), first = ms_get_u32(h + 76),
-             sealed = ms_get_u32(h + 80);
-    if (floats > MAX_FLOATS || kept > MAX_KEPT || profile_bytes > value.size || tail_bytes > value.size ||
-        tail >= MS_CHUNK || first > sealed || sealed > UINT32_MAX / MS_CHUNK - MAX_KEPT ||
-        (uint64_t)HEAD_BYTES + (sums = sums_bytes(h + HEAD_BYTES, value.data + value.size, floats)) +
-                profile_bytes + tail_bytes !=
-            value.size)
-        return damaged(error, id, "its value is damaged (lengths do not add up)");
-    if (floats && !sums)
-        return damaged(error, id, "its value is damaged (the sums are cut)");
-    if (kept < tail || kept - tail > (sealed - first) * (uint64_t)MS_CHUNK)
-        return damaged(error, id, "its value is damaged (more behaviors kept than stored)");
-    struct ms_user *user = ms_user_new(partition, id, floats);
+    const char *wrong = decode_numbers(&reader, &head);
+    if (wrong)
+        return damaged(error, id, wrong);
+    const struct ms_user *from = &head.user;
+    struct ms_user *user = ms_user_new(partition, id, head.floats);
     if (!user)
         return ms_fail(error, MS_MEMORY, "no memory for a user of %zu bytes", value.size);
-    decode_sums(user, h + HEAD_BYTES);
-    const char *profile = h + HEAD_BYTES + sums;
-    if (profile_bytes && !ms_user_set_profile(&user, (struct ms_bytes){profile, profile_bytes})) {
+    memcpy(ms_user_sums(user), reader.at, head.floats * sizeof(float));
+    struct ms_bytes profile = {reader.at + head.floats * sizeof(float), head.profile_bytes};
+    if (profile.size && !ms_user_set_profile(&user, profile)) {
         free(user);
         return ms_fail(error, MS_MEMORY, "no memory for a user of %zu bytes", value.size);
     }
-    user->kept = kept;
-    const char *end = decode_behaviors(&user, profile + profile_bytes, value.data + value.size, tail,
-                                       sealed * MS_CHUNK);
-    if (end != value.data + value.size) {
+    user->kept = from->kept;
+    const char *end = decode_behaviors(&user, profile.data + profile.size, reader.end, head.tail,
+                                       from->sealed * MS_CHUNK, from->last_time_ms);
+    if (end != reader.end) {
         free(user);
         return damaged(error, id, "its value is damaged (a behavior in the tail)");
     }
-    user->slots = ms_get_u16(h + 2);
-    user->slots_max = ms_get_u16(h + 4);
-    user->version = ms_get_u64(h + 8);
-    user->own_offset = (int64_t)ms_get_u64(h + 16);
-    user->profile_offset = (int64_t)ms_get_u64(h + 24);
-    user->fold_id = ms_get_u64(h + 32);
-    user->last_time_ms = (int64_t)ms_get_u64(h + 40);
-    user->sealed_time_ms = (int64_t)ms_get_u64(h + 48);
-    user->folded = ms_get_u64(h + 56);
-    user->sums_time_ms = (int64_t)ms_get_u64(h + 64);
-    user->first_chunk = user->stored_first_chunk = first;
-    user->sealed = sealed;
-    user->next_arrival = sealed * MS_CHUNK + tail;
-    user->ordered = h[1] & FLAG_ORDERED;
-    user->complete = first == sealed;
+    user->slots = from->slots;
+    user->slots_max = from->slots_max;
+    user->version = from->version;
+    user->own_offset = from->own_offset;
+    user->profile_offset = from->profile_offset;
+    user->fold_id = from->fold_id;
+    user->last_time_ms = from->last_time_ms;
+    user->sealed_time_ms = from->sealed_time_ms;
+    user->folded = from->folded;
+    user->sums_time_ms = from->sums_time_ms;
+    user->first_chunk = user->stored_first_chunk = from->first_chunk;
+    user->sealed = from->sealed;
+    user->next_arrival = from->sealed * MS_CHUNK + head.tail;
+    user->ordered = from->ordered;
+    user->sums_left_out = from->sums_left_out;
+    user->complete = from->first_chunk == from->sealed;
     user->stored = true;
     *out = user;
     return MS_OK;
@@ -499,7 +539,7 @@ static enum ms_status decode_chunk(struct ms_user **user, struct ms_bytes value,
         return status;
     const char *end = value.data + value.size;
     if (value.size < 2 || value.data[1] != MS_CHUNK ||
-        decode_behaviors(user, value.data + 2, end, MS_CHUNK, number * MS_CHUNK) != end)
+        decode_behaviors(user, value.data + 2, end, MS_CHUNK, number * MS_CHUNK, 0) != end)
         return damaged(error, ms_user_id(*user), "a chunk of its history is damaged");
     return MS_OK;
 }

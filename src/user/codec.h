@@ -6,7 +6,7 @@
 #include "mindstream/model.h"
 #include "user/user.h"
 
-#define MS_VALUE_VERSION 1
+#define MS_VALUE_VERSION 2
 
 /* Readies a user for storing: gives the tail's behaviors consecutive arrival numbers, finds the first live
  * chunk, and, when late events have left too many nearly dead chunks, moves all behaviors of a complete user
@@ -22,7 +22,8 @@ uint32_t ms_user_sealable(const struct ms_user *user);
 /* Appends the chunk row |index| (0 .. sealable-1) of a settled user: number sealed + index. */
 bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_buffer *out);
 
-/* Appends the head row of a settled user, as it is once its sealable chunks are sealed. */
+/* Appends the head row of a settled user, as it is once its sealable chunks are sealed. The sums of a user of
+ * few events are left out where its behaviors give them again (sums_of_kept). */
 bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out);
 
 /* Tells the user that its head and chunks have been written. An incomplete or complete user keeps its
@@ -38,7 +39,8 @@ void ms_user_trim(struct ms_user *user);
 
 /* Decodes a head row into a new user (free with free()). Incomplete when it has chunks. MS_STATE with the
  * reason when the bytes are not such a row, MS_STATE_NEWER when a newer version wrote them. Rows of items are
- * not resolved: every behavior has MS_NO_ITEM. */
+ * not resolved: every behavior has MS_NO_ITEM. Where `sums_left_out` says so, ms_refold has to bring the
+ * sums. */
 enum ms_status ms_user_decode_head(struct ms_user **user, uint16_t partition, struct ms_bytes id,
                                    struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
 

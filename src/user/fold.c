@@ -38,7 +38,7 @@ enum ms_status ms_folder_init(struct ms_folder *folder, const struct ms_model *m
                              .extractor = extractor,
                              .incremental = incremental,
                              .behaviors_max = behaviors_max,
-                             .floats = incremental ? (uint32_t)ms_fold_floats(model) : 0};
+                             .first_floats = incremental ? (uint32_t)ms_fold_floats_at(model, 1) : 0};
     if (decay)
         made.decay = *decay;
     made.fold_id = fold_id_of(&made);
@@ -65,6 +65,11 @@ void ms_folder_free(struct ms_folder *folder)
     folder->rows = NULL;
     folder->profile = NULL;
     folder->json = NULL;
+}
+
+uint32_t ms_folder_floats(const struct ms_folder *folder, const struct ms_user *user)
+{
+    return folder->incremental ? (uint32_t)ms_fold_floats_at(folder->model, user->folded) : 0;
 }
 
 bool ms_fold_needs_history(const struct ms_folder *folder, const struct ms_user *user, int64_t time_ms)
@@ -113,18 +118,27 @@ enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **at, const stru
     assert(!ms_fold_needs_history(folder, user, event->time_ms));
     if (event->time_ms <= user->last_time_ms && ms_user_has(user, event->time_ms, event->item, event->type))
         return MS_DUPLICATE;
-    if (!ms_user_make_room(at, (uint32_t)(event->item.size + event->type.size), folder->behaviors_max))
+    bool folds = folder->incremental && row != MS_NO_ITEM;
+    uint32_t floats = folds ? (uint32_t)ms_fold_floats_at(folder->model, user->folded + 1) : 0;
+    if (!ms_user_make_room(at, (uint32_t)(event->item.size + event->type.size), folder->behaviors_max,
+                           floats))
         return MS_NO_MEMORY;
     user = *at;
-    if (folder->incremental && row != MS_NO_ITEM)
+    if (user->version == 0)
+        user->sums_of_kept = true;
+    if (folds)
         fold_sums(folder, user, row, event->time_ms);
     bool full = user->kept >= folder->behaviors_max;
     if (!full || !user->complete || user->count == 0 || event->time_ms >= ms_user_behaviors(user)[0].time_ms)
         ms_user_insert(user, event->time_ms, row, event->item, event->type);
+    else
+        user->sums_of_kept = false;
     if (user->count > folder->behaviors_max)
         ms_user_drop_oldest(user);
-    if (user->kept > folder->behaviors_max)
+    if (user->kept > folder->behaviors_max) {
         user->kept = folder->behaviors_max;
+        user->sums_of_kept = false;
+    }
     if (event->time_ms > user->last_time_ms)
         user->last_time_ms = event->time_ms;
     user->version++;
@@ -135,13 +149,16 @@ enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **at, const stru
 
 bool ms_refold(struct ms_folder *folder, struct ms_user **at)
 {
-    assert((*at)->complete);
-    if (!ms_user_reset_sums(at, folder->floats))
-        return false;
     struct ms_user *user = *at;
+    assert(user->complete);
     while (user->count > folder->behaviors_max)
         ms_user_drop_oldest(user);
     ms_user_resolve(user, folder->model);
+    if (!ms_user_reset_sums(
+            at, folder->incremental ? (uint32_t)ms_fold_floats_at(folder->model, user->routable) : 0))
+        return false;
+    user = *at;
+    user->sums_of_kept = true;
     user->folded = 0;
     user->sums_time_ms = INT64_MIN;
     if (folder->incremental) {

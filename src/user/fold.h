@@ -18,10 +18,10 @@ struct ms_folder {
     bool incremental;
     uint32_t behaviors_max;
     uint64_t fold_id;
-    uint32_t floats;      /* of a user's sums; 0 in full mode */
-    uint32_t *rows;       /* scratch: item rows of a window */
-    struct ms_json *json; /* reads profiles; NULL where the model has none */
-    float *profile;       /* scratch: [profile_dim] */
+    uint32_t first_floats; /* of a new user's sums; 0 in full mode */
+    uint32_t *rows;        /* scratch: item rows of a window */
+    struct ms_json *json;  /* reads profiles; NULL where the model has none */
+    float *profile;        /* scratch: [profile_dim] */
 };
 
 /* Readies a folder. |extractor| and |model| stay the caller's and outlive it. The fold id names the model's
@@ -48,8 +48,12 @@ enum ms_folded {
 enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **user, const struct ms_event *event,
                        uint32_t row);
 
-/* Brings a complete user that was folded under another fold id to this one: resolves its items, refolds the
- * kept behaviors. The result equals a fresh user's with that history. False when memory ended. */
+/* Floats that the sums of a user of this fold id take: those of its interests. */
+uint32_t ms_folder_floats(const struct ms_folder *folder, const struct ms_user *user);
+
+/* Brings a complete user that was folded under another fold id to this one, or that was stored without its
+ * sums: resolves its items, refolds the kept behaviors. The result equals a fresh user's with that history.
+ * False when memory ended. */
 bool ms_refold(struct ms_folder *folder, struct ms_user **user);
 
 /* The user's interests now. They hold until the extractor's next call. */

@@ -7,12 +7,13 @@
 
 #include "mindstream/model.h"
 
-#define FIRST_BEHAVIORS  4
-#define FIRST_TEXT_BYTES 64
+#define FIRST_BEHAVIORS  3 /* grown by 2n + 1: 7, 15, 31; the paper's K'u = log2 n grows in the same move */
+#define FIRST_TEXT_BYTES 40
 
 static_assert(sizeof(struct ms_behavior) == 24, "a behavior takes 24 bytes in memory");
 
-/* A block like |like| (its header copied, nothing else) with other capacities. */
+/* A block like |like| (its header copied, nothing else) with other capacities. What is left of its last cache
+ * line is text's. */
 static struct ms_user *block_new(const struct ms_user *like, uint32_t floats, uint32_t capacity,
                                  uint32_t profile_capacity, uint32_t text_capacity)
 {
@@ -29,6 +30,7 @@ static struct ms_user *block_new(const struct ms_user *like, uint32_t floats, ui
     if (user) {
         *user = shape;
         user->block_bytes = (uint32_t)bytes;
+        user->text_capacity = (uint32_t)(bytes - (size_t)(ms_user_text(&shape) - (char *)&shape));
     }
     return user;
 }
@@ -41,10 +43,9 @@ static bool move(struct ms_user **user, uint32_t floats, uint32_t capacity, uint
     struct ms_user *new = block_new(old, floats, capacity, profile_capacity, text_capacity);
     if (!new)
         return false;
-    if (floats == old->floats)
-        memcpy(ms_user_sums(new), ms_user_sums(old), floats * sizeof(float));
-    else
-        memset(ms_user_sums(new), 0, floats * sizeof(float));
+    uint32_t same = floats < old->floats ? floats : old->floats;
+    memcpy(ms_user_sums(new), ms_user_sums(old), same * sizeof(float));
+    memset(ms_user_sums(new) + same, 0, (floats - same) * sizeof(float));
     memcpy(ms_user_id_bytes(new), ms_user_id_bytes(old), old->id_bytes);
     memcpy(ms_user_profile_bytes(new), ms_user_profile_bytes(old), old->profile_bytes);
     new->first = 0;
@@ -102,6 +103,7 @@ void ms_user_clear(struct ms_user *user)
     user->first_chunk = user->sealed;
     user->next_arrival = user->sealed * MS_CHUNK;
     user->complete = user->ordered = true;
+    user->sums_of_kept = user->sums_left_out = false;
     user->profile_bytes = 0;
     memset(ms_user_sums(user), 0, user->floats * sizeof(float));
 }
@@ -116,18 +118,20 @@ static uint32_t live_text(const struct ms_user *user)
     return bytes;
 }
 
-bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max)
+bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max, uint32_t floats)
 {
     const struct ms_user *u = *user;
     bool slots_end = u->first + u->count == u->capacity;
     bool text_ends = u->text_capacity - u->text_used < text_bytes;
-    if (!slots_end && !text_ends)
+    if (floats < u->floats)
+        floats = u->floats;
+    if (!slots_end && !text_ends && floats == u->floats)
         return true;
     uint32_t limit = behaviors_max + behaviors_max / 2 +
                      2; /* half as many again: sliding is paid once per half */
     uint32_t capacity = u->capacity;
     if (slots_end && u->count + u->count / 2 + 1 > capacity)
-        capacity = capacity * 2 < limit ? capacity * 2 : limit;
+        capacity = 2 * capacity + 1 < limit ? 2 * capacity + 1 : limit;
     if (capacity < u->count + 1)
         capacity = u->count + 1;
     uint64_t need = (uint64_t)live_text(u) + text_bytes;
@@ -136,7 +140,7 @@ bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t beha
         text_capacity *= 2;
     if (text_capacity > UINT32_MAX / 2) /* a block has 32-bit places */
         return false;
-    return move(user, u->floats, capacity, u->profile_capacity, (uint32_t)text_capacity);
+    return move(user, floats, capacity, u->profile_capacity, (uint32_t)text_capacity);
 }
 
 uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, struct ms_bytes item,
@@ -193,6 +197,7 @@ void ms_user_drop_oldest(struct ms_user *user)
     user->first++;
     user->count--;
     user->kept--;
+    user->sums_of_kept = false;
     if (user->count == 0)
         user->first = 0;
 }
@@ -211,8 +216,10 @@ bool ms_user_set_profile(struct ms_user **user, struct ms_bytes profile)
 
 bool ms_user_reset_sums(struct ms_user **user, uint32_t floats)
 {
-    if (floats != (*user)->floats)
-        return move(user, floats, (*user)->capacity, (*user)->profile_capacity, (*user)->text_capacity);
+    if (floats != (*user)->floats &&
+        !move(user, floats, (*user)->capacity, (*user)->profile_capacity, (*user)->text_capacity))
+        return false;
     memset(ms_user_sums(*user), 0, floats * sizeof(float));
+    (*user)->sums_left_out = false;
     return true;
 }

@@ -49,24 +49,31 @@ struct ms_user {
     /* What only memory knows. */
     uint32_t stored_first_chunk; /* chunks stored_first_chunk .. first_chunk-1 are dead and still stored */
     uint32_t next_arrival;
-    uint32_t routable; /* kept behaviors with a known item; of `complete` users only */
-    bool complete;     /* all kept behaviors are in memory */
-    bool ordered;      /* arrival order is time order for all that is stored */
-    bool stored;       /* a head row exists */
+    uint32_t routable;  /* kept behaviors with a known item; of `complete` users only */
+    bool complete;      /* all kept behaviors are in memory */
+    bool ordered;       /* arrival order is time order for all that is stored */
+    bool stored;        /* a head row exists */
+    bool sums_of_kept;  /* the sums are the fold of the kept behaviors in order of arrival, of nothing else */
+    bool sums_left_out; /* there are none: stored without, to be folded again (codec.h) */
     uint16_t partition;
     /* The block. */
     uint32_t block_bytes;
     uint32_t id_bytes;
-    uint32_t floats; /* of sums */
+    uint32_t floats; /* of sums: as many as the user's interests need */
     uint32_t first, count, capacity;
     uint32_t text_used, text_capacity;
     uint32_t profile_bytes, profile_capacity;
 };
 
-/* Behaviors first..first+count-1, oldest first. */
+/* The id stands right behind the counters: finding a user touches the front of its block only. */
+static inline char *ms_user_id_bytes(const struct ms_user *user)
+{
+    return (char *)(uintptr_t)(user + 1);
+}
+
 static inline float *ms_user_sums(const struct ms_user *user)
 {
-    return (float *)(void *)((char *)(uintptr_t)user + ((sizeof *user + 63) & ~(size_t)63));
+    return (float *)(void *)((char *)(uintptr_t)user + ((sizeof *user + user->id_bytes + 63) & ~(size_t)63));
 }
 
 static inline struct ms_behavior *ms_user_slots(const struct ms_user *user)
@@ -75,6 +82,7 @@ static inline struct ms_behavior *ms_user_slots(const struct ms_user *user)
                                           (((size_t)user->floats * sizeof(float) + 7) & ~(size_t)7));
 }
 
+/* Behaviors first..first+count-1, oldest first. */
 static inline struct ms_behavior *ms_user_behaviors(const struct ms_user *user)
 {
     return ms_user_slots(user) + user->first;
@@ -85,14 +93,9 @@ static inline char *ms_user_profile_bytes(const struct ms_user *user)
     return (char *)(ms_user_slots(user) + user->capacity);
 }
 
-static inline char *ms_user_id_bytes(const struct ms_user *user)
-{
-    return ms_user_profile_bytes(user) + user->profile_capacity;
-}
-
 static inline char *ms_user_text(const struct ms_user *user)
 {
-    return ms_user_id_bytes(user) + user->id_bytes;
+    return ms_user_profile_bytes(user) + user->profile_capacity;
 }
 
 static inline struct ms_bytes ms_user_id(const struct ms_user *user)
@@ -126,10 +129,10 @@ struct ms_user *ms_user_copy(const struct ms_user *user);
  * stay. */
 void ms_user_clear(struct ms_user *user);
 
-/* Room for one more behavior with |text_bytes| of text, and for |behaviors_max| in all. May move the user:
- * *user is updated. Amortised O(1): growth doubles, and slid-out behaviors are squeezed out once per half
- * capacity. */
-bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max);
+/* Room for one more behavior with |text_bytes| of text, and for |behaviors_max| in all, and for |floats| sums
+ * (the new ones are zeros; fewer than there are: no change). May move the user: *user is updated. Amortised
+ * O(1): growth doubles, and slid-out behaviors are squeezed out once per half capacity. */
+bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max, uint32_t floats);
 
 /* Puts a behavior where (time, arrival) says. The room is there (ms_user_make_room). Returns its place among
  * the behaviors. */
@@ -139,7 +142,7 @@ uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, str
 /* Whether a kept behavior equals (item, time, type). The user is complete, or time_ms > sealed_time_ms. */
 bool ms_user_has(const struct ms_user *user, int64_t time_ms, struct ms_bytes item, struct ms_bytes type);
 
-/* Drops the oldest behavior in memory. */
+/* Drops the oldest behavior in memory. Its part in the sums stays. */
 void ms_user_drop_oldest(struct ms_user *user);
 
 /* Replaces the profile's raw bytes. May move the user. */

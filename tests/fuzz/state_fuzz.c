@@ -157,7 +157,7 @@ static void add(struct ms_user **user, struct input *in, uint32_t max)
     struct ms_bytes item = {text, take(in) * (size_t)(1 + take(in) % 2)}, type = {text, take(in) % 3 * 100u};
     if (!(*user)->complete && time_ms <= (*user)->sealed_time_ms)
         return;
-    check(ms_user_make_room(user, (uint32_t)(item.size + type.size), max), "no memory");
+    check(ms_user_make_room(user, (uint32_t)(item.size + type.size), max, 0), "no memory");
     ms_user_insert(*user, time_ms, MS_NO_ITEM, item, type);
     (*user)->version++;
     (*user)->last_time_ms = time_ms;

@@ -151,11 +151,10 @@ void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folde
     free(pending);
 }
 
-bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay)
+void crowd_flush_begin(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay)
 {
     struct ms_flush_row rows[8];
     struct ms_error error;
-    bool lost;
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct ms_flush_row){.partition = crowds[i]->partition,
                                         .row = {.applied = crowds[i]->offset,
@@ -164,8 +163,21 @@ bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *o
                                                 .profile_origin = -1,
                                                 .changelog = -1,
                                                 .fold_id = 11}};
-    check(ms_overlay_flush(overlay, rows, count, &lost, &error) == MS_OK, error.text);
+    check(ms_overlay_flush_begin(overlay, rows, count, &error) == MS_OK, error.text);
+}
+
+bool crowd_flush_end(struct ms_overlay *overlay)
+{
+    struct ms_error error;
+    bool lost;
+    check(ms_overlay_flush_end(overlay, &lost, &error) == MS_OK, error.text);
     return lost;
+}
+
+bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay)
+{
+    crowd_flush_begin(crowds, count, overlay);
+    return crowd_flush_end(overlay);
 }
 
 void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder)

@@ -46,6 +46,9 @@ void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folde
 
 /* Flushes with L = the crowd's offset for each of the crowds; true when the partition was lost. */
 bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay);
+/* Its two halves. */
+void crowd_flush_begin(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay);
+bool crowd_flush_end(struct ms_overlay *overlay);
 
 /* Every user of the crowd through the overlay (loaded, made whole) against its double. */
 void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder);

@@ -58,7 +58,8 @@ static void service_close(struct service *s)
     ms_store_close(s->store);
 }
 
-/* The child: goes on from the applied offsets, and flushes all partitions or one until it is killed. */
+/* The child: goes on from the applied offsets, and flushes until it is killed, folding on while files are on
+ * their way. */
 static int flush_for_ever(const char *dir, uint64_t random)
 {
     struct service s;
@@ -79,7 +80,8 @@ static int flush_for_ever(const char *dir, uint64_t random)
     for (;;) {
         for (int p = 0; p < PARTITIONS; p++)
             crowd_fold(&crowds[p], s.overlay, &s.folder, (uint32_t)(life_random(&random) % 300), 64, false);
-        crowd_flush(all, PARTITIONS, s.overlay);
+        crowd_flush_end(s.overlay); /* the one before: it had the events since to arrive in */
+        crowd_flush_begin(all, PARTITIONS, s.overlay);
     }
 }
 

@@ -4,8 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fixture.h"
 #include "user/codec.h"
@@ -54,7 +58,8 @@ static void world_close(struct world *w)
     state_dir_remove(w->dir);
 }
 
-/* Two partitions, batches of many sizes, memory for a tenth of the users, flushes at random, reopened. */
+/* Two partitions, batches of many sizes, memory for a tenth of the users, flushes at random, some left on
+ * their way while folding goes on, reopened. */
 static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
 {
     struct world w;
@@ -69,7 +74,12 @@ static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
         uint32_t batch = 1 + (uint32_t)(life_random(&random) % 100);
         crowd_fold(&a, w.overlay, &w.folder, (uint32_t)(life_random(&random) % 400), batch, true);
         crowd_fold(&b, w.overlay, &w.folder, (uint32_t)(life_random(&random) % 300), batch, true);
-        if (life_random(&random) % 3 == 0) {
+        uint64_t what = life_random(&random) % 6;
+        if (what < 3)
+            assert_false(crowd_flush_end(w.overlay));
+        if (what == 2) {
+            crowd_flush_begin(both, 2, w.overlay);
+        } else if (what < 2) {
             assert_false(crowd_flush(both, 2, w.overlay));
             assert_int_equal(ms_overlay_dirty_users(w.overlay), 0);
             assert_int_equal(ms_overlay_dirty_bytes(w.overlay), 0);
@@ -79,6 +89,7 @@ static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
                             bound + ms_overlay_dirty_bytes(w.overlay) + 40000);
         }
         if (round % 20 == 19) {
+            assert_false(crowd_flush_end(w.overlay));
             assert_false(crowd_flush(both, 2, w.overlay));
             struct row_counts rows = count_rows(w.store);
             assert_int_equal(rows.partitions, 2);
@@ -200,18 +211,113 @@ static void a_lost_partition_is_not_written(void **state)
     click(&w, 1, "a", 2000, 1);
     ms_store_acquire(w.store, 1, 9); /* somebody else's now */
     assert_true(flush(&w, 1, 2));
-    assert_int_equal(ms_overlay_dirty_users(w.overlay), 1);
-    ms_store_release(w.store, 1, 1); /* not ours to release */
-    assert_true(flush(&w, 1, 2));
     ms_overlay_drop(w.overlay, 1);
     assert_int_equal(user_of(&w, 1, "a")->version, 1);
     assert_int_equal(ms_store_partition(w.store, 1, &row, &found, &error), MS_OK);
     assert_true(found && row.applied == 1);
+    ms_store_release(w.store, 1, 1); /* not ours to release */
+    click(&w, 1, "a", 2000, 1);
+    assert_true(flush(&w, 1, 2));
+    ms_overlay_drop(w.overlay, 1);
     ms_store_release(w.store, 1, 9);
     click(&w, 1, "a", 2000, 1);
     assert_true(flush(&w, 1, 2)); /* nobody's */
+    ms_overlay_drop(w.overlay, 1);
     ms_store_acquire(w.store, 1, 1);
+    click(&w, 1, "a", 2000, 1);
     assert_false(flush(&w, 1, 2));
+    ms_overlay_drop(w.overlay, 1);
+    assert_int_equal(user_of(&w, 1, "a")->version, 2);
+    world_close(&w);
+}
+
+static void begin(struct world *w, uint16_t partition, int64_t applied)
+{
+    struct ms_flush_row row = {.partition = partition, .row = {.applied = applied}};
+    struct ms_error error;
+    assert_int_equal(ms_overlay_flush_begin(w->overlay, &row, 1, &error), MS_OK);
+}
+
+/* A file does not arrive while the gate is shut: the linker puts this before the store's function. */
+static atomic_bool gate_shut;
+
+enum ms_status __wrap_ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions,
+                                           size_t count, uint32_t owner, bool *lost, struct ms_error *error);
+enum ms_status __real_ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions,
+                                           size_t count, uint32_t owner, bool *lost, struct ms_error *error);
+
+enum ms_status __wrap_ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions,
+                                           size_t count, uint32_t owner, bool *lost, struct ms_error *error)
+{
+    while (atomic_load(&gate_shut))
+        usleep(100);
+    return __real_ms_store_file_ingest(file, partitions, count, owner, lost, error);
+}
+
+/* While a file is on its way its users take events, and none of them leaves memory, whatever the bound. */
+static void users_in_flight_stay(void **state)
+{
+    struct world w;
+    char id[16];
+    (void)state;
+    world_open(&w, true, 500, 1000);
+    atomic_store(&gate_shut, true);
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        click(&w, 1, id, 1000, i);
+    }
+    begin(&w, 1, 50);
+    assert_int_equal(ms_overlay_dirty_users(w.overlay), 0);
+    assert_false(ms_overlay_flush_arrived(w.overlay));
+    click(&w, 1, "u7", 2000, 50);
+    for (int i = 0; i < 5; i++)
+        click(&w, 1, "new", 1000 + i, 51 + i);
+    assert_int_equal(ms_overlay_users(w.overlay), 51);
+    assert_int_equal(ms_overlay_dirty_users(w.overlay), 2);
+    atomic_store(&gate_shut, false);
+    while (!ms_overlay_flush_arrived(w.overlay))
+        usleep(100);
+    click(&w, 1, "new", 3000, 56);
+    assert_in_range(ms_overlay_users(w.overlay), 2, 4); /* the dirty ones, and what the sweep spared */
+    assert_false(crowd_flush_end(w.overlay));
+    assert_int_equal(user_of(&w, 1, "u8")->version, 1); /* read back */
+    begin(&w, 1, 57);
+    ms_overlay_drop(w.overlay, 1); /* waits: who takes the partition reads from disk */
+    assert_false(crowd_flush_end(w.overlay));
+    assert_int_equal(user_of(&w, 1, "u7")->version, 2);
+    assert_int_equal(user_of(&w, 1, "new")->version, 6);
+    world_close(&w);
+}
+
+/* A chunk that is needed while it is on its way is waited for; if it never arrives, folding cannot go on. */
+static void chunks_in_flight_are_waited_for(void **state)
+{
+    struct world w;
+    struct ms_error error;
+    enum ms_folded folded;
+    (void)state;
+    world_open(&w, true, 500, 1 << 20);
+    for (int i = 0; i < 100; i++)
+        click(&w, 1, "a", 1000 * i, i);
+    begin(&w, 1, 100);
+    struct ms_wanted wanted = want(1, "a");
+    wanted.time_ms = INT64_MAX; /* without its history, which only the fold asks for */
+    assert_int_equal(ms_overlay_find(w.overlay, &wanted, 1, &error), MS_OK);
+    assert_int_equal(ms_overlay_entry(w.overlay, wanted.entry)->user->count, 100 % MS_CHUNK);
+    click(&w, 1, "a", 10500, 100); /* between sealed ones */
+    assert_int_equal(user_of(&w, 1, "a")->count, 101);
+    assert_false(crowd_flush_end(w.overlay));
+    assert_false(flush(&w, 1, 101));
+    for (int i = 0; i < 100; i++)
+        click(&w, 1, "a", 200000 + 1000 * i, 101 + i);
+    ms_store_acquire(w.store, 1, 9);
+    begin(&w, 1, 201);
+    struct ms_event event = {.user = wanted.id, .item = {"item-1", 6}, .type = {"", 0}, .time_ms = 10600};
+    wanted.time_ms = INT64_MAX;
+    assert_int_equal(ms_overlay_find(w.overlay, &wanted, 1, &error), MS_OK);
+    assert_int_equal(ms_overlay_fold(w.overlay, wanted.entry, &event, 1, 201, &folded, &error),
+                     MS_KAFKA_ABORT);
+    assert_true(crowd_flush_end(w.overlay));
     world_close(&w);
 }
 
@@ -370,6 +476,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_new_user_twice_in_a_batch),
                                        cmocka_unit_test(a_dropped_partition_leaves_the_others),
                                        cmocka_unit_test(a_lost_partition_is_not_written),
+                                       cmocka_unit_test(users_in_flight_stay),
+                                       cmocka_unit_test(chunks_in_flight_are_waited_for),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
                                        cmocka_unit_test(whole_means_whole),
                                        cmocka_unit_test(other_settings_refold_once),

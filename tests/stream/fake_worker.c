@@ -53,6 +53,7 @@ void fake_drop(struct fake_worker *worker)
 {
     ms_engine_destroy(worker->engine);
     worker->engine = NULL;
+    worker->flushing = false;
     published_clear(&worker->open);
     for (int p = 0; p < worker->world->parts; p++) {
         if (worker->holds[p])
@@ -145,7 +146,15 @@ static bool process(struct fake_worker *worker, size_t most)
         while (worker->holds[p] && worker->next[p] < seen[p] && count < most && count < BATCH && stretch--)
             inputs[count++] = world->part[p].records[worker->next[p]++].input;
     }
-    CHECK(world, ms_engine_process(worker->engine, inputs, count, &error) == MS_OK, "%s", error.text);
+    enum ms_status status = ms_engine_process(worker->engine, inputs, count, &error);
+    if (status == MS_KAFKA_ABORT) { /* it needed what a lost flush did not bring to disk */
+        bool lost;
+        CHECK(world, worker->flushing && ms_engine_flush_end(worker->engine, &lost, &error) == MS_OK && lost,
+              "%s", error.text);
+        restart(worker);
+        return false;
+    }
+    CHECK(world, status == MS_OK, "%s", error.text);
     for (p = 0; p < world->parts; p++) {
         if (worker->holds[p] && worker->next[p] >= seen[p]) {
             pthread_mutex_lock(&world->lock);
@@ -221,25 +230,39 @@ static bool commit(struct fake_worker *worker, bool trouble)
     return true;
 }
 
-/* False when the session is over. */
-static bool flush(struct fake_worker *worker)
+/* What came of the flush on its way. False when the session is over. */
+static bool flush_end(struct fake_worker *worker)
 {
     struct world *world = worker->world;
     struct ms_error error;
-    bool lost, stolen = false;
+    bool lost;
+    if (!worker->flushing)
+        return true;
+    CHECK(world, ms_engine_flush_end(worker->engine, &lost, &error) == MS_OK, "%s", error.text);
+    CHECK(world, lost || !worker->stolen, "a flush went through for a partition of another worker");
+    worker->flushing = false;
+    if (lost)
+        restart(worker);
+    return !lost;
+}
+
+/* False when the session is over. */
+static bool flush_begin(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    struct ms_error error;
     if (ms_engine_pending(worker->engine) || !ms_engine_dirty(worker->engine))
         return true;
+    if (!flush_end(worker))
+        return false;
+    worker->stolen = false;
     pthread_mutex_lock(&world->lock);
     for (int p = 0; p < world->parts; p++)
-        stolen = stolen ||
-                 (worker->holds[p] && world->part[p].owner != worker->number && world->part[p].owner != 0);
+        worker->stolen = worker->stolen || (worker->holds[p] && world->part[p].owner != worker->number &&
+                                            world->part[p].owner != 0);
     pthread_mutex_unlock(&world->lock);
-    CHECK(world, ms_engine_flush(worker->engine, &lost, &error) == MS_OK, "%s", error.text);
-    CHECK(world, lost || !stolen, "a flush went through for a partition of another worker");
-    if (lost) {
-        restart(worker);
-        return false;
-    }
+    CHECK(world, ms_engine_flush_begin(worker->engine, &error) == MS_OK, "%s", error.text);
+    worker->flushing = true;
     for (int p = 0; p < world->parts; p++) {
         const struct ms_part *part = ms_engine_part(worker->engine, p);
         CHECK(world,
@@ -249,6 +272,11 @@ static bool flush(struct fake_worker *worker)
               (long long)part->flushed);
     }
     return true;
+}
+
+static bool flush(struct fake_worker *worker)
+{
+    return flush_begin(worker) && flush_end(worker);
 }
 
 /* The rows on disk of what it owns. */
@@ -317,8 +345,12 @@ void fake_step(struct fake_worker *worker)
                 1 + (draw(&worker->random, 3) ? draw(&worker->random, 6) : draw(&worker->random, 64)));
     else if (what < 83)
         commit(worker, true);
-    else if (what < 95)
+    else if (what < 87)
         flush(worker);
+    else if (what < 93)
+        flush_begin(worker);
+    else if (what < 95)
+        flush_end(worker);
     else if (what < 97)
         check(worker, p);
     else if (what < 99)

@@ -14,9 +14,10 @@ struct fake_worker {
     struct ms_stats stats;
     struct published_list open; /* the transaction */
     bool holds[PARTS];
-    size_t next[PARTS];   /* record to poll */
-    int64_t began[PARTS]; /* L when it was taken */
-    bool owes[PARTS];     /* what [L, C) published came from another fold */
+    size_t next[PARTS];    /* record to poll */
+    int64_t began[PARTS];  /* L when it was taken */
+    bool owes[PARTS];      /* what [L, C) published came from another fold */
+    bool flushing, stolen; /* a flush is on its way; somebody else had one of its partitions when it began */
     struct oracle oracle[PARTS];
 };
 

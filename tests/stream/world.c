@@ -595,10 +595,12 @@ static enum ms_status read_user(void *context, uint16_t partition, struct ms_byt
     if (!user->complete)
         read_chunks(reading, &user);
     const struct naive_user *naive = &reading->oracle.users[u];
-    const struct ms_folder *folder = &reading->folders->folders[reading->oracle.variant[u]];
+    struct ms_folder *folder = &reading->folders->folders[reading->oracle.variant[u]];
     CHECK(world, naive->version > 0, "%s: there is a row", where);
     CHECK(world, user->own_offset <= reading->applied, "%s: its own offset is %lld", where,
           (long long)user->own_offset);
+    if (user->sums_left_out)
+        CHECK(world, ms_refold(folder, &user), "%s: no memory", where);
     ms_user_resolve(user, folder->model);
     if (world->mixed && user->slots_max > naive->slots_max) {
         CHECK(world, user->slots_max <= 8, "%s: slots_max %u", where, user->slots_max);

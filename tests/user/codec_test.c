@@ -15,7 +15,7 @@ static const struct ms_bytes no_bytes = {"", 0};
 
 static void add(struct ms_user **user, int64_t time_ms, struct ms_bytes item, struct ms_bytes type)
 {
-    assert_true(ms_user_make_room(user, (uint32_t)(item.size + type.size), 100000));
+    assert_true(ms_user_make_room(user, (uint32_t)(item.size + type.size), 100000, 0));
     ms_user_insert(*user, time_ms, MS_NO_ITEM, item, type);
 }
 
@@ -154,11 +154,43 @@ static void refused(const struct ms_buffer *value, size_t size, enum ms_status s
     free(exact);
 }
 
-static void patched(const struct ms_buffer *head, size_t at, uint32_t value, const char *text)
+/* The numbers of a head with flags for a sealed time and none for one of the sums, in their order. */
+enum {
+    VERSION,
+    OWN,
+    PROFILE_OWN,
+    LAST_TIME,
+    SEALED_TIME,
+    SLOTS,
+    SLOTS_MAX,
+    FOLDED,
+    KEPT,
+    FIRST_CHUNK,
+    CHUNKS,
+    TAIL,
+    FLOATS,
+    PROFILE_BYTES
+};
+
+/* The head with number |which| replaced. */
+static struct ms_buffer with_number(const struct ms_buffer *head, int which, uint64_t value)
 {
     struct ms_buffer copy = {0};
-    assert_true(ms_buffer_append(&copy, head->data, head->size));
-    ms_put_u32(copy.data + at, value);
+    char number[MS_VARINT_MAX];
+    const char *at = head->data + 10, *end = head->data + head->size;
+    uint64_t old;
+    for (int i = 0; i < which; i++)
+        at += ms_get_varint(at, end, &old);
+    assert_true(ms_buffer_append(&copy, head->data, (size_t)(at - head->data)));
+    assert_true(ms_buffer_append(&copy, number, ms_put_varint(number, value)));
+    at += ms_get_varint(at, end, &old);
+    assert_true(ms_buffer_append(&copy, at, (size_t)(end - at)));
+    return copy;
+}
+
+static void patched(const struct ms_buffer *head, int which, uint64_t value, const char *text)
+{
+    struct ms_buffer copy = with_number(head, which, value);
     refused(&copy, copy.size, MS_STATE, text);
     ms_buffer_free(&copy);
 }
@@ -166,35 +198,45 @@ static void patched(const struct ms_buffer *head, size_t at, uint32_t value, con
 static void damaged_heads_are_refused(void **state)
 {
     struct stored stored;
-    struct ms_user *user = someone(70, 8);
+    struct ms_user *user = someone(70, 8), *back;
+    struct ms_error error;
     (void)state;
     assert_true(ms_user_set_profile(&user, (struct ms_bytes){"{}", 2}));
     store(user, &stored);
     for (size_t size = 0; size < stored.head.size; size++)
-        refused(&stored.head, size, MS_STATE, size < 96 ? "not a user's" : "damaged");
-    patched(&stored.head, 84, 7, "lengths do not add up");
-    patched(&stored.head, 84, UINT32_MAX, "lengths do not add up");
-    patched(&stored.head, 88, UINT32_MAX, "lengths do not add up");
-    patched(&stored.head, 92, UINT32_MAX, "lengths do not add up");
-    patched(&stored.head, 72, 5, "more behaviors kept than stored");
-    patched(&stored.head, 72, 200, "more behaviors kept than stored");
-    patched(&stored.head, 72, UINT32_MAX, "lengths do not add up");
-    patched(&stored.head, 76, 3, "lengths do not add up");
-    patched(&stored.head, 80, UINT32_MAX, "lengths do not add up");
-    stored.head.data[6] = 5; /* fewer in the tail than there are */
-    refused(&stored.head, stored.head.size, MS_STATE, "more behaviors kept than stored");
-    stored.head.data[72] = 69;
-    refused(&stored.head, stored.head.size, MS_STATE, "a behavior in the tail");
-    stored.head.data[72] = 70;
-    stored.head.data[6] = 7;
-    refused(&stored.head, stored.head.size, MS_STATE, "a behavior in the tail");
-    stored.head.data[6] = 32;
-    refused(&stored.head, stored.head.size, MS_STATE, "lengths do not add up");
-    stored.head.data[6] = 6;
-    stored.head.data[0] = 2;
-    refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 2");
+        refused(&stored.head, size, MS_STATE, size < 10 ? "not a user's" : "damaged");
+    patched(&stored.head, FLOATS, 9, "a behavior in the tail");
+    patched(&stored.head, FLOATS, 1 << 20, "lengths do not add up");
+    patched(&stored.head, FLOATS, UINT32_MAX, "a number in its head");
+    patched(&stored.head, PROFILE_BYTES, UINT32_MAX, "lengths do not add up");
+    patched(&stored.head, PROFILE_BYTES, UINT64_MAX, "a number in its head");
+    patched(&stored.head, KEPT, 5, "more behaviors kept than stored");
+    patched(&stored.head, KEPT, 200, "more behaviors kept than stored");
+    patched(&stored.head, KEPT, UINT32_MAX, "a number in its head");
+    patched(&stored.head, FIRST_CHUNK, UINT32_MAX, "a number in its head");
+    patched(&stored.head, CHUNKS, 1, "more behaviors kept than stored");
+    patched(&stored.head, CHUNKS, UINT32_MAX, "a number in its head");
+    patched(&stored.head, SLOTS, 65536, "a number in its head");
+    patched(&stored.head, TAIL, 5, "more behaviors kept than stored");
+    patched(&stored.head, TAIL, 7, "a behavior in the tail");
+    patched(&stored.head, TAIL, 32, "a number in its head");
+    struct ms_buffer fewer = with_number(&stored.head, KEPT, 69);
+    patched(&fewer, TAIL, 5, "a behavior in the tail");
+    ms_buffer_free(&fewer);
+    struct ms_buffer same = with_number(&stored.head, VERSION, 71);
+    assert_int_equal(ms_user_decode_head(&back, 3, user_id, (struct ms_bytes){same.data, same.size}, &error),
+                     MS_OK);
+    assert_int_equal(back->version, 71);
+    free(back);
+    ms_buffer_free(&same);
+    stored.head.data[1] |= 2;
+    refused(&stored.head, stored.head.size, MS_STATE, "sums left out that cannot be");
+    stored.head.data[0] = MS_VALUE_VERSION + 1;
+    refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 3");
     stored.head.data[0] = (char)200;
     refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 200");
+    stored.head.data[0] = MS_VALUE_VERSION - 1;
+    refused(&stored.head, stored.head.size, MS_STATE, "old layout");
     stored.head.data[0] = 0;
     refused(&stored.head, stored.head.size, MS_STATE, "not a user's");
     free(user);
@@ -237,7 +279,7 @@ static void damaged_chunks_leave_the_user(void **state)
     stored.chunks[1].data[1] = 31;
     assert_int_equal(ms_user_decode_chunks(&back, stored.values, 3, &error), MS_STATE);
     stored.chunks[1].data[1] = MS_CHUNK;
-    stored.chunks[1].data[0] = 2;
+    stored.chunks[1].data[0] = MS_VALUE_VERSION + 1;
     assert_int_equal(ms_user_decode_chunks(&back, stored.values, 3, &error), MS_STATE_NEWER);
     stored.chunks[1].data[0] = MS_VALUE_VERSION;
     assert_int_equal(ms_user_decode_chunks(&back, stored.values, 3, &error), MS_OK);
@@ -255,7 +297,7 @@ static void a_block_has_an_end(void **state)
     struct ms_user *user = someone(1, 0);
     (void)state;
     uint32_t bytes = user->block_bytes;
-    assert_false(ms_user_make_room(&user, UINT32_C(3000000000), 100000));
+    assert_false(ms_user_make_room(&user, UINT32_C(3000000000), 100000, 0));
     assert_int_equal(user->block_bytes, bytes);
     assert_int_equal(user->count, 1);
     free(user);

@@ -145,11 +145,13 @@ static void reload(struct life *life, bool whole)
     if (!life->rows->stored) {
         assert_int_equal(life->rows->live_count, 0);
         rows_clear(life->rows);
-        life->user = ms_user_new(7, user_id, life->folder.floats);
+        life->user = ms_user_new(7, user_id, life->folder.first_floats);
         return;
     }
     life->user = read_back(life);
     assert_int_equal(life->user->own_offset, own_offset);
+    if (life->user->sums_left_out)
+        assert_true(ms_refold(&life->folder, &life->user));
     if (life->user->complete && !life->folder.incremental)
         ms_user_resolve(life->user, life->folder.model);
     if (whole || !life->folder.incremental)
@@ -201,6 +203,8 @@ static void compare(struct life *life, bool deep)
     free(copy);
     if (!life->dirty && life->rows->stored) {
         copy = read_back(life);
+        if (copy->sums_left_out)
+            assert_true(ms_refold(&life->folder, &copy));
         complete(life, &copy);
         if (!life->folder.incremental)
             ms_user_resolve(copy, life->folder.model);
@@ -244,7 +248,7 @@ static void live(struct life_model *model, bool incremental, uint32_t behaviors_
     life.rows = calloc(1, sizeof *life.rows);
     life_folder(&life.folder, model, incremental, behaviors_max);
     life_source_start(&life.source, seed * 77);
-    life.user = ms_user_new(7, user_id, life.folder.floats);
+    life.user = ms_user_new(7, user_id, life.folder.first_floats);
     for (uint32_t i = 0; i < steps; i++)
         step(&life, behaviors_max);
     compare(&life, true);
@@ -285,7 +289,7 @@ static void bytes_do_not_grow(void **state)
     life_folder(&life.folder, &model, true, 5000);
     life_source_start(&life.source, 5);
     life.source.late_percent = life.source.ahead_per_mille = 0;
-    life.user = ms_user_new(7, user_id, life.folder.floats);
+    life.user = ms_user_new(7, user_id, life.folder.first_floats);
     uint64_t at_100 = 0, at_5000 = 0;
     for (uint32_t i = 0; i < 5200; i++) {
         uint64_t before = life.rows->put_bytes;
@@ -320,7 +324,7 @@ static void pinned_chunks_do_not_pile_up(void **state)
         life_folder(&life.folder, &model, true, 64);
         life_source_start(&life.source, 5);
         life.source.late_percent = life.source.ahead_per_mille = 0;
-        life.user = ms_user_new(7, user_id, life.folder.floats);
+        life.user = ms_user_new(7, user_id, life.folder.first_floats);
         uint32_t most = 0;
         for (uint32_t i = 0; i < 8000; i++) {
             if (i == 40) {
@@ -362,7 +366,7 @@ static void gaps_are_counted(void **state)
         struct life life = {.model = &model};
         life.rows = calloc(1, sizeof *life.rows);
         life_folder(&life.folder, &model, true, 70);
-        life.user = ms_user_new(7, user_id, life.folder.floats);
+        life.user = ms_user_new(7, user_id, life.folder.first_floats);
         for (uint32_t i = 0; i < 300; i++) {
             struct ms_event event = {.item = {"item-1", 6},
                                      .type = {"", 0},
@@ -383,9 +387,47 @@ static void gaps_are_counted(void **state)
     life_model_close(&model);
 }
 
+/* A user of few events is stored without its sums and has them again, to the bit, when it is read; one whose
+ * events came out of order, or some of whose have slid out, is stored with them. */
+static void few_events_bring_their_sums(void **state)
+{
+    struct life_model model;
+    (void)state;
+    life_model_open(&model, 1, 4, 8);
+    for (uint32_t late_at = 0; late_at < 6; late_at++) {
+        struct life life = {.model = &model};
+        uint32_t behaviors_max = late_at == 5 ? 2 : 70;
+        life.rows = calloc(1, sizeof *life.rows);
+        life_folder(&life.folder, &model, true, behaviors_max);
+        life.user = ms_user_new(7, user_id, life.folder.first_floats);
+        for (uint32_t i = 0; i < 8; i++) {
+            struct ms_event event = {.item = {i % 3 ? "item-1" : "item-2", 6},
+                                     .type = {"", 0},
+                                     .time_ms = 1000 * (int64_t)i - (i == late_at ? 20500 : 0)};
+            uint32_t row = ms_model_find(life.folder.model, event.item.data, event.item.size);
+            assert_int_equal(ms_fold(&life.folder, &life.user, &event, row), MS_FOLDED);
+            assert_true(naive_fold(&life.naive, &life.folder, &event, row));
+            flush(&life, false);
+            struct ms_user *back = read_back(&life);
+            bool late = late_at > 0 && i >= late_at;
+            assert_int_equal(back->sums_left_out, i < 4 && !late && i < behaviors_max);
+            assert_int_equal(back->floats == 0, back->sums_left_out);
+            free(back);
+            reload(&life, false);
+            compare(&life, true);
+        }
+        ms_folder_free(&life.folder);
+        naive_free(&life.naive);
+        free(life.user);
+        rows_free(life.rows);
+    }
+    life_model_close(&model);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_do_not_grow),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(few_events_bring_their_sums),
+                                       cmocka_unit_test(bytes_do_not_grow),
                                        cmocka_unit_test(pinned_chunks_do_not_pile_up),
                                        cmocka_unit_test(gaps_are_counted), cmocka_unit_test(lives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
