@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "stream/clients.h"
+#include "stream/heap.h"
 
 #define MAX_RESTARTS_IN_A_ROW 20 /* sessions that end without a commit between them */
 
@@ -448,6 +449,7 @@ void *ms_worker_main(void *context)
     struct ms_error error = {0};
     enum ms_status status = MS_OK;
     int in_a_row = 0;
+    ms_heap_own();
     while (!stopping(worker)) {
         uint64_t commits = ms_counted(&worker->stats.commits);
         status = session(worker, &error);
