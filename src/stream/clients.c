@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "stream/heap.h"
 
 struct setting {
     const char *key, *value;
@@ -59,6 +60,7 @@ static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf
                            struct ms_error *error)
 {
     char text[512];
+    ms_heap_share(conf);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!rk) {
         rd_kafka_conf_destroy(conf);
@@ -74,10 +76,11 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                                  rd_kafka_topic_partition_list_t *, void *),
                                void *opaque, struct ms_error *error)
 {
-    /* The fetcher of librdkafka 2.0.2 may sleep a second when a queue is full: keep it from filling. */
+    /* When all queues are full the fetcher of librdkafka 2.0.2 sleeps a second: each partition's holds more
+     * than a worker folds in one. More would be memory that is touched for nothing. */
     const struct setting defaults[] = {{"client.id", client_id},
                                        {"partition.assignment.strategy", "range"},
-                                       {"queued.min.messages", "1000000"},
+                                       {"queued.min.messages", "300000"},
                                        {"fetch.wait.max.ms", "100"},
                                        {NULL, NULL}};
     /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back

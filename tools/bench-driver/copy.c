@@ -112,7 +112,7 @@ static void start(struct worker *worker, const struct driver_options *options, i
                                     "auto.offset.reset",
                                     "error",
                                     "queued.min.messages",
-                                    "1000000",
+                                    "300000",
                                     "fetch.wait.max.ms",
                                     "100",
                                     NULL};
