@@ -179,16 +179,18 @@ void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition)
 }
 
 /* A second-chance sweep: clean users not used since the hand last passed leave, until memory fits or only
- * those that must stay are left: what is on disk of a user in flight is not yet what he is. */
+ * those that must stay are left: what is on disk of a user in flight is not yet what he is, nor ever after a
+ * flight that came to nothing. */
 static void evict(struct ms_overlay *overlay)
 {
     unsigned keep = MS_MARK_DIRTY | MS_MARK_TOUCHED | MS_MARK_OWED;
     size_t bound = overlay->dirty_bytes;
-    if (overlay->flight.running && atomic_load(&overlay->flight.done))
+    struct ms_flight *flight = &overlay->flight;
+    if (flight->running && atomic_load(&flight->done))
         ms_flight_join(overlay);
-    if (overlay->flight.running) {
+    if (flight->running || (flight->open && (flight->lost || flight->status != MS_OK))) {
         keep |= MS_MARK_WRITING;
-        bound += overlay->flight.bytes;
+        bound += flight->bytes;
     }
     if (bound < overlay->memory_bytes)
         bound = overlay->memory_bytes;

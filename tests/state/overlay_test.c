@@ -289,6 +289,39 @@ static void users_in_flight_stay(void **state)
     world_close(&w);
 }
 
+/* A file that came to nothing leaves the only copy of its users in memory: until that is collected nobody may
+ * read the rows from before in their place. */
+static void users_of_a_lost_flight_stay(void **state)
+{
+    struct world w;
+    char id[16];
+    (void)state;
+    world_open(&w, true, 500, 1000);
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        click(&w, 1, id, 1000, i);
+    }
+    click(&w, 2, "other", 1000, 0);
+    ms_store_acquire(w.store, 2, 9);
+    struct ms_flush_row rows[] = {{.partition = 1, .row = {.applied = 50}},
+                                  {.partition = 2, .row = {.applied = 1}}};
+    struct ms_error error;
+    assert_int_equal(ms_overlay_flush_begin(w.overlay, rows, 2, &error), MS_OK);
+    while (!ms_overlay_flush_arrived(w.overlay))
+        usleep(100);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 50; i++) {
+            snprintf(id, sizeof id, "u%d", i);
+            assert_int_equal(user_of(&w, 1, id)->version, 1);
+        }
+    }
+    assert_int_equal(ms_overlay_users(w.overlay), 51);
+    assert_true(crowd_flush_end(w.overlay));
+    ms_overlay_drop(w.overlay, 1);
+    assert_int_equal(user_of(&w, 1, "u7")->version, 0);
+    world_close(&w);
+}
+
 /* A chunk that is needed while it is on its way is waited for; if it never arrives, folding cannot go on. */
 static void chunks_in_flight_are_waited_for(void **state)
 {
@@ -477,6 +510,7 @@ int main(void)
                                        cmocka_unit_test(a_dropped_partition_leaves_the_others),
                                        cmocka_unit_test(a_lost_partition_is_not_written),
                                        cmocka_unit_test(users_in_flight_stay),
+                                       cmocka_unit_test(users_of_a_lost_flight_stay),
                                        cmocka_unit_test(chunks_in_flight_are_waited_for),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
                                        cmocka_unit_test(whole_means_whole),

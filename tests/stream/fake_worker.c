@@ -279,10 +279,12 @@ static bool flush(struct fake_worker *worker)
     return flush_begin(worker) && flush_end(worker);
 }
 
-/* The rows on disk of what it owns. */
+/* The rows on disk of what it owns, of which none is on its way: they are read one after the other. */
 static void check(struct fake_worker *worker, int p)
 {
     struct world *world = worker->world;
+    if (!flush_end(worker))
+        return;
     pthread_mutex_lock(&world->lock);
     if (worker->holds[p] && world->part[p].owner == worker->number) {
         int64_t applied = world_check_state(world, &worker->folders, p);
