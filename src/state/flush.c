@@ -144,8 +144,8 @@ static enum ms_status write_chunks(struct ms_overlay *overlay, struct ms_store_f
     return status;
 }
 
-/* Users have gone cold since their events: brings those to come towards the cache. Inlined by force: a function
- * that does nothing but prefetch has no effect in gcc's eyes, and calls of it vanish. */
+/* Users have gone cold since their events: brings those to come towards the cache. Inlined by force: a
+ * function that does nothing but prefetch has no effect in gcc's eyes, and calls of it vanish. */
 static inline __attribute__((always_inline)) void fetch_ahead(const struct ms_overlay *overlay, uint32_t i)
 {
     if (i + ENTRY_AHEAD < overlay->dirty_count)

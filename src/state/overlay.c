@@ -306,13 +306,18 @@ static enum ms_status load_heads(struct ms_overlay *overlay, size_t count, struc
     return status;
 }
 
+static enum ms_status partition_taken(struct ms_error *error)
+{
+    return ms_fail(error, MS_KAFKA_ABORT, "another worker has taken a partition");
+}
+
 /* The chunks of a user that has just been written may be in flight. */
 static enum ms_status wait_for_chunks(struct ms_overlay *overlay, struct ms_error *error)
 {
     struct ms_flight *flight = &overlay->flight;
     ms_flight_join(overlay);
     if (flight->open && flight->lost)
-        return ms_fail(error, MS_KAFKA_ABORT, "another worker has taken a partition");
+        return partition_taken(error);
     if (flight->open && flight->status != MS_OK)
         return ms_fail(error, flight->status, "%s", flight->error.text);
     return MS_OK;
@@ -345,6 +350,9 @@ static enum ms_status chunks_read(struct ms_overlay *overlay, const uint32_t *pl
         status = ms_user_decode_chunks(&user, overlay->values.values + at, chunks, error);
         user_moved(overlay, entry, user, before);
         at += chunks;
+        /* Its new owner may have written between the head and the chunks. */
+        if (status != MS_OK && !ms_store_owns(overlay->store, user->partition, overlay->owner))
+            status = partition_taken(error);
     }
     ms_store_values_release(&overlay->values);
     return status;

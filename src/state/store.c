@@ -643,6 +643,14 @@ void ms_store_release(struct ms_store *store, uint16_t partition, uint32_t owner
     pthread_mutex_unlock(&store->ingesting);
 }
 
+bool ms_store_owns(struct ms_store *store, uint16_t partition, uint32_t owner)
+{
+    pthread_mutex_lock(&store->ingesting);
+    bool owns = store->owners[partition] == owner;
+    pthread_mutex_unlock(&store->ingesting);
+    return owns;
+}
+
 enum ms_status ms_store_file_begin(struct ms_store_file **out, struct ms_store *store, struct ms_error *error)
 {
     assert(!store->reader);

@@ -71,6 +71,7 @@ enum ms_status ms_store_set_workers(struct ms_store *store, int workers,
 /* Ownership of partitions within the process: only the owner's files are ingested. Any thread. */
 void ms_store_acquire(struct ms_store *store, uint16_t partition, uint32_t owner);
 void ms_store_release(struct ms_store *store, uint16_t partition, uint32_t owner);
+bool ms_store_owns(struct ms_store *store, uint16_t partition, uint32_t owner);
 
 /* Reads a partition's row. Any thread. */
 enum ms_status ms_store_partition(struct ms_store *store, uint16_t partition, struct ms_partition_row *row,

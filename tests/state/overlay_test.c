@@ -477,6 +477,35 @@ static void history_is_read_rarely(void **state)
     world_close(&w);
 }
 
+/* Of a user's rows, read one after the other, the later may be its new owner's: that is no damage. */
+static void rows_of_a_new_owner_are_no_damage(void **state)
+{
+    struct world w;
+    struct ms_store_file *file;
+    struct ms_error error;
+    struct ms_buffer key = {0};
+    const uint16_t partition = 1;
+    bool lost;
+    (void)state;
+    world_open(&w, true, 500, 1 << 20);
+    for (int i = 0; i < 100; i++)
+        click(&w, 1, "a", 1000 * i, i);
+    assert_false(flush(&w, 1, 100));
+    ms_overlay_drop(w.overlay, 1);
+    assert_true(ms_key_chunk(&key, 1, (struct ms_bytes){"a", 1}, 0));
+    assert_int_equal(ms_store_file_begin(&file, w.store, &error), MS_OK);
+    assert_int_equal(ms_store_file_delete(file, (struct ms_bytes){key.data, key.size}, &error), MS_OK);
+    assert_int_equal(ms_store_file_ingest(file, &partition, 1, 1, &lost, &error), MS_OK);
+    assert_false(lost);
+    struct ms_wanted wanted = want(1, "a");
+    assert_int_equal(ms_overlay_find(w.overlay, &wanted, 1, &error), MS_STATE);
+    assert_non_null(strstr(error.text, "user \"a\""));
+    ms_store_acquire(w.store, 1, 9);
+    assert_int_equal(ms_overlay_find(w.overlay, &wanted, 1, &error), MS_KAFKA_ABORT);
+    ms_buffer_free(&key);
+    world_close(&w);
+}
+
 static void damage_names_the_user(void **state)
 {
     struct world w;
@@ -516,6 +545,7 @@ int main(void)
                                        cmocka_unit_test(whole_means_whole),
                                        cmocka_unit_test(other_settings_refold_once),
                                        cmocka_unit_test(history_is_read_rarely),
+                                       cmocka_unit_test(rows_of_a_new_owner_are_no_damage),
                                        cmocka_unit_test(damage_names_the_user),
                                        cmocka_unit_test(crowds_incremental),
                                        cmocka_unit_test(crowds_full)};

@@ -127,6 +127,18 @@ static void take(struct fake_worker *worker, int p, bool steal)
     pthread_mutex_unlock(&world->lock);
 }
 
+/* Whether somebody else has one of its partitions, and it does not know. */
+static bool holds_stolen(struct fake_worker *worker)
+{
+    struct world *world = worker->world;
+    bool stolen = false;
+    pthread_mutex_lock(&world->lock);
+    for (int p = 0; p < world->parts; p++)
+        stolen |= worker->holds[p] && world->part[p].owner != worker->number && world->part[p].owner != 0;
+    pthread_mutex_unlock(&world->lock);
+    return stolen;
+}
+
 /* ---- the way of the events ---- */
 
 static bool process(struct fake_worker *worker, size_t most)
@@ -147,10 +159,12 @@ static bool process(struct fake_worker *worker, size_t most)
             inputs[count++] = world->part[p].records[worker->next[p]++].input;
     }
     enum ms_status status = ms_engine_process(worker->engine, inputs, count, &error);
-    if (status == MS_KAFKA_ABORT) { /* it needed what a lost flush did not bring to disk */
-        bool lost;
-        CHECK(world, worker->flushing && ms_engine_flush_end(worker->engine, &lost, &error) == MS_OK && lost,
-              "%s", error.text);
+    if (status ==
+        MS_KAFKA_ABORT) { /* it needed what a lost flush did not bring to disk, or met its successor */
+        bool lost = false;
+        CHECK(world, !worker->flushing || ms_engine_flush_end(worker->engine, &lost, &error) == MS_OK, "%s",
+              error.text);
+        CHECK(world, lost || holds_stolen(worker), "%s", error.text);
         restart(worker);
         return false;
     }
@@ -255,12 +269,7 @@ static bool flush_begin(struct fake_worker *worker)
         return true;
     if (!flush_end(worker))
         return false;
-    worker->stolen = false;
-    pthread_mutex_lock(&world->lock);
-    for (int p = 0; p < world->parts; p++)
-        worker->stolen = worker->stolen || (worker->holds[p] && world->part[p].owner != worker->number &&
-                                            world->part[p].owner != 0);
-    pthread_mutex_unlock(&world->lock);
+    worker->stolen = holds_stolen(worker);
     CHECK(world, ms_engine_flush_begin(worker->engine, &error) == MS_OK, "%s", error.text);
     worker->flushing = true;
     for (int p = 0; p < world->parts; p++) {
