@@ -26,6 +26,7 @@
 #define CHECKSUM_XXH3 4 /* rocksdb::kXXH3, which the C header does not name */
 #define ROW_VERSION   1
 #define ROW_BYTES     64
+#define CACHE_SHARD   ((size_t)16 << 20) /* least bytes of a shard of the block cache */
 
 struct ms_store {
     char *dir;
@@ -231,13 +232,30 @@ static enum ms_status take_error(char *text, enum ms_status status, struct ms_er
     return status;
 }
 
-/* Point look-ups of values of about a kilobyte that are rewritten whole; new files arrive a few times a
- * second, so level 0 may hold many (each look-up asks their bloom filters) before a compaction pays. */
+/* A cache of few shards: a shard smaller than a few filters (a big file's takes half a megabyte) would read
+ * them anew for every look-up. */
+static rocksdb_cache_t *new_cache(size_t bytes)
+{
+    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+    int bits = 0;
+    while (bits < 4 && bytes >> (bits + 1) >= CACHE_SHARD)
+        bits++;
+    rocksdb_lru_cache_options_set_capacity(options, bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(options, bits);
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(options);
+    rocksdb_lru_cache_options_destroy(options);
+    return cache;
+}
+
+/* Point look-ups of small values that are rewritten whole; new files arrive about once a second from each
+ * worker, so level 0 may hold many (each look-up asks their bloom filters) before a compaction pays. The
+ * block cache is for filters and indexes alone: a user that is read is in memory then, and its row in the
+ * block is dead as soon as it is written again. */
 static void set_options(struct ms_store *store, size_t block_cache_bytes)
 {
     store->options = rocksdb_options_create();
     store->table = rocksdb_block_based_options_create();
-    store->cache = rocksdb_cache_create_lru(block_cache_bytes);
+    store->cache = new_cache(block_cache_bytes);
     rocksdb_block_based_options_set_block_cache(store->table, store->cache);
     rocksdb_block_based_options_set_filter_policy(store->table, rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(store->table, 1);
@@ -261,6 +279,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_max_log_file_size(store->options, 16 << 20);
     rocksdb_options_set_info_log_level(store->options, 2); /* warnings */
     store->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(store->read, 0);
     store->env = rocksdb_envoptions_create();
     store->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(store->ingest, 1);
@@ -627,6 +646,15 @@ enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visit
 }
 
 /* ---- writing ---- */
+
+/* Takes the place of the C library's function for RocksDB: its writer of SST files tells the kernel to forget
+ * each file that it has just synced, and has no way in its C interface to be asked not to. Users that went to
+ * disk are the ones that come back; without this each of them is a read of the device. Other advice goes on.
+ */
+int posix_fadvise(int fd, off_t offset, off_t bytes, int advice)
+{
+    return advice == POSIX_FADV_DONTNEED ? 0 : posix_fadvise64(fd, offset, bytes, advice);
+}
 
 void ms_store_acquire(struct ms_store *store, uint16_t partition, uint32_t owner)
 {

@@ -5,10 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,6 +296,60 @@ static void many_look_ups_together(void **state)
 
 /* ---- files ---- */
 
+/* Bytes of a directory's files of a kind, and how many of them the kernel holds in memory. */
+static void count_resident(const char *dir, const char *kind, size_t *bytes, size_t *resident)
+{
+    DIR *list = opendir(dir);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    *bytes = *resident = 0;
+    assert_non_null(list);
+    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
+        struct stat stat;
+        if (!strstr(entry->d_name, kind))
+            continue;
+        int fd = openat(dirfd(list), entry->d_name, O_RDONLY);
+        assert_true(fd >= 0 && fstat(fd, &stat) == 0);
+        size_t size = (size_t)stat.st_size, pages = (size + page - 1) / page;
+        void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        unsigned char *held = calloc(pages, 1);
+        assert_true(map != MAP_FAILED && held && mincore(map, size, held) == 0);
+        for (size_t i = 0; i < pages; i++)
+            *resident += (held[i] & 1) * page;
+        *bytes += pages * page;
+        free(held);
+        munmap(map, size);
+        close(fd);
+    }
+    closedir(list);
+}
+
+/* Who was written comes back soon: the kernel need not read the file from the device. */
+static void a_file_stays_in_the_page_cache(void **state)
+{
+    char *dir = state_dir_new(), db[PATH_MAX], value[1000];
+    struct ms_store *store = state_open(dir);
+    struct ms_store_file *file;
+    struct ms_error error;
+    const uint16_t partition = 1;
+    size_t bytes, resident;
+    bool lost;
+    (void)state;
+    memset(value, 'x', sizeof value);
+    ms_store_acquire(store, 1, 1);
+    assert_int_equal(ms_store_file_begin(&file, store, &error), MS_OK);
+    for (unsigned i = 0; i < 4000; i++) {
+        char key[] = {0, 1, (char)(i >> 8), (char)i};
+        put(file, &(struct ms_buffer){.data = key, .size = sizeof key}, value, sizeof value);
+    }
+    assert_int_equal(ms_store_file_ingest(file, &partition, 1, 1, &lost, &error), MS_OK);
+    snprintf(db, sizeof db, "%s/db", dir);
+    count_resident(db, ".sst", &bytes, &resident);
+    assert_in_range(bytes, 4000 * sizeof value, 2 * 4000 * sizeof value);
+    assert_in_range(resident, bytes / 10 * 9, bytes);
+    ms_store_close(store);
+    state_dir_remove(dir);
+}
+
 static void a_file_is_all_or_nothing(void **state)
 {
     char *dir = state_dir_new();
@@ -454,9 +512,9 @@ static void two_workers_on_one_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_directory_belongs_to_one), cmocka_unit_test(any_application_id_comes_back),
-        cmocka_unit_test(every_key_is_its_own),       cmocka_unit_test(many_look_ups_together),
-        cmocka_unit_test(a_file_is_all_or_nothing),   cmocka_unit_test(a_reader_sees_what_was_flushed),
-        cmocka_unit_test(two_workers_on_one_store)};
+        cmocka_unit_test(a_directory_belongs_to_one),     cmocka_unit_test(any_application_id_comes_back),
+        cmocka_unit_test(every_key_is_its_own),           cmocka_unit_test(many_look_ups_together),
+        cmocka_unit_test(a_file_stays_in_the_page_cache), cmocka_unit_test(a_file_is_all_or_nothing),
+        cmocka_unit_test(a_reader_sees_what_was_flushed), cmocka_unit_test(two_workers_on_one_store)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
