@@ -540,6 +540,7 @@ void ms_overlay_drop(struct ms_overlay *overlay, uint16_t partition)
 {
     uint32_t kept = 0;
     ms_flight_join(overlay); /* who takes the partition reads from disk */
+    overlay->whole[partition] = false;
     for (uint32_t i = 0; i < overlay->dirty_count; i++) {
         if (overlay->dirty[i].partition == partition)
             overlay->dirty_bytes -= overlay->entries[overlay->dirty[i].place].user->block_bytes;

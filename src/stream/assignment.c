@@ -158,8 +158,6 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
 {
     enum ms_status status = ms_engine_claim_part(worker->engine, known->partition, &known->row,
                                                  &known->stored, error);
-    if (status == MS_OK && !known->stored)
-        known->row = (struct ms_partition_row){.profile_applied = -1, .profile_origin = -1, .changelog = -1};
     if (status == MS_OK && known->profile) { /* the row's other pair of offsets */
         known->row.applied = known->row.profile_applied;
         known->row.origin = known->row.profile_origin;

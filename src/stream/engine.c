@@ -153,6 +153,7 @@ enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition,
         return ms_fail(error, MS_KAFKA, "partition %d of topic %s: partitions above %d are not supported",
                        partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
     ms_store_acquire(engine->store, (uint16_t)partition, engine->owner);
+    *row = (struct ms_partition_row){.profile_applied = -1, .profile_origin = -1, .changelog = -1};
     return ms_store_partition(engine->store, (uint16_t)partition, row, stored, error);
 }
 

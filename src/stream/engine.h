@@ -84,7 +84,8 @@ uint64_t ms_engine_fold_id(const struct ms_engine *engine);
 
 /* Makes this engine's owner the one whose flushes count for a partition, and reads its row. In this order: a
  * former owner that does not know yet could else flush between the look at L and the taking over, and later L
- * would be set back below the users on disk. */
+ * would be set back below the users on disk. Without a row (*stored false) *row is that of a partition of
+ * which nothing is applied. */
 enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
                                     bool *stored, struct ms_error *error) MS_MUST_CHECK;
 /* Takes a claimed partition: |part| says where it stands (folded = where reading begins). */

@@ -404,6 +404,26 @@ static void whole_means_whole(void **state)
     world_close(&w);
 }
 
+/* Nothing of it was stored when it was taken, and it was let go untouched; another worker has written since.
+ */
+static void a_partition_that_comes_back_is_looked_up(void **state)
+{
+    struct world w;
+    (void)state;
+    world_open(&w, true, 500, 1 << 20);
+    struct ms_overlay *first = w.overlay;
+    ms_overlay_whole(first, 3);
+    ms_overlay_drop(first, 3);
+    overlay_open(&w, 1 << 20);
+    click(&w, 3, "a", 1000, 0);
+    assert_false(flush(&w, 3, 1));
+    ms_overlay_destroy(w.overlay);
+    w.overlay = first;
+    click(&w, 3, "a", 2000, 1);
+    assert_int_equal(user_of(&w, 3, "a")->version, 2);
+    world_close(&w);
+}
+
 /* Every user of a directory met under another model and mode equals a fresh one with its kept history. */
 static void other_settings_refold_once(void **state)
 {
@@ -543,6 +563,7 @@ int main(void)
                                        cmocka_unit_test(chunks_in_flight_are_waited_for),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
                                        cmocka_unit_test(whole_means_whole),
+                                       cmocka_unit_test(a_partition_that_comes_back_is_looked_up),
                                        cmocka_unit_test(other_settings_refold_once),
                                        cmocka_unit_test(history_is_read_rarely),
                                        cmocka_unit_test(rows_of_a_new_owner_are_no_damage),

@@ -32,6 +32,7 @@ static void start(struct fake_worker *worker)
 void fake_open(struct fake_worker *worker, struct world *world, uint32_t number, uint64_t seed)
 {
     *worker = (struct fake_worker){.world = world, .number = number, .random = seed};
+    worker->restless = draw(&worker->random, 4) == 0;
     pthread_mutex_init(&worker->stats.lock, NULL);
     folders_open(&worker->folders, world);
     start(worker);
@@ -341,6 +342,8 @@ void fake_step(struct fake_worker *worker)
     struct world *world = worker->world;
     int p = (int)draw(&worker->random, (uint64_t)world->parts);
     uint64_t what = draw(&worker->random, 100);
+    if (worker->restless && draw(&worker->random, 2))
+        what = draw(&worker->random, 16);
     if (what < 12)
         take(worker, p, false);
     else if (what < 13)

@@ -9,6 +9,7 @@ struct fake_worker {
     struct world *world;
     uint32_t number; /* its owner number, 1 .. */
     uint64_t random;
+    bool restless; /* takes and lets go all the time */
     struct folders folders;
     struct ms_engine *engine;
     struct ms_stats stats;

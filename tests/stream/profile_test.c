@@ -127,8 +127,6 @@ static void assign(struct rig *rig, enum topic topic)
     struct ms_part part;
     int64_t gap;
     assert_int_equal(ms_engine_claim_part(rig->engine, 0, &known.row, &known.stored, &error), MS_OK);
-    if (!known.stored)
-        known.row = (struct ms_partition_row){.profile_applied = -1, .profile_origin = -1, .changelog = -1};
     if (topic == PROFILES) {
         known.row.applied = known.row.profile_applied;
         known.row.origin = known.row.profile_origin;
