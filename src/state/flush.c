@@ -75,7 +75,8 @@ static void leave_clean(struct ms_overlay *overlay, struct ms_entry *entry)
         user->stored = false;
     if (ms_may_trim(overlay->folder, user))
         ms_user_trim(user);
-    entry->marks = (uint16_t)((entry->marks & ~MS_MARK_DIRTY) | MS_MARK_WRITING);
+    entry->marks &= (uint16_t)~MS_MARK_DIRTY;
+    entry->flight = overlay->flight.number;
 }
 
 static enum ms_status write_user(struct ms_overlay *overlay, struct ms_store_file *file, uint32_t place,
@@ -275,6 +276,7 @@ enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct m
     for (size_t i = 0; i < count; i++)
         flight->partitions[i] = sorted[i].partition;
     flight->count = count;
+    flight->number++;
     ms_sort_keys(overlay->dirty, overlay->sort_scratch, overlay->dirty_count, id_at, overlay);
     status = ms_store_file_begin(&file, overlay->store, error);
     if (status == MS_OK)

@@ -183,22 +183,21 @@ void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition)
  * flight that came to nothing. */
 static void evict(struct ms_overlay *overlay)
 {
-    unsigned keep = MS_MARK_DIRTY | MS_MARK_TOUCHED | MS_MARK_OWED;
+    const unsigned keep = MS_MARK_DIRTY | MS_MARK_TOUCHED | MS_MARK_OWED;
     size_t bound = overlay->dirty_bytes;
     struct ms_flight *flight = &overlay->flight;
     if (flight->running && atomic_load(&flight->done))
         ms_flight_join(overlay);
-    if (flight->running || (flight->open && (flight->lost || flight->status != MS_OK))) {
-        keep |= MS_MARK_WRITING;
+    bool pins = flight->running || (flight->open && (flight->lost || flight->status != MS_OK));
+    if (pins)
         bound += flight->bytes;
-    }
     if (bound < overlay->memory_bytes)
         bound = overlay->memory_bytes;
     for (uint64_t steps = 0; overlay->bytes > bound && steps < 2 * (uint64_t)overlay->count; steps++) {
         if (overlay->hand >= overlay->count)
             overlay->hand = 0;
         struct ms_entry *entry = &overlay->entries[overlay->hand];
-        if (entry->user && !(entry->marks & keep)) {
+        if (entry->user && !(entry->marks & keep) && !(pins && entry->flight == flight->number)) {
             if (entry->marks & MS_MARK_USED)
                 entry->marks &= (uint16_t)~MS_MARK_USED;
             else

@@ -21,6 +21,7 @@ struct ms_entry {
     uint64_t hash;
     uint16_t marks;        /* enum ms_mark */
     uint16_t slots_before; /* the worker's: interests the user had when the transaction began */
+    uint32_t flight;       /* the flush that last wrote the user; not evicted before that has arrived */
 };
 
 enum ms_mark {
@@ -29,7 +30,6 @@ enum ms_mark {
     MS_MARK_TOUCHED = 4,  /* in the worker's list of this transaction; never evicted */
     MS_MARK_REFOLDED = 8, /* was met under another fold id since it was loaded */
     MS_MARK_OWED = 16,    /* the worker's: to be published when the replay reaches C; never evicted */
-    MS_MARK_WRITING = 32, /* in the file that was written last; not evicted before it has arrived */
 };
 
 /* One user wanted. */

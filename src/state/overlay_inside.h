@@ -21,6 +21,7 @@ struct ms_chunk_row {
 /* A file on its way to disk, in a thread of its own. The users in it stay in memory until it is there. */
 struct ms_flight {
     pthread_t thread;
+    uint32_t number;  /* 1, 2, ...: each flush has its own */
     bool open;        /* not collected yet */
     bool running;     /* not joined yet */
     atomic_bool done; /* the thread has nothing more to do */

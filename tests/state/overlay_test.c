@@ -289,6 +289,30 @@ static void users_in_flight_stay(void **state)
     world_close(&w);
 }
 
+/* Only they: whoever was written by a flush before leaves as ever. */
+static void users_of_arrived_flights_leave(void **state)
+{
+    struct world w;
+    char id[16];
+    (void)state;
+    world_open(&w, true, 500, 1000);
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        click(&w, 1, id, 1000, i);
+    }
+    assert_false(flush(&w, 1, 50));
+    assert_int_equal(ms_overlay_users(w.overlay), 50);
+    atomic_store(&gate_shut, true);
+    begin(&w, 1, 51); /* with nothing but the partition's row */
+    for (int round = 0; round < 3; round++)
+        click(&w, 1, "one", 2000 + round, 51 + round);
+    size_t users = ms_overlay_users(w.overlay);
+    atomic_store(&gate_shut, false);
+    assert_in_range(users, 1, 3);
+    assert_false(crowd_flush_end(w.overlay));
+    world_close(&w);
+}
+
 /* A file that came to nothing leaves the only copy of its users in memory: until that is collected nobody may
  * read the rows from before in their place. */
 static void users_of_a_lost_flight_stay(void **state)
@@ -559,6 +583,7 @@ int main(void)
                                        cmocka_unit_test(a_dropped_partition_leaves_the_others),
                                        cmocka_unit_test(a_lost_partition_is_not_written),
                                        cmocka_unit_test(users_in_flight_stay),
+                                       cmocka_unit_test(users_of_arrived_flights_leave),
                                        cmocka_unit_test(users_of_a_lost_flight_stay),
                                        cmocka_unit_test(chunks_in_flight_are_waited_for),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
