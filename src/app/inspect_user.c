@@ -323,10 +323,13 @@ static enum ms_status ask_model(struct ms_inspector *inspector, struct ms_user_v
     view->fold_id = folder->fold_id;
     view->incremental = folder->incremental;
     view->refolded = view->user->fold_id != folder->fold_id;
+    enum ms_status status = ms_fold_check(folder, view->user, error);
+    if (status != MS_OK)
+        return status;
     if ((view->refolded || view->user->sums_left_out) && !ms_refold(folder, &view->user))
         return ms_fail(error, MS_MEMORY, "no memory to fold the user again");
     ms_user_resolve(view->user, view->model);
-    enum ms_status status = take_interests(view, folder, error);
+    status = take_interests(view, folder, error);
     if (status == MS_OK)
         status = take_coupling(view, folder, error);
     return status == MS_OK ? take_nearest(view, error) : status;

@@ -375,10 +375,9 @@ static enum ms_status ready(struct ms_overlay *overlay, uint32_t place, struct m
     struct ms_user *user = entry->user;
     bool known = user->fold_id == overlay->folder->fold_id;
     entry->slots_before = user->slots;
-    if (known && !user->sums_left_out && user->floats < ms_folder_floats(overlay->folder, user))
-        return ms_fail(error, MS_STATE, "user \"%.*s\": its sums are %u numbers, not %u",
-                       (int)(user->id_bytes < 200 ? user->id_bytes : 200), ms_user_id_bytes(user),
-                       user->floats, ms_folder_floats(overlay->folder, user));
+    enum ms_status status = ms_fold_check(overlay->folder, user, error);
+    if (status != MS_OK)
+        return status;
     if (!user->sums_left_out &&
         (known || (user->version == 0 && user->floats == overlay->folder->first_floats))) {
         if (user->complete && !overlay->folder->incremental)

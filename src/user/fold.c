@@ -147,6 +147,17 @@ enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **at, const stru
     return MS_FOLDED;
 }
 
+enum ms_status ms_fold_check(const struct ms_folder *folder, const struct ms_user *user,
+                             struct ms_error *error)
+{
+    uint32_t needs = ms_folder_floats(folder, user);
+    if (user->fold_id != folder->fold_id || user->sums_left_out || user->floats >= needs)
+        return MS_OK;
+    return ms_fail(error, MS_STATE, "user \"%.*s\": its sums are %u numbers, not %u",
+                   (int)(user->id_bytes < 200 ? user->id_bytes : 200), ms_user_id_bytes(user), user->floats,
+                   needs);
+}
+
 bool ms_refold(struct ms_folder *folder, struct ms_user **at)
 {
     struct ms_user *user = *at;

@@ -51,6 +51,11 @@ enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **user, const st
 /* Floats that the sums of a user of this fold id take: those of its interests. */
 uint32_t ms_folder_floats(const struct ms_folder *folder, const struct ms_user *user);
 
+/* A user that was stored under this fold id with its sums must have as many as its interests need: MS_STATE.
+ */
+enum ms_status ms_fold_check(const struct ms_folder *folder, const struct ms_user *user,
+                             struct ms_error *error) MS_MUST_CHECK;
+
 /* Brings a complete user that was folded under another fold id to this one, or that was stored without its
  * sums: resolves its items, refolds the kept behaviors. The result equals a fresh user's with that history.
  * False when memory ended. */
