@@ -54,7 +54,8 @@
 #define MAX_FLOATS         (1u << 20)
 #define MAX_KEPT           (1u << 20)
 #define SPARE_CHUNKS       4
-#define FEW_EVENTS         4 /* a user of no more is stored without its sums */
+#define FEW_EVENTS         12 /* a user of no more is stored without its sums */
+#define RESOLVED_TOGETHER  32 /* items looked up at once: their cache misses overlap */
 
 static_assert(MS_CHUNK <= 255, "a chunk's count is one byte");
 
@@ -577,9 +578,20 @@ void ms_user_resolve(struct ms_user *user, const struct ms_model *model)
 {
     struct ms_behavior *b = ms_user_behaviors(user);
     user->routable = 0;
-    for (uint32_t i = 0; i < user->count; i++) {
-        struct ms_bytes item = ms_behavior_item(user, &b[i]);
-        b[i].row = ms_model_find(model, item.data, item.size);
-        user->routable += b[i].row != MS_NO_ITEM;
+    for (uint32_t at = 0; at < user->count; at += RESOLVED_TOGETHER) {
+        const char *items[RESOLVED_TOGETHER];
+        size_t bytes[RESOLVED_TOGETHER];
+        uint32_t rows[RESOLVED_TOGETHER];
+        uint32_t n = user->count - at < RESOLVED_TOGETHER ? user->count - at : RESOLVED_TOGETHER;
+        for (uint32_t i = 0; i < n; i++) {
+            struct ms_bytes item = ms_behavior_item(user, &b[at + i]);
+            items[i] = item.data;
+            bytes[i] = item.size;
+        }
+        ms_model_find_many(model, items, bytes, n, rows);
+        for (uint32_t i = 0; i < n; i++) {
+            b[at + i].row = rows[i];
+            user->routable += rows[i] != MS_NO_ITEM;
+        }
     }
 }

@@ -8,6 +8,8 @@
 
 #include "user/codec.h"
 
+#define FETCHED_AHEAD 4 /* items brought towards the cache before a refold comes to them */
+
 /* Everything that changes what a fold yields, hashed in a fixed layout. */
 static uint64_t fold_id_of(const struct ms_folder *folder)
 {
@@ -174,7 +176,13 @@ bool ms_refold(struct ms_folder *folder, struct ms_user **at)
     user->sums_time_ms = INT64_MIN;
     if (folder->incremental) {
         const struct ms_behavior *b = ms_user_behaviors(user);
+        for (uint32_t i = 0; i < user->count && i < FETCHED_AHEAD; i++) {
+            if (b[i].row != MS_NO_ITEM)
+                ms_fold_prefetch(folder->extractor, b[i].row);
+        }
         for (uint32_t i = 0; i < user->count; i++) {
+            if (i + FETCHED_AHEAD < user->count && b[i + FETCHED_AHEAD].row != MS_NO_ITEM)
+                ms_fold_prefetch(folder->extractor, b[i + FETCHED_AHEAD].row);
             if (b[i].row != MS_NO_ITEM)
                 fold_sums(folder, user, b[i].row, b[i].time_ms);
         }

@@ -394,13 +394,13 @@ static void few_events_bring_their_sums(void **state)
     struct life_model model;
     (void)state;
     life_model_open(&model, 1, 4, 8);
-    for (uint32_t late_at = 0; late_at < 6; late_at++) {
+    for (uint32_t late_at = 0; late_at < 14; late_at++) {
         struct life life = {.model = &model};
-        uint32_t behaviors_max = late_at == 5 ? 2 : 70;
+        uint32_t behaviors_max = late_at == 13 ? 2 : 70;
         life.rows = calloc(1, sizeof *life.rows);
         life_folder(&life.folder, &model, true, behaviors_max);
         life.user = ms_user_new(7, user_id, life.folder.first_floats);
-        for (uint32_t i = 0; i < 8; i++) {
+        for (uint32_t i = 0; i < 16; i++) {
             struct ms_event event = {.item = {i % 3 ? "item-1" : "item-2", 6},
                                      .type = {"", 0},
                                      .time_ms = 1000 * (int64_t)i - (i == late_at ? 20500 : 0)};
@@ -410,7 +410,7 @@ static void few_events_bring_their_sums(void **state)
             flush(&life, false);
             struct ms_user *back = read_back(&life);
             bool late = late_at > 0 && i >= late_at;
-            assert_int_equal(back->sums_left_out, i < 4 && !late && i < behaviors_max);
+            assert_int_equal(back->sums_left_out, i < 12 && !late && i < behaviors_max);
             assert_int_equal(back->floats == 0, back->sums_left_out);
             free(back);
             reload(&life, false);
