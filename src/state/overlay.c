@@ -48,6 +48,8 @@ enum ms_status ms_overlay_new(struct ms_overlay **out, struct ms_store *store, s
     overlay->folder = folder;
     overlay->memory_bytes = memory_bytes;
     overlay->owner = owner;
+    /* What one flush writes is bounded by the users in memory, and by nothing else. */
+    overlay->chunk_keys.max = overlay->chunk_values.max = SIZE_MAX;
     *out = overlay;
     return MS_OK;
 }
