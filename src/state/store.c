@@ -688,6 +688,14 @@ enum ms_status ms_store_file_begin(struct ms_store_file **out, struct ms_store *
     file->store = store;
     if (asprintf(&file->path, "%s/ingest/%u.sst", store->dir, atomic_fetch_add(&store->next_file, 1)) < 0)
         file->path = NULL;
+    /* A file that a killed process left may share its bytes with a table of the database: never written over.
+     */
+    if (!file->path || (unlink(file->path) && errno != ENOENT)) {
+        enum ms_status status = ms_fail(error, MS_IO, "%s: %s", file->path ? file->path : store->dir,
+                                        strerror(errno));
+        ms_store_file_discard(file);
+        return status;
+    }
     char *text = NULL;
     file->writer = rocksdb_sstfilewriter_create(store->env, store->options);
     rocksdb_sstfilewriter_open(file->writer, file->path, &text);
@@ -755,7 +763,8 @@ void ms_store_file_discard(struct ms_store_file *file)
 {
     if (!file)
         return;
-    rocksdb_sstfilewriter_destroy(file->writer);
+    if (file->writer)
+        rocksdb_sstfilewriter_destroy(file->writer);
     if (file->path)
         unlink(file->path);
     free(file->path);
