@@ -379,6 +379,8 @@ static enum ms_status end_replay(struct ms_engine *engine, struct ms_part *part,
                                ms_engine_profile_part(engine, part->partition)};
     for (size_t i = 0; i < sizeof twins / sizeof *twins; i++) {
         if (twins[i]) {
+            /* From now on the note beside its offset names this fold. */
+            twins[i]->must_send |= twins[i]->republish;
             twins[i]->owed = 0;
             twins[i]->republish = false;
         }

@@ -594,6 +594,29 @@ static void republished(void **state)
     flush(rig);
 }
 
+/* What was published under another fold id is so by the word of both topics' notes: a crash right after it
+ * publishes nobody again, and a return to the settings of before publishes all. */
+static void republished_once(void **state)
+{
+    struct rig *rig = *state;
+    start(rig);
+    click(rig, "u", 0);
+    click(rig, "w", 1);
+    put(rig, PROFILES, "u", F);
+    feed_all(rig, CLICKS);
+    commit(rig);
+    for (int round = 0; round < 2; round++) {
+        rig->config.state_behaviors_max = round ? 100 : 99; /* 100 at first */
+        for (int again = 0; again < 2; again++) {
+            crash(rig);
+            start(rig);
+            feed_all(rig, CLICKS);
+            commit(rig);
+            saw_no_more(rig, 5 + 2 * (size_t)round);
+        }
+    }
+}
+
 /* Forgetting takes the profile along, also from the disk. */
 static void forget(void **state)
 {
@@ -739,6 +762,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_after_replay, setup, teardown),
         cmocka_unit_test_setup_teardown(republished, setup, teardown),
+        cmocka_unit_test_setup_teardown(republished_once, setup, teardown),
         cmocka_unit_test_setup_teardown(forget, setup, teardown),
         cmocka_unit_test_setup_teardown(profile_only, setup, teardown),
         cmocka_unit_test_setup_teardown(topic_later, setup, teardown),
