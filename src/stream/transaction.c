@@ -214,6 +214,32 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
     return status;
 }
 
+/* What became of a commit: 0 when every partition was taken. */
+static void commit_done(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *offsets,
+                        void *opaque)
+{
+    rd_kafka_resp_err_t *first = opaque;
+    (void)rk;
+    *first = code;
+    for (int i = 0; offsets && !*first && i < offsets->cnt; i++)
+        *first = offsets->elems[i].err;
+}
+
+/* rd_kafka_commit would succeed where only some partitions were taken. */
+static enum ms_status commit_offsets(struct ms_worker *worker, const rd_kafka_topic_partition_list_t *offsets,
+                                     struct ms_error *error)
+{
+    rd_kafka_resp_err_t outcome = RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(worker->consumer);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(worker->consumer, offsets, queue, commit_done, &outcome);
+    while (!code && outcome == RD_KAFKA_RESP_ERR__IN_PROGRESS)
+        rd_kafka_queue_poll_callback(queue, 1000);
+    rd_kafka_queue_destroy(queue);
+    if (!code)
+        code = outcome;
+    return code ? ms_fail(error, MS_KAFKA_ABORT, "commit: %s", rd_kafka_err2str(code)) : MS_OK;
+}
+
 static enum ms_status commit_at_least_once(struct ms_worker *worker,
                                            const rd_kafka_topic_partition_list_t *offsets,
                                            struct ms_error *error)
@@ -224,10 +250,7 @@ static enum ms_status commit_at_least_once(struct ms_worker *worker,
     if (atomic_load(&worker->delivery_failures))
         return ms_fail(error, MS_KAFKA_ABORT, "%llu records were not delivered",
                        (unsigned long long)atomic_load(&worker->delivery_failures));
-    code = rd_kafka_commit(worker->consumer, offsets, 0);
-    if (code)
-        return ms_fail(error, MS_KAFKA_ABORT, "commit: %s", rd_kafka_err2str(code));
-    return MS_OK;
+    return commit_offsets(worker, offsets, error);
 }
 
 /* ---- the commit ---- */
