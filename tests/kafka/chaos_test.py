@@ -1,6 +1,7 @@
 """kill -9 at random moments while events flow: what a read_committed consumer sees afterwards is what an undisturbed run
-would have published. 200,000 generated events, 4 partitions, 2 workers, five kills. CHAOS_SEED repeats a run's draws,
-CHAOS_EVENTS and CHAOS_KILLS change its size."""
+would have published. 200,000 generated events, 4 partitions, 2 workers, five kills; by full routing, and by the
+incremental fold with memory for a tenth of the users. CHAOS_SEED repeats a run's draws, CHAOS_EVENTS and CHAOS_KILLS
+change its size."""
 
 import json
 import os
@@ -83,7 +84,8 @@ def chaos(scenario, publish_mode, **settings):
     scenario.wait_done(service, 240)
     code = service.terminate()
     assert code == 0, f"SIGTERM ended it with {code}"
-    histories = ms_history.Histories(scenario.model_dir)
+    folded = settings.get("routing_mode") == "incremental"
+    histories = (ms_history.FoldedHistories if folded else ms_history.Histories)(scenario.model_dir)
     for _, value in events:
         fields = json.loads(value)
         histories.add(str(fields["user_id"]), str(fields["item_id"]), fields["timestamp"], fields.get("event_type", ""))
@@ -103,5 +105,17 @@ def chaos_latest(scenario):
     assert len(records) <= EVENTS, f"{len(records)} records of {EVENTS} events"
 
 
+def chaos_incremental(scenario):
+    """Sums that outlive kills, most of them read back from disk: versions as in chaos_every, vectors as the definition says
+    while they can be compared, the last ones as `extract` says."""
+    histories, records = chaos(scenario, "every", routing_mode="incremental", state_memory_bytes="1m")
+    pb = ms_kafka.schema(scenario.directory)
+    ms_history.check_every(records, histories.expected(), pb, tolerance=1e-4, until=200)
+    last = {(user, histories.versions[user]): items for user, items in histories.items.items()}
+    found = ms_history.extracted(ms_kafka.MINDSTREAM, scenario.model_dir, last)
+    ms_history.check_last(records, {user: (version, vectors) for (user, version), vectors in found.items()}, pb,
+                          tolerance=1e-6)
+
+
 if __name__ == "__main__":
-    ms_kafka.main({"chaos_every": chaos_every, "chaos_latest": chaos_latest})
+    ms_kafka.main({"chaos_every": chaos_every, "chaos_latest": chaos_latest, "chaos_incremental": chaos_incremental})

@@ -1,7 +1,6 @@
 """What is published on a real Kafka: dead letters, forgotten users, both guarantees, formats, layouts, the fold."""
 
 import json
-import subprocess
 
 import numpy as np
 
@@ -156,17 +155,9 @@ def incremental(scenario):
     log.produce(200)
     scenario.wait_done(service)
     assert service.terminate() == 0
-    lines, order = [], []
-    for user, kept in log.histories.users.items():
-        for version in range(1, len(kept) + 1):
-            order.append((user, version))
-            lines.append(json.dumps({"user_id": user, "items": [entry[2] for entry in kept[:version]]}))
-    done = subprocess.run([ms_kafka.MINDSTREAM, "extract", "--model", scenario.model_dir, "--mode", "incremental"],
-                          input="\n".join(lines) + "\n", stdout=subprocess.PIPE, text=True, check=True)
-    expected = {}
-    for key, line in zip(order, done.stdout.splitlines()):
-        value = json.loads(line)
-        expected[key] = np.array([interest["vector"] for interest in value["interests"]]).reshape(-1, value["dim"])
+    expected = ms_history.extracted(ms_kafka.MINDSTREAM, scenario.model_dir, {
+        (user, version): [entry[2] for entry in kept[:version]]
+        for user, kept in log.histories.users.items() for version in range(1, len(kept) + 1)})
     records = scenario.kafka.read(scenario.output)
     ms_history.check_every(records, expected, ms_kafka.schema(scenario.directory))
 
