@@ -116,7 +116,14 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     const struct setting fixed[] = {
         {"transactional.id", transactional_id}, {"enable.idempotence", "true"}, {NULL, NULL}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    enum ms_status status = transactional_id ? set(conf, "transaction.timeout.ms", "30000", error) : MS_OK;
+    enum ms_status status = MS_OK;
+    if (transactional_id) {
+        status = set(conf, "transaction.timeout.ms", "30000", error);
+        /* Nobody sees a record before its commit, which sends at once what still lingers: waiting for full
+         * batches costs no time, and the client spins for up to a millisecond whenever a wait ends. */
+        if (status == MS_OK)
+            status = set(conf, "linger.ms", "50", error);
+    }
     if (status == MS_OK)
         status = configure(conf, config, false, defaults, fixed, error);
     if (status != MS_OK) {
