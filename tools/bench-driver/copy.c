@@ -128,6 +128,8 @@ static void start(struct worker *worker, const struct driver_options *options, i
                                     "500000",
                                     "transaction.timeout.ms",
                                     "30000",
+                                    "linger.ms",
+                                    "50",
                                     NULL};
     worker->options = options;
     worker->number = number;
