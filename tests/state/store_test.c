@@ -323,7 +323,6 @@ static void count_resident(const char *dir, const char *kind, size_t *bytes, siz
     closedir(list);
 }
 
-/* Who was written comes back soon: the kernel need not read the file from the device. */
 /* The path of a table file in |db|. */
 static void find_table(const char *db, char *path, size_t size)
 {
@@ -332,12 +331,13 @@ static void find_table(const char *db, char *path, size_t size)
     assert_non_null(list);
     for (struct dirent *entry = readdir(list); entry && !found; entry = readdir(list)) {
         found = strstr(entry->d_name, ".sst") != NULL;
-        snprintf(path, size, "%s/%s", db, entry->d_name);
+        assert_in_range(snprintf(path, size, "%s/%s", db, entry->d_name), 1, size - 1);
     }
     closedir(list);
     assert_true(found);
 }
 
+/* Who was written comes back soon: the kernel need not read the file from the device. */
 static void a_file_stays_in_the_page_cache(void **state)
 {
     char *dir = state_dir_new(), db[PATH_MAX], value[1000];
