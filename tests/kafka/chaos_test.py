@@ -110,7 +110,7 @@ def chaos_incremental(scenario):
     while they can be compared, the last ones as `extract` says."""
     histories, records = chaos(scenario, "every", routing_mode="incremental", state_memory_bytes="1m")
     pb = ms_kafka.schema(scenario.directory)
-    ms_history.check_every(records, histories.expected(), pb, tolerance=1e-4, until=200)
+    ms_history.check_every(records, histories.expected(), pb, tolerance=1e-4, until=50)
     last = {(user, histories.versions[user]): items for user, items in histories.items.items()}
     found = ms_history.extracted(ms_kafka.MINDSTREAM, scenario.model_dir, last)
     ms_history.check_last(records, {user: (version, vectors) for (user, version), vectors in found.items()}, pb,

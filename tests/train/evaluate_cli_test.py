@@ -35,7 +35,11 @@ def report(what, *arguments, **more):
     check(f"{what}: exit status", done.returncode == 0, done.stderr.decode())
     if done.returncode != 0:
         return {}
-    found = json.loads(done.stdout)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        check(f"{what}: {error}", False, done.stdout[:2000], done.stderr[-2000:].decode())
+        return {}
     for column in found.values():
         if isinstance(column, dict):
             spent = column.pop("us_per_event")
