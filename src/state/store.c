@@ -688,8 +688,7 @@ enum ms_status ms_store_file_begin(struct ms_store_file **out, struct ms_store *
     file->store = store;
     if (asprintf(&file->path, "%s/ingest/%u.sst", store->dir, atomic_fetch_add(&store->next_file, 1)) < 0)
         file->path = NULL;
-    /* A file that a killed process left may share its bytes with a table of the database: never written over.
-     */
+    /* What a killed process left there may be the second name of a table: never written over. */
     if (!file->path || (unlink(file->path) && errno != ENOENT)) {
         enum ms_status status = ms_fail(error, MS_IO, "%s: %s", file->path ? file->path : store->dir,
                                         strerror(errno));

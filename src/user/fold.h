@@ -51,8 +51,7 @@ enum ms_folded ms_fold(struct ms_folder *folder, struct ms_user **user, const st
 /* Floats that the sums of a user of this fold id take: those of its interests. */
 uint32_t ms_folder_floats(const struct ms_folder *folder, const struct ms_user *user);
 
-/* A user that was stored under this fold id with its sums must have as many as its interests need: MS_STATE.
- */
+/* A user stored under this fold id with its sums must have as many as its interests need, else MS_STATE. */
 enum ms_status ms_fold_check(const struct ms_folder *folder, const struct ms_user *user,
                              struct ms_error *error) MS_MUST_CHECK;
 

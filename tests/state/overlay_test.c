@@ -254,18 +254,24 @@ enum ms_status __wrap_ms_store_file_ingest(struct ms_store_file *file, const uin
     return __real_ms_store_file_ingest(file, partitions, count, owner, lost, error);
 }
 
+/* Users u0 .. u49 of partition 1, a click each, at the offsets of their numbers. */
+static void click_fifty(struct world *w)
+{
+    char id[16];
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        click(w, 1, id, 1000, i);
+    }
+}
+
 /* While a file is on its way its users take events, and none of them leaves memory, whatever the bound. */
 static void users_in_flight_stay(void **state)
 {
     struct world w;
-    char id[16];
     (void)state;
     world_open(&w, true, 500, 1000);
     atomic_store(&gate_shut, true);
-    for (int i = 0; i < 50; i++) {
-        snprintf(id, sizeof id, "u%d", i);
-        click(&w, 1, id, 1000, i);
-    }
+    click_fifty(&w);
     begin(&w, 1, 50);
     assert_int_equal(ms_overlay_dirty_users(w.overlay), 0);
     assert_false(ms_overlay_flush_arrived(w.overlay));
@@ -293,13 +299,9 @@ static void users_in_flight_stay(void **state)
 static void users_of_arrived_flights_leave(void **state)
 {
     struct world w;
-    char id[16];
     (void)state;
     world_open(&w, true, 500, 1000);
-    for (int i = 0; i < 50; i++) {
-        snprintf(id, sizeof id, "u%d", i);
-        click(&w, 1, id, 1000, i);
-    }
+    click_fifty(&w);
     assert_false(flush(&w, 1, 50));
     assert_int_equal(ms_overlay_users(w.overlay), 50);
     atomic_store(&gate_shut, true);
@@ -321,10 +323,7 @@ static void users_of_a_lost_flight_stay(void **state)
     char id[16];
     (void)state;
     world_open(&w, true, 500, 1000);
-    for (int i = 0; i < 50; i++) {
-        snprintf(id, sizeof id, "u%d", i);
-        click(&w, 1, id, 1000, i);
-    }
+    click_fifty(&w);
     click(&w, 2, "other", 1000, 0);
     ms_store_acquire(w.store, 2, 9);
     struct ms_flush_row rows[] = {{.partition = 1, .row = {.applied = 50}},
@@ -428,7 +427,7 @@ static void whole_means_whole(void **state)
     world_close(&w);
 }
 
-/* Nothing of it was stored when it was taken, and it was let go untouched; another worker has written since.
+/* Nothing of it was stored when it was taken, it was let go untouched, and another worker has written since.
  */
 static void a_partition_that_comes_back_is_looked_up(void **state)
 {
