@@ -259,6 +259,7 @@ static void take_input(struct ms_worker *worker, rd_kafka_message_t *message)
         .value = {message->payload, message->len},
         .profile = is_profile(worker, message)};
     worker->messages[worker->batch++] = message;
+    worker->batch_bytes += message->key_len + message->len;
 }
 
 /* Where a partition ended, to be told once the batch before it is folded. */
@@ -272,6 +273,7 @@ struct end {
 static struct end poll_batch(struct ms_worker *worker, int wait_ms)
 {
     struct end end = {.partition = -1};
+    worker->batch_bytes = 0;
     while (worker->batch < MS_BATCH && !worker->broken) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->consumer, worker->batch ? 0 : wait_ms);
         if (!message)
@@ -289,6 +291,7 @@ static struct end poll_batch(struct ms_worker *worker, int wait_ms)
         rd_kafka_message_destroy(message);
         break;
     }
+    ms_fetch_look(&worker->fetch, worker->batch, worker->batch_bytes, ms_monotonic_s());
     return end;
 }
 
@@ -375,6 +378,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
         status = ms_consumer_new(&worker->consumer, config, worker->transactional_id,
                                  config->group_static ? worker->member_id : NULL, rebalance, worker, error);
     }
+    if (status == MS_OK)
+        status = ms_fetch_open(&worker->fetch, worker->consumer, error);
     if (status != MS_OK)
         return status;
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -397,6 +402,7 @@ static void close_session(struct ms_worker *worker)
             rd_kafka_error_destroy(failure);
         }
     }
+    ms_fetch_close(&worker->fetch);
     if (worker->consumer) {
         worker->broken = true; /* the close revokes: nothing is left to commit */
         rd_kafka_consumer_close(worker->consumer);

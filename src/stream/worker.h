@@ -15,12 +15,14 @@
 #include <librdkafka/rdkafka.h>
 
 #include "stream/engine.h"
+#include "stream/fetch.h"
 
 #define MS_BATCH       1024 /* most records of one poll */
 #define MS_READS       256  /* polls of one transaction whose times are kept apart */
 #define MS_IDLE_MS     2    /* an empty queue for this long is idle */
 #define MS_WAIT_MS     100  /* longest wait for records */
 #define MS_FLUSHING_MS 10   /* and while a flush is on its way */
+#define MS_BEHIND      5    /* flush intervals between two flushes while events wait in line */
 
 /* When a poll's events were read, for the time from reading to publishing. */
 struct ms_read {
@@ -46,6 +48,7 @@ struct ms_worker {
     char transactional_id[512], member_id[300];
     struct ms_engine *engine;
     rd_kafka_t *consumer, *producer;
+    struct ms_fetch fetch;
     rd_kafka_topic_t *output, *dead_letters;
     bool in_transaction;
     bool broken;            /* the session is over: nothing is committed or flushed any more */
@@ -57,7 +60,7 @@ struct ms_worker {
     bool flushing; /* a flush is on its way to disk */
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
-    size_t batch;
+    size_t batch, batch_bytes;
     struct ms_read reads[MS_READS];
     size_t reads_count;
 };
