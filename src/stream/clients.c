@@ -119,10 +119,11 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     enum ms_status status = MS_OK;
     if (transactional_id) {
         status = set(conf, "transaction.timeout.ms", "30000", error);
-        /* Nobody sees a record before its commit, which sends at once what still lingers: waiting for full
-         * batches costs no time, and the client spins for up to a millisecond whenever a wait ends. */
+        /* Nobody sees a record before its commit, which sends at once what still lingers; a batch that is
+         * full goes out before. Waiting for either costs no time, and whenever the wait for a batch ends by
+         * the clock, the client spins for up to a millisecond. */
         if (status == MS_OK)
-            status = set(conf, "linger.ms", "50", error);
+            status = set(conf, "linger.ms", "1000", error);
     }
     if (status == MS_OK)
         status = configure(conf, config, false, defaults, fixed, error);

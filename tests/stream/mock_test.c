@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "state/fixture.h"
+#include "stream/clients.h"
+#include "stream/fetch.h"
 #include "stream/service.h"
 
 enum request {
@@ -38,7 +40,7 @@ static struct scene {
     const char *bootstrap;
     struct life_model model;
     char *dir;
-    struct ms_passthrough pass[4];
+    struct ms_passthrough pass[5];
     struct ms_config config;
     atomic_int stop;
     struct ms_service *service;
@@ -173,10 +175,10 @@ static rd_kafka_t *client(rd_kafka_type_t type, const char *key, const char *val
     return rk;
 }
 
-static void produce(void)
+static void produce_some(int count, const char *linger_ms)
 {
-    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, "linger.ms", "0");
-    for (int i = 0; i < EVENTS; i++) {
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, "linger.ms", linger_ms);
+    for (int i = 0; i < count; i++) {
         char value[128];
         int n = snprintf(value, sizeof value,
                          "{\"user_id\":\"u\",\"item_id\":\"item-%d\",\"timestamp\":%lld}", i % 3,
@@ -188,6 +190,11 @@ static void produce(void)
     }
     assert_int_equal(rd_kafka_flush(rk, 10000), 0);
     rd_kafka_destroy(rk);
+}
+
+static void produce(void)
+{
+    produce_some(EVENTS, "0");
 }
 
 static bool all_seen(void)
@@ -272,6 +279,18 @@ static void goes_on(enum request request, rd_kafka_resp_err_t code, int times, u
 static void produce_retried(void)
 {
     goes_on(PRODUCE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 2, 0, 0);
+}
+
+/* More records than the producer holds: those that linger are sent, nothing waits for the clock. */
+static void produce_queue_full(void)
+{
+    scene.pass[scene.config.passthrough_count++] = (struct ms_passthrough){
+        .key = "queue.buffering.max.messages", .value = "2", .producer = true};
+    must_start();
+    produce();
+    published();
+    assert_int_equal(restarts(), 0);
+    must_stop();
 }
 
 /* A record that the broker will never take is for the operator: the service ends and names the error. */
@@ -401,6 +420,60 @@ static void missing_topic_waits(void)
     pthread_join(thread, NULL);
 }
 
+static void no_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                         void *opaque)
+{
+    (void)rk;
+    (void)code;
+    (void)list;
+    (void)opaque;
+}
+
+/* Reads |records| with a queue of 1000; how many polls of 100 ms came back with nothing after the first. */
+static int empty_polls(int records, bool wakes)
+{
+    struct ms_error error;
+    struct ms_fetch fetch;
+    rd_kafka_t *rk = NULL;
+    int empty = 0, read = 0;
+    scene.pass[4] = (struct ms_passthrough){.key = "queued.min.messages", .value = "1000", .consumer = true};
+    scene.config.passthrough_count = 5;
+    assert_int_equal(ms_consumer_new(&rk, &scene.config, "reader", NULL, no_rebalance, NULL, &error), MS_OK);
+    assert_int_equal(ms_fetch_open(&fetch, rk, &error), MS_OK);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "in", 0)->offset = 0;
+    assert_int_equal(rd_kafka_assign(rk, list), 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    while (read < records) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        bool record = message && !message->err;
+        read += record;
+        empty += read > 0 && !message;
+        if (record && read % 200 == 0)
+            usleep(10000); /* slower than the fetcher, as folding is */
+        if (wakes)
+            ms_fetch_look(&fetch, record, record ? message->len : 0, ms_monotonic_s());
+        if (message)
+            rd_kafka_message_destroy(message);
+    }
+    assert_true(wakes == ms_fetch_behind(&fetch, ms_monotonic_s(), 60));
+    ms_fetch_close(&fetch);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    return empty;
+}
+
+/* A full queue puts librdkafka's fetcher to sleep for a second, unless it is woken. */
+static void fetcher_woken(void)
+{
+    for (int i = 0; i < 40; i++) /* the mock gives a batch a fetch */
+        produce_some(250, "100");
+    int slept = empty_polls(scene.produced, false);
+    int woken = empty_polls(scene.produced, true);
+    if (woken > 5 || slept < woken + 10)
+        fail_msg("%d empty polls where the fetcher is woken, %d where it is not", woken, slept);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -410,6 +483,7 @@ static const struct {
 #name, name                                                                                          \
     }
     S(produce_retried),
+    S(produce_queue_full),
     S(produce_refused),
     S(offsets_coordinator_moves),
     S(offsets_generation),
@@ -422,6 +496,7 @@ static const struct {
     S(broker_down_meanwhile),
     S(missing_topic_fails_fast),
     S(missing_topic_waits),
+    S(fetcher_woken),
 #undef S
 };
 

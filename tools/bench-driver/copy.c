@@ -130,7 +130,7 @@ static void start(struct worker *worker, const struct driver_options *options, i
                                     "transaction.timeout.ms",
                                     "30000",
                                     "linger.ms",
-                                    "50",
+                                    "1000",
                                     NULL};
     worker->options = options;
     worker->number = number;
