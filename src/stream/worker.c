@@ -73,6 +73,14 @@ static void commit(struct ms_worker *worker)
         ms_worker_break(worker, status, &error);
 }
 
+/* While events wait in line a flush takes CPU from catching up, and most users it would write change again
+ * soon: it comes more rarely then. */
+static double flush_interval_s(const struct ms_worker *worker, double now_s)
+{
+    double interval_s = (double)worker->config->state_flush_interval_ms / 1000;
+    return ms_fetch_behind(&worker->fetch, now_s, 1) ? MS_BEHIND * interval_s : interval_s;
+}
+
 /* Commits when it is time or nothing else is to do, and flushes after a commit when that is due. */
 static void commit_and_flush(struct ms_worker *worker, bool idle)
 {
@@ -87,8 +95,8 @@ static void commit_and_flush(struct ms_worker *worker, bool idle)
         commit(worker);
         pending = false;
     }
-    if (!pending && (full || (!worker->flushing && (now_s - worker->flushed_s) * 1000 >=
-                                                       (double)worker->config->state_flush_interval_ms)))
+    if (!pending &&
+        (full || (!worker->flushing && now_s - worker->flushed_s >= flush_interval_s(worker, now_s))))
         flush_begin(worker);
 }
 
@@ -324,8 +332,8 @@ static int wait_ms(struct ms_worker *worker)
         return MS_WAIT_MS;
     if (worker->flushing)
         return MS_FLUSHING_MS;
-    double left_ms = (double)worker->config->state_flush_interval_ms -
-                     (ms_monotonic_s() - worker->flushed_s) * 1000;
+    double now_s = ms_monotonic_s();
+    double left_ms = (flush_interval_s(worker, now_s) - (now_s - worker->flushed_s)) * 1000;
     return left_ms < 1 ? 1 : left_ms < MS_WAIT_MS ? (int)left_ms : MS_WAIT_MS;
 }
 
