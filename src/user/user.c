@@ -134,10 +134,13 @@ bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t beha
         capacity = 2 * capacity + 1 < limit ? 2 * capacity + 1 : limit;
     if (capacity < u->count + 1)
         capacity = u->count + 1;
+    /* Text for as many behaviors as there are slots, if they are like those so far; always a quarter more. */
     uint64_t need = (uint64_t)live_text(u) + text_bytes;
-    uint64_t text_capacity = u->text_capacity;
-    while (need + need / 2 > text_capacity)
-        text_capacity *= 2;
+    uint64_t text_capacity = need * capacity / (u->count + 1);
+    if (text_capacity < need + need / 4)
+        text_capacity = need + need / 4;
+    if (text_capacity < u->text_capacity)
+        text_capacity = u->text_capacity;
     if (text_capacity > UINT32_MAX / 2) /* a block has 32-bit places */
         return false;
     return move(user, floats, capacity, u->profile_capacity, (uint32_t)text_capacity);
