@@ -120,9 +120,10 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     enum ms_status status = MS_OK;
     if (transactional_id) {
         status = set(conf, "transaction.timeout.ms", "30000", error);
-        /* Nobody sees a record before its commit, which sends at once what still lingers; a batch that is
-         * full goes out before. Waiting for either costs no time, and whenever the wait for a batch ends by
-         * the clock, the client spins for up to a millisecond. */
+        /* Nobody sees a record before its commit, which sends at once what still lingers, and a batch that is
+         * full goes out before: waiting costs no time. Waits that end by the clock do cost: an idempotent
+         * producer has one batch of a partition on its way, and while the next one's time has come, the
+         * client (2.0.2) polls without a pause. */
         if (status == MS_OK)
             status = set(conf, "linger.ms", "1000", error);
     }
