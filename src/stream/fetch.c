@@ -48,6 +48,8 @@ void ms_fetch_close(struct ms_fetch *fetch)
     if (fetch->queue)
         rd_kafka_queue_destroy(fetch->queue);
     free(fetch->username);
+    if (fetch->password)
+        explicit_bzero(fetch->password, strlen(fetch->password));
     free(fetch->password);
     *fetch = (struct ms_fetch){.consumer = NULL};
 }

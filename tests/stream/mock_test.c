@@ -40,7 +40,7 @@ static struct scene {
     const char *bootstrap;
     struct life_model model;
     char *dir;
-    struct ms_passthrough pass[5];
+    struct ms_passthrough pass[7];
     struct ms_config config;
     atomic_int stop;
     struct ms_service *service;
@@ -429,6 +429,14 @@ static void no_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
     (void)opaque;
 }
 
+static void assert_setting(rd_kafka_t *rk, const char *key, const char *value)
+{
+    char text[64] = "";
+    size_t size = sizeof text;
+    assert_int_equal(rd_kafka_conf_get(rd_kafka_conf(rk), key, text, &size), RD_KAFKA_CONF_OK);
+    assert_string_equal(text, value);
+}
+
 /* Reads |records| with a queue of 1000; how many polls of 100 ms came back with nothing after the first. */
 static int empty_polls(int records, bool wakes)
 {
@@ -437,7 +445,9 @@ static int empty_polls(int records, bool wakes)
     rd_kafka_t *rk = NULL;
     int empty = 0, read = 0;
     scene.pass[4] = (struct ms_passthrough){.key = "queued.min.messages", .value = "1000", .consumer = true};
-    scene.config.passthrough_count = 5;
+    scene.pass[5] = (struct ms_passthrough){.key = "sasl.username", .value = "someone", .consumer = true};
+    scene.pass[6] = (struct ms_passthrough){.key = "sasl.password", .value = "a secret", .consumer = true};
+    scene.config.passthrough_count = 7;
     assert_int_equal(ms_consumer_new(&rk, &scene.config, "reader", NULL, no_rebalance, NULL, &error), MS_OK);
     assert_int_equal(ms_fetch_open(&fetch, rk, &error), MS_OK);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -457,6 +467,8 @@ static int empty_polls(int records, bool wakes)
             rd_kafka_message_destroy(message);
     }
     assert_true(wakes == ms_fetch_behind(&fetch, ms_monotonic_s(), 60));
+    assert_setting(rk, "sasl.username", "someone"); /* waking goes by way of them */
+    assert_setting(rk, "sasl.password", "a secret");
     ms_fetch_close(&fetch);
     rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
