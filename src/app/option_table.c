@@ -221,9 +221,9 @@ const struct ms_option ms_option_table[] = {
      .min = 1,
      .max = 600000,
      AT(state_flush_interval_ms),
-     .description = "How long changed users stay in memory before they are written; five times as long while "
-                    "events wait "
-                    "in line. What is not yet written is folded again from the input after a crash."},
+     .description =
+         "How long changed users stay in memory before they are written; five times as long while events "
+         "wait in line. What is not yet written is folded again from the input after a crash."},
     {.key = "state.changelog",
      .group = "State",
      .type = MS_OPTION_BOOL,

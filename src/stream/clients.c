@@ -107,7 +107,7 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_error *error)
+                               void *opaque, struct ms_in_flight *in_flight, struct ms_error *error)
 {
     const struct setting defaults[] = {{"client.id", client_id},
                                        {"partitioner", "murmur2_random"}, /* as the Java client places keys */
@@ -135,6 +135,8 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     }
     if (delivery)
         rd_kafka_conf_set_dr_msg_cb(conf, delivery);
+    if (in_flight)
+        ms_in_flight_count(conf, in_flight);
     rd_kafka_conf_set_opaque(conf, opaque);
     return make(producer, RD_KAFKA_PRODUCER, conf, error);
 }
@@ -337,7 +339,7 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
                              const atomic_int *stop, struct ms_error *error)
 {
     rd_kafka_t *rk = NULL;
-    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, error);
+    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, error);
     if (status != MS_OK)
         return status;
     const char *topics[] = {config->input_topic, config->output_topic, config->dead_letter_topic,

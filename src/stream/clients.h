@@ -9,6 +9,7 @@
 
 #include "base/config.h"
 #include "mindstream/status.h"
+#include "stream/in_flight.h"
 
 /* A consumer of the group with |instance| as its static member id (NULL: dynamic); |rebalance| and |opaque|
  * are its callback. It neither stores nor commits offsets by itself, fails where an offset is out of range,
@@ -20,11 +21,12 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                void *opaque, struct ms_error *error) MS_MUST_CHECK;
 
 /* A producer; with a transactional id a transactional one. |delivery|, when not NULL, is told of every
- * record. */
+ * record; |in_flight|, when not NULL, counts its batches. */
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_error *error) MS_MUST_CHECK;
+                               void *opaque, struct ms_in_flight *in_flight,
+                               struct ms_error *error) MS_MUST_CHECK;
 
 /* Fills *error from a librdkafka error, which is destroyed. What it does not say can be tried again stops or
  * aborts. */

@@ -71,7 +71,7 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         char id[512];
         rd_kafka_t *producer = NULL;
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
-        status = ms_producer_new(&producer, config, id, id, NULL, NULL, error);
+        status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, error);
         if (status == MS_OK) {
             status = ms_producer_begin(producer, id, &service->stop, error);
             rd_kafka_destroy(producer);

@@ -17,6 +17,7 @@
 #include "stream/offsets.h"
 
 #define DEAD_LETTER_ROOM 4096 /* what headers and framing of a dead letter may take */
+#define MOST_WAIT_MS     500  /* for batches on their way before a commit flushes whatever is left */
 
 /* ---- emitting ---- */
 
@@ -24,6 +25,7 @@ static enum ms_status begin(struct ms_worker *worker, struct ms_error *error)
 {
     if (worker->in_transaction || worker->config->processing_guarantee != MS_EXACTLY_ONCE)
         return MS_OK;
+    ms_in_flight_reset(&worker->in_flight);
     rd_kafka_error_t *failure = rd_kafka_begin_transaction(worker->producer);
     if (failure)
         return ms_kafka_failed(failure, error, "begin_transaction");
@@ -199,6 +201,8 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
     enum ms_status status = begin(worker, error);
     if (status == MS_OK)
         status = send_offsets(worker, offsets, error);
+    if (status == MS_OK)
+        ms_in_flight_wait(&worker->in_flight, MOST_WAIT_MS);
     while (status == MS_OK) {
         rd_kafka_error_t *failure = rd_kafka_commit_transaction(worker->producer, -1);
         if (!failure)

@@ -376,7 +376,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
     if (status == MS_OK)
         status = ms_producer_new(&worker->producer, config, worker->transactional_id,
                                  exactly_once ? worker->transactional_id : NULL,
-                                 exactly_once ? NULL : ms_transaction_delivered, worker, error);
+                                 exactly_once ? NULL : ms_transaction_delivered, worker, &worker->in_flight,
+                                 error);
     if (status == MS_OK && exactly_once)
         status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, error);
     if (status == MS_OK) {

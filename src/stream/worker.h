@@ -16,6 +16,7 @@
 
 #include "stream/engine.h"
 #include "stream/fetch.h"
+#include "stream/in_flight.h"
 
 #define MS_BATCH       1024 /* most records of one poll */
 #define MS_READS       256  /* polls of one transaction whose times are kept apart */
@@ -49,6 +50,7 @@ struct ms_worker {
     struct ms_engine *engine;
     rd_kafka_t *consumer, *producer;
     struct ms_fetch fetch;
+    struct ms_in_flight in_flight;
     rd_kafka_topic_t *output, *dead_letters;
     bool in_transaction;
     bool broken;            /* the session is over: nothing is committed or flushed any more */

@@ -486,6 +486,52 @@ static void fetcher_woken(void)
         fail_msg("%d empty polls where the fetcher is woken, %d where it is not", woken, slept);
 }
 
+static void send_one(rd_kafka_t *rk, struct ms_in_flight *in_flight)
+{
+    int before = atomic_load(&in_flight->sent);
+    char value[] = "v";
+    assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("out"), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_VALUE(value, 1), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                       RD_KAFKA_V_END),
+                     0);
+    for (double until_s = ms_monotonic_s() + WAIT_S; atomic_load(&in_flight->sent) == before; usleep(1000))
+        assert_true(ms_monotonic_s() < until_s);
+}
+
+/* A commit waits for batches that are answered late, not for ones that are lost, and not longer than it may.
+ */
+static void batches_on_their_way(void)
+{
+    struct ms_error error;
+    struct ms_in_flight in_flight = {0};
+    rd_kafka_t *rk = NULL;
+    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, &in_flight, &error), MS_OK);
+    double began_s = ms_monotonic_s();
+    ms_in_flight_wait(&in_flight, 10000); /* nothing was sent */
+    assert_true(ms_monotonic_s() - began_s < 1);
+
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(scene.mock, 2, 700), 0);
+    send_one(rk, &in_flight);
+    assert_int_equal(atomic_load(&in_flight.batches), 1);
+    began_s = ms_monotonic_s();
+    ms_in_flight_wait(&in_flight, 50);
+    assert_int_equal(atomic_load(&in_flight.batches), 1);
+    ms_in_flight_wait(&in_flight, 10000);
+    assert_int_equal(atomic_load(&in_flight.batches), 0);
+    assert_true(ms_monotonic_s() - began_s > 0.3 && ms_monotonic_s() - began_s < 5);
+
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(scene.mock, 2, 60000), 0);
+    send_one(rk, &in_flight);
+    assert_int_equal(atomic_load(&in_flight.batches), 1);
+    rd_kafka_mock_broker_set_down(scene.mock, 2);
+    ms_in_flight_wait(&in_flight, 10000);
+    assert_int_equal(atomic_load(&in_flight.batches), 0);
+    ms_in_flight_reset(&in_flight);
+    assert_int_equal(atomic_load(&in_flight.sent), 0);
+    rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_destroy(rk);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -509,6 +555,7 @@ static const struct {
     S(missing_topic_fails_fast),
     S(missing_topic_waits),
     S(fetcher_woken),
+    S(batches_on_their_way),
 #undef S
 };
 
