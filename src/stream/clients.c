@@ -112,7 +112,6 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     const struct setting defaults[] = {{"client.id", client_id},
                                        {"partitioner", "murmur2_random"}, /* as the Java client places keys */
                                        {"queue.buffering.max.messages", "500000"},
-                                       {"batch.size", "500000"}, /* sent while it is in the cache */
                                        {NULL, NULL}};
     const struct setting fixed[] = {
         {"transactional.id", transactional_id}, {"enable.idempotence", "true"}, {NULL, NULL}};

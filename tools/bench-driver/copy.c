@@ -127,8 +127,6 @@ static void start(struct worker *worker, const struct driver_options *options, i
                                     "murmur2_random",
                                     "queue.buffering.max.messages",
                                     "500000",
-                                    "batch.size",
-                                    "500000",
                                     "transaction.timeout.ms",
                                     "30000",
                                     "linger.ms",
