@@ -51,12 +51,17 @@ void ms_in_flight_reset(struct ms_in_flight *in_flight)
     atomic_store(&in_flight->sent, 0);
 }
 
+bool ms_in_flight_any(struct ms_in_flight *in_flight)
+{
+    return atomic_load(&in_flight->batches) > 0;
+}
+
 void ms_in_flight_wait(struct ms_in_flight *in_flight, int most_ms)
 {
     if (atomic_load(&in_flight->sent) == 0)
         return;
     for (int quiet = 0, us = 0; us < most_ms * 1000; us += LOOK_US) {
-        quiet = atomic_load(&in_flight->batches) <= 0 ? quiet + 1 : 0;
+        quiet = ms_in_flight_any(in_flight) ? 0 : quiet + 1;
         if (quiet == QUIET)
             return;
         usleep(LOOK_US);

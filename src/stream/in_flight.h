@@ -8,6 +8,7 @@
 #define MS_STREAM_IN_FLIGHT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -23,6 +24,8 @@ void ms_in_flight_count(rd_kafka_conf_t *conf, struct ms_in_flight *in_flight);
 /* Before a transaction, when nothing can be on its way: a batch that failed before it was sent is answered,
  * too. */
 void ms_in_flight_reset(struct ms_in_flight *in_flight);
+
+bool ms_in_flight_any(struct ms_in_flight *in_flight);
 
 /* Sleeps until nothing is on its way, or for |most_ms|. At once where nothing was sent since the reset. */
 void ms_in_flight_wait(struct ms_in_flight *in_flight, int most_ms);

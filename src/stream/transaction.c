@@ -59,7 +59,10 @@ static enum ms_status produce(struct ms_worker *worker, rd_kafka_topic_t *topic,
             return ms_kafka_failed(failure, error, rd_kafka_topic_name(topic));
         }
         rd_kafka_error_destroy(failure);
-        rd_kafka_flush(worker->producer, 5); /* has what lingers sent */
+        if (ms_in_flight_any(&worker->in_flight))
+            rd_kafka_poll(worker->producer, 5); /* what is on its way makes room */
+        else
+            rd_kafka_flush(worker->producer, 5); /* has what lingers sent */
     }
 }
 
