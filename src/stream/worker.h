@@ -18,12 +18,12 @@
 #include "stream/fetch.h"
 #include "stream/in_flight.h"
 
-#define MS_BATCH       1024 /* most records of one poll */
-#define MS_READS       256  /* polls of one transaction whose times are kept apart */
-#define MS_IDLE_MS     2    /* an empty queue for this long is idle */
-#define MS_WAIT_MS     100  /* longest wait for records */
-#define MS_FLUSHING_MS 10   /* and while a flush is on its way */
-#define MS_BEHIND      5    /* flush intervals between two flushes while events wait in line */
+#define MS_BATCH       256 /* most records of one poll: what they touch stays in the second-level cache */
+#define MS_READS       256 /* polls of one transaction whose times are kept apart */
+#define MS_IDLE_MS     2   /* an empty queue for this long is idle */
+#define MS_WAIT_MS     100 /* longest wait for records */
+#define MS_FLUSHING_MS 10  /* and while a flush is on its way */
+#define MS_BEHIND      5   /* flush intervals between two flushes while events wait in line */
 
 /* When a poll's events were read, for the time from reading to publishing. */
 struct ms_read {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* As the service has them: records a poll, and how long an empty queue counts as busy. */
-enum { BATCH = 1024, IDLE_MS = 2, WAIT_MS = 100 };
+enum { BATCH = 256, IDLE_MS = 2, WAIT_MS = 100 };
 
 static atomic_bool stopping; /* set by the signal handler, read by the workers */
 
