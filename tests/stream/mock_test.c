@@ -1,5 +1,5 @@
-/* The service on librdkafka's mock cluster: errors that a real broker gives rarely. The argument is the
- * scenario.
+/* The service on librdkafka's mock cluster: errors that a real broker gives rarely, and ways of the client
+ * that the service works around (fetch.h, in_flight.h). The argument is the scenario.
  *
  * The mock keeps no transactional offsets and hides no aborted records. So a session that begins anew reads
  * from the start of the log again, and what is looked at is whether it goes on, ends, or waits as it should.
