@@ -11,16 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mindstream/bytes.h"
 #include "mindstream/extract.h"
 #include "mindstream/status.h"
 
 enum ms_record_format { MS_RECORD_PROTOBUF, MS_RECORD_JSON };
-
-/* Bytes that belong to somebody else. */
-struct ms_bytes {
-    const char *data;
-    size_t size;
-};
 
 /* What a record says about a user. */
 struct ms_record {

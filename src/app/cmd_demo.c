@@ -14,6 +14,7 @@
 #include "app/service_setup.h"
 #include "app/table.h"
 #include "base/progress.h"
+#include "mindstream/record.h"
 
 #define USERS 2000
 #define ITEMS 5000

@@ -12,7 +12,7 @@
 #include "app/table.h"
 #include "stream/service.h"
 #include "user/codec.h"
-#include "user/fold.h"
+#include "user/apply.h"
 
 #define OPEN_TRIES 20
 #define KEY_BATCH  512 /* partition rows looked up at a time */
@@ -22,8 +22,8 @@ struct ms_inspector {
     struct ms_store *store;
     struct ms_model *model;
     struct ms_extractor *extractor;
-    struct ms_folder folders[2]; /* as configured, and the other mode */
-    size_t folder_count;
+    struct ms_fold_context fold_contexts[2]; /* as configured, and the other mode */
+    size_t fold_context_count;
     uint16_t *partitions; /* that have a row */
     size_t partition_count;
 };
@@ -92,10 +92,10 @@ static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error
     bool both = status == MS_OK && config->routing_mode == MS_ROUTING_AUTO &&
                 ms_fold_supported(inspector->model, &ignored) == MS_OK;
     for (int i = 0; status == MS_OK && i < (both ? 2 : 1); i++) {
-        status = ms_folder_init(&inspector->folders[i], inspector->model, inspector->extractor,
-                                i ? !incremental : incremental, &decay, (uint32_t)config->state_behaviors_max,
-                                error);
-        inspector->folder_count += status == MS_OK;
+        status = ms_fold_context_init(&inspector->fold_contexts[i], inspector->model, inspector->extractor,
+                                      i ? !incremental : incremental, &decay,
+                                      (uint32_t)config->state_behaviors_max, error);
+        inspector->fold_context_count += status == MS_OK;
     }
     return status;
 }
@@ -124,8 +124,8 @@ void ms_inspector_destroy(struct ms_inspector *inspector)
 {
     if (!inspector)
         return;
-    for (size_t i = 0; i < inspector->folder_count; i++)
-        ms_folder_free(&inspector->folders[i]);
+    for (size_t i = 0; i < inspector->fold_context_count; i++)
+        ms_fold_context_free(&inspector->fold_contexts[i]);
     ms_extractor_destroy(inspector->extractor);
     ms_model_destroy(inspector->model);
     ms_store_close(inspector->store);
@@ -221,19 +221,19 @@ static enum ms_status find_user(struct ms_inspector *inspector, struct ms_bytes 
 
 /* ---- the model's part ---- */
 
-static struct ms_folder *folder_of(struct ms_inspector *inspector, const struct ms_user *user)
+static struct ms_fold_context *fold_context_of(struct ms_inspector *inspector, const struct ms_user *user)
 {
-    for (size_t i = 0; i < inspector->folder_count; i++) {
-        if (inspector->folders[i].fold_id == user->fold_id)
-            return &inspector->folders[i];
+    for (size_t i = 0; i < inspector->fold_context_count; i++) {
+        if (inspector->fold_contexts[i].fold_id == user->fold_id)
+            return &inspector->fold_contexts[i];
     }
-    return &inspector->folders[0];
+    return &inspector->fold_contexts[0];
 }
 
-static enum ms_status take_interests(struct ms_user_view *view, struct ms_folder *folder,
+static enum ms_status take_interests(struct ms_user_view *view, struct ms_fold_context *fold_context,
                                      struct ms_error *error)
 {
-    struct ms_interests interests = ms_user_interests(folder, view->user);
+    struct ms_interests interests = ms_user_interests(fold_context, view->user);
     size_t count = (size_t)interests.count, dim = (size_t)interests.dim;
     view->dim = ms_model_config(view->model)->dim;
     view->vectors = malloc((count * dim + 1) * sizeof *view->vectors);
@@ -249,7 +249,7 @@ static enum ms_status take_interests(struct ms_user_view *view, struct ms_folder
 }
 
 /* Full routing over the kept window, for what each behavior gave to each interest. */
-static enum ms_status take_coupling(struct ms_user_view *view, struct ms_folder *folder,
+static enum ms_status take_coupling(struct ms_user_view *view, struct ms_fold_context *fold_context,
                                     struct ms_error *error)
 {
     const struct ms_model_config *config = ms_model_config(view->model);
@@ -263,15 +263,15 @@ static enum ms_status take_coupling(struct ms_user_view *view, struct ms_folder 
         free(places);
         return ms_fail(error, MS_MEMORY, "no memory for a window of %zu behaviors", window);
     }
-    view->window = ms_user_window(folder, view->user, folder->rows, places);
+    view->window = ms_user_window(fold_context, view->user, fold_context->rows, places);
     for (size_t i = 0; i < count; i++)
         view->place[i] = behaviors[i].row == MS_NO_ITEM ? -2 : -1;
     for (uint32_t i = 0; i < view->window; i++)
         view->place[places[i]] = i;
     free(places);
     if (view->window > 0) {
-        struct ms_interests full = ms_extract_full(folder->extractor, folder->rows, view->window, NULL, 0,
-                                                   view->coupling);
+        struct ms_interests full = ms_extract_full(fold_context->extractor, fold_context->rows, view->window,
+                                                   NULL, 0, view->coupling);
         view->columns = full.count > view->count ? full.count : view->count;
     }
     return MS_OK;
@@ -318,20 +318,20 @@ static enum ms_status take_nearest(struct ms_user_view *view, struct ms_error *e
 static enum ms_status ask_model(struct ms_inspector *inspector, struct ms_user_view *view,
                                 struct ms_error *error)
 {
-    struct ms_folder *folder = folder_of(inspector, view->user);
+    struct ms_fold_context *fold_context = fold_context_of(inspector, view->user);
     view->model = inspector->model;
-    view->fold_id = folder->fold_id;
-    view->incremental = folder->incremental;
-    view->refolded = view->user->fold_id != folder->fold_id;
-    enum ms_status status = ms_fold_check(folder, view->user, error);
+    view->fold_id = fold_context->fold_id;
+    view->incremental = fold_context->incremental;
+    view->refolded = view->user->fold_id != fold_context->fold_id;
+    enum ms_status status = ms_fold_check(fold_context, view->user, error);
     if (status != MS_OK)
         return status;
-    if ((view->refolded || view->user->sums_left_out) && !ms_refold(folder, &view->user))
+    if ((view->refolded || view->user->sums_left_out) && !ms_refold(fold_context, &view->user))
         return ms_fail(error, MS_MEMORY, "no memory to fold the user again");
     ms_user_resolve(view->user, view->model);
-    status = take_interests(view, folder, error);
+    status = take_interests(view, fold_context, error);
     if (status == MS_OK)
-        status = take_coupling(view, folder, error);
+        status = take_coupling(view, fold_context, error);
     return status == MS_OK ? take_nearest(view, error) : status;
 }
 

@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 #include "base/buffer.h"
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
+#include "mindstream/status.h"
 
 #define MS_TABLE_MAX_COLUMNS 80
 

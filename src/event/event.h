@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
 #define MS_TYPE_MAX_BYTES 255 /* longest event type */

@@ -72,7 +72,8 @@ INLINE void wide_softmax_pairs(struct wide_softmax *m, size_t tiles, const doubl
             size_t at = (g * tiles + t) * PAIR_SIZE;
             struct d8 e = d8_mul(m->scale, d8_load(b + at));
             m->within = d8_and(m->within, d8_fms(e, e, m->limit));
-            EACH(i) e.p[i] = exp_of(e.p[i]);
+            EACH (i)
+                e.p[i] = exp_of(e.p[i]);
             e = d8_and(e, m->lanes[t]);
             total[g] = d8_add(total[g], e);
             d8_store(w + at, e);
@@ -263,8 +264,7 @@ static void scale_f64(const double *v, size_t n, size_t stride, const double *fa
 INLINE struct d8 publishable(struct d8 v)
 {
     const vd most = (double)__FLT_MAX__ - (vd){0};
-    EACH(i)
-    {
+    EACH (i) {
         v.p[i] = vd_select(v.p[i] > most, most, vd_select(v.p[i] < -most, -most, v.p[i]));
         v.p[i] = vd_select(v.p[i] == v.p[i], v.p[i], (vd){0});
     }

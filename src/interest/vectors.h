@@ -58,21 +58,24 @@ INLINE struct f16 f16_zero(void)
 INLINE struct f16 f16_splat(float value)
 {
     struct f16 r;
-    EACH(i) r.p[i] = value - (vf){0};
+    EACH (i)
+        r.p[i] = value - (vf){0};
     return r;
 }
 
 INLINE struct f16 f16_load(const float *at) /* 64-byte aligned */
 {
     struct f16 r;
-    EACH(i) r.p[i] = *(const vf *)(const void *)(at + i * NATIVE);
+    EACH (i)
+        r.p[i] = *(const vf *)(const void *)(at + i * NATIVE);
     return r;
 }
 
 INLINE struct f16 f16_load_any(const float *at)
 {
     struct f16 r;
-    EACH(i) r.p[i] = *(const vf_any *)(at + i * NATIVE);
+    EACH (i)
+        r.p[i] = *(const vf_any *)(at + i * NATIVE);
     return r;
 }
 
@@ -86,68 +89,79 @@ INLINE struct f16 f16_load_part(const float *at, size_t n)
 
 INLINE void f16_store_any(float *at, struct f16 v)
 {
-    EACH(i) * (vf_any *)(at + i * NATIVE) = v.p[i];
+    EACH (i)
+        *(vf_any *)(at + i * NATIVE) = v.p[i];
 }
 
 INLINE void f16_store(float *at, struct f16 v)
 {
-    EACH(i) * (vf *)(void *)(at + i * NATIVE) = v.p[i];
+    EACH (i)
+        *(vf *)(void *)(at + i * NATIVE) = v.p[i];
 }
 
 INLINE struct f16 f16_add(struct f16 a, struct f16 b)
 {
-    EACH(i) a.p[i] += b.p[i];
+    EACH (i)
+        a.p[i] += b.p[i];
     return a;
 }
 
 INLINE struct f16 f16_sub(struct f16 a, struct f16 b)
 {
-    EACH(i) a.p[i] -= b.p[i];
+    EACH (i)
+        a.p[i] -= b.p[i];
     return a;
 }
 
 INLINE struct f16 f16_mul(struct f16 a, struct f16 b)
 {
-    EACH(i) a.p[i] *= b.p[i];
+    EACH (i)
+        a.p[i] *= b.p[i];
     return a;
 }
 
 INLINE struct f16 f16_div(struct f16 a, struct f16 b)
 {
-    EACH(i) a.p[i] /= b.p[i];
+    EACH (i)
+        a.p[i] /= b.p[i];
     return a;
 }
 
 /* a * b + c, in one rounding where the instruction set has it. */
 INLINE struct f16 f16_fma(struct f16 a, struct f16 b, struct f16 c)
 {
-    EACH(i) c.p[i] = a.p[i] * b.p[i] + c.p[i];
+    EACH (i)
+        c.p[i] = a.p[i] * b.p[i] + c.p[i];
     return c;
 }
 
 /* a * b - c */
 INLINE struct f16 f16_fms(struct f16 a, struct f16 b, struct f16 c)
 {
-    EACH(i) c.p[i] = a.p[i] * b.p[i] - c.p[i];
+    EACH (i)
+        c.p[i] = a.p[i] * b.p[i] - c.p[i];
     return c;
 }
 
 INLINE struct f16 f16_fma1(float a, struct f16 b, struct f16 c)
 {
-    EACH(i) c.p[i] = a * b.p[i] + c.p[i];
+    EACH (i)
+        c.p[i] = a * b.p[i] + c.p[i];
     return c;
 }
 
 INLINE struct f16 f16_and(struct f16 a, struct f16 mask)
 {
-    EACH(i) a.p[i] = (vf)((vi)a.p[i] & (vi)mask.p[i]);
+    EACH (i)
+        a.p[i] = (vf)((vi)a.p[i] & (vi)mask.p[i]);
     return a;
 }
 
 /* Adds the low bits of |shifted|, as an exponent, to |a|: a * 2^n. */
 INLINE struct f16 f16_scale_by_bits(struct f16 a, struct f16 shifted)
 {
-    EACH(i) a.p[i] = (vf)((vu)a.p[i] + ((vu)shifted.p[i] << 23));
+    EACH (i)
+        a.p[i] = (vf)((vu)a.p[i] + ((vu)shifted.p[i] << 23));
     return a;
 }
 
@@ -174,8 +188,7 @@ INLINE struct f16 f16_scale_by_bits(struct f16 a, struct f16 shifted)
 INLINE struct f16 f16_sum_in_quads(struct f16 a, struct f16 b, struct f16 c, struct f16 d)
 {
     struct f16 r;
-    EACH(i)
-    {
+    EACH (i) {
         vf ab = QUAD_UNPACK(a.p[i], b.p[i], 0, 1) + QUAD_UNPACK(a.p[i], b.p[i], 2, 3);
         vf cd = QUAD_UNPACK(c.p[i], d.p[i], 0, 1) + QUAD_UNPACK(c.p[i], d.p[i], 2, 3);
         r.p[i] = QUAD_SHUFFLE(ab, cd, 0, 1, 4, 5) + QUAD_SHUFFLE(ab, cd, 2, 3, 6, 7);
@@ -187,7 +200,8 @@ INLINE struct f16 f16_sum_in_quads(struct f16 a, struct f16 b, struct f16 c, str
 #define F16_QUAD_SPLAT(v, l)                                                                                 \
     __extension__({                                                                                          \
         struct f16 splat_;                                                                                   \
-        EACH(i) splat_.p[i] = QUAD_SHUFFLE((v).p[i], (v).p[i], l, l, (l) + 4, (l) + 4);                      \
+        EACH (i)                                                                                             \
+            splat_.p[i] = QUAD_SHUFFLE((v).p[i], (v).p[i], l, l, (l) + 4, (l) + 4);                          \
         splat_;                                                                                              \
     })
 
@@ -224,8 +238,7 @@ INLINE struct f16 f16_sum_quads(struct f16 a, struct f16 b, struct f16 c, struct
 INLINE struct f16 f16_lanes_below(const int32_t lanes[16], int32_t limit)
 {
     struct f16 r;
-    EACH(i)
-    {
+    EACH (i) {
         vi lane;
         memcpy(&lane, lanes + i * NATIVE, sizeof lane);
         r.p[i] = (vf)(lane < limit);
@@ -241,13 +254,15 @@ INLINE struct d8 d8_zero(void)
 INLINE struct d8 d8_load(const double *at) /* 64-byte aligned */
 {
     struct d8 r;
-    EACH(i) r.p[i] = *(const vd *)(const void *)(at + i * (NATIVE / 2));
+    EACH (i)
+        r.p[i] = *(const vd *)(const void *)(at + i * (NATIVE / 2));
     return r;
 }
 
 INLINE void d8_store(double *at, struct d8 v)
 {
-    EACH(i) * (vd *)(void *)(at + i * (NATIVE / 2)) = v.p[i];
+    EACH (i)
+        *(vd *)(void *)(at + i * (NATIVE / 2)) = v.p[i];
 }
 
 /* GCC 12 converts half a vector at a time; the instruction takes a whole one. */
@@ -266,7 +281,8 @@ INLINE vd vd_widen(vf_half half)
 INLINE struct d8 d8_widen(const float *at)
 {
     struct d8 r;
-    EACH(i) r.p[i] = vd_widen(*(const vf_half_any *)(at + i * (NATIVE / 2)));
+    EACH (i)
+        r.p[i] = vd_widen(*(const vf_half_any *)(at + i * (NATIVE / 2)));
     return r;
 }
 
@@ -279,51 +295,59 @@ INLINE struct d8 d8_widen_part(const float *at, size_t n)
 
 INLINE struct d8 d8_add(struct d8 a, struct d8 b)
 {
-    EACH(i) a.p[i] += b.p[i];
+    EACH (i)
+        a.p[i] += b.p[i];
     return a;
 }
 
 INLINE struct d8 d8_fma(struct d8 a, struct d8 b, struct d8 c)
 {
-    EACH(i) c.p[i] = a.p[i] * b.p[i] + c.p[i];
+    EACH (i)
+        c.p[i] = a.p[i] * b.p[i] + c.p[i];
     return c;
 }
 
 INLINE struct d8 d8_fma1(double a, struct d8 b, struct d8 c)
 {
-    EACH(i) c.p[i] = a * b.p[i] + c.p[i];
+    EACH (i)
+        c.p[i] = a * b.p[i] + c.p[i];
     return c;
 }
 
 INLINE struct d8 d8_splat(double value)
 {
     struct d8 r;
-    EACH(i) r.p[i] = value - (vd){0};
+    EACH (i)
+        r.p[i] = value - (vd){0};
     return r;
 }
 
 INLINE struct d8 d8_mul(struct d8 a, struct d8 b)
 {
-    EACH(i) a.p[i] *= b.p[i];
+    EACH (i)
+        a.p[i] *= b.p[i];
     return a;
 }
 
 INLINE struct d8 d8_div(struct d8 a, struct d8 b)
 {
-    EACH(i) a.p[i] /= b.p[i];
+    EACH (i)
+        a.p[i] /= b.p[i];
     return a;
 }
 
 INLINE struct d8 d8_and(struct d8 a, struct d8 mask)
 {
-    EACH(i) a.p[i] = (vd)((vl)a.p[i] & (vl)mask.p[i]);
+    EACH (i)
+        a.p[i] = (vd)((vl)a.p[i] & (vl)mask.p[i]);
     return a;
 }
 
 /* a * b - c */
 INLINE struct d8 d8_fms(struct d8 a, struct d8 b, struct d8 c)
 {
-    EACH(i) c.p[i] = a.p[i] * b.p[i] - c.p[i];
+    EACH (i)
+        c.p[i] = a.p[i] * b.p[i] - c.p[i];
     return c;
 }
 
@@ -355,8 +379,7 @@ INLINE v4d d8_sum_four(struct d8 a, struct d8 b, struct d8 c, struct d8 d)
 #define EVEN(a, b) __builtin_shufflevector(a, b, 0, 2)
 #define ODD(a, b)  __builtin_shufflevector(a, b, 1, 3)
 #endif
-    EACH(i)
-    {
+    EACH (i) {
         ab.p[i] = EVEN(a.p[i], b.p[i]) + ODD(a.p[i], b.p[i]);
         cd.p[i] = EVEN(c.p[i], d.p[i]) + ODD(c.p[i], d.p[i]);
     }
@@ -404,8 +427,7 @@ INLINE struct d8 d8_sum_eight(const struct d8 a[4], const struct d8 b[4])
 INLINE struct d8 d8_sum_in_halves(struct d8 a, struct d8 b, struct d8 c, struct d8 d)
 {
     struct d8 r, ab, cd;
-    EACH(i)
-    {
+    EACH (i) {
         ab.p[i] = EVEN(a.p[i], b.p[i]) + ODD(a.p[i], b.p[i]);
         cd.p[i] = EVEN(c.p[i], d.p[i]) + ODD(c.p[i], d.p[i]);
     }
@@ -413,9 +435,9 @@ INLINE struct d8 d8_sum_in_halves(struct d8 a, struct d8 b, struct d8 c, struct 
     r.p[0] = __builtin_shufflevector(ab.p[0], cd.p[0], 0, 1, 8, 9, 4, 5, 12, 13) +
              __builtin_shufflevector(ab.p[0], cd.p[0], 2, 3, 10, 11, 6, 7, 14, 15);
 #elif NATIVE == 8
-    EACH(i)
-    r.p[i] = __builtin_shufflevector(ab.p[i], cd.p[i], 0, 1, 4, 5) +
-             __builtin_shufflevector(ab.p[i], cd.p[i], 2, 3, 6, 7);
+    EACH (i)
+        r.p[i] = __builtin_shufflevector(ab.p[i], cd.p[i], 0, 1, 4, 5) +
+                 __builtin_shufflevector(ab.p[i], cd.p[i], 2, 3, 6, 7);
 #else
     r.p[0] = ab.p[0] + ab.p[1];
     r.p[1] = cd.p[0] + cd.p[1];
@@ -462,14 +484,12 @@ INLINE void d8_narrow(float *at, struct d8 v)
     vf_half r = (vf_half)_mm512_cvtpd_ps((__m512d)v.p[0]);
     memcpy(at, &r, sizeof r);
 #elif NATIVE == 8
-    EACH(i)
-    {
+    EACH (i) {
         vf_half r = (vf_half)_mm256_cvtpd_ps((__m256d)v.p[i]);
         memcpy(at + i * (NATIVE / 2), &r, sizeof r);
     }
 #else
-    EACH(i)
-    {
+    EACH (i) {
         vf_half r = __builtin_convertvector(v.p[i], vf_half);
         memcpy(at + i * (NATIVE / 2), &r, sizeof r);
     }

@@ -272,8 +272,7 @@ static enum ms_status read_head(struct reader *reader, const json_t *head)
         if (!json_is_object(layer) || !json_object_get(layer, "activation"))
             return refuse(reader, where, layer, "an object with \"activation\"");
         snprintf(where, sizeof where, "head[%zu].activation", i);
-        json_object_foreach((json_t *)(uintptr_t)layer, name, value)
-        {
+        json_object_foreach ((json_t *)(uintptr_t)layer, name, value) {
             if (strcmp(name, "activation") != 0)
                 return ms_fail(reader->error, MS_MODEL,
                                "%s: unknown key \"head[%zu].%.100s\" (known there: activation)", reader->path,
@@ -352,8 +351,7 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
         char path[128];
         enum ms_status status;
         bool fits = (size_t)snprintf(path, sizeof path, "%s%s", section, name) < sizeof path - 1;

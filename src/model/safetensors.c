@@ -47,8 +47,9 @@ static enum ms_status check_metadata(const json_t *metadata, const char *path, s
     json_t *value;
     if (!json_is_object(metadata))
         return ms_fail(error, MS_MODEL, "%s: __metadata__ is not an object", path);
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) if (!json_is_string(value)) return ms_fail(
-        error, MS_MODEL, "%s: __metadata__ \"%.100s\" is not a string", path, key);
+    json_object_foreach ((json_t *)(uintptr_t)metadata, key, value)
+        if (!json_is_string(value))
+            return ms_fail(error, MS_MODEL, "%s: __metadata__ \"%.100s\" is not a string", path, key);
     return MS_OK;
 }
 
@@ -116,12 +117,9 @@ static enum ms_status read_entry(struct ms_safetensor *tensor, const char *name,
                        strlen(name), MS_SAFETENSORS_MAX_NAME);
     if (!json_is_object(entry))
         return ms_fail(error, MS_MODEL, "%s: tensor %s: the entry is not an object", path, name);
-    json_object_foreach((json_t *)(uintptr_t)entry, key,
-                        value) if (strcmp(key, "dtype") != 0 && strcmp(key, "shape") != 0 &&
-                                   strcmp(key, "data_offsets") !=
-                                       0) return ms_fail(error, MS_MODEL,
-                                                         "%s: tensor %s: unknown key \"%.100s\"", path, name,
-                                                         key);
+    json_object_foreach ((json_t *)(uintptr_t)entry, key, value)
+        if (strcmp(key, "dtype") != 0 && strcmp(key, "shape") != 0 && strcmp(key, "data_offsets") != 0)
+            return ms_fail(error, MS_MODEL, "%s: tensor %s: unknown key \"%.100s\"", path, name, key);
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     if (!dtype)
         return ms_fail(error, MS_MODEL, "%s: tensor %s: dtype is missing or not a string", path, name);
@@ -181,8 +179,7 @@ static enum ms_status parse_header(struct ms_safetensors *st, const struct ms_fi
     st->tensors = calloc(size + 1, sizeof *st->tensors);
     if (!st->tensors)
         return ms_fail(error, MS_MEMORY, "%s: no memory", file->path);
-    json_object_foreach((json_t *)(uintptr_t)root, name, entry)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)root, name, entry) {
         enum ms_status status;
         if (strcmp(name, "__metadata__") == 0)
             status = check_metadata(entry, file->path, error);

@@ -73,7 +73,7 @@ static void leave_clean(struct ms_overlay *overlay, struct ms_entry *entry)
     ms_user_stored(user);
     if (user->version == 0 && user->profile_bytes == 0)
         user->stored = false;
-    if (ms_may_trim(overlay->folder, user))
+    if (ms_may_trim(overlay->fold_context, user))
         ms_user_trim(user);
     entry->marks &= (uint16_t)~MS_MARK_DIRTY;
     entry->flight = overlay->flight.number;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
 
 struct ms_sort_key {
     uint64_t front[2]; /* the id's first 16 bytes, big-endian, filled up with zeros */

@@ -35,8 +35,9 @@ static uint64_t hash_of(void *context, uint32_t value)
     return ((const struct ms_overlay *)context)->entries[value].hash;
 }
 
-enum ms_status ms_overlay_new(struct ms_overlay **out, struct ms_store *store, struct ms_folder *folder,
-                              size_t memory_bytes, uint32_t owner, struct ms_error *error)
+enum ms_status ms_overlay_new(struct ms_overlay **out, struct ms_store *store,
+                              struct ms_fold_context *fold_context, size_t memory_bytes, uint32_t owner,
+                              struct ms_error *error)
 {
     assert(owner != MS_NO_OWNER);
     struct ms_overlay *overlay = calloc(1, sizeof *overlay);
@@ -45,7 +46,7 @@ enum ms_status ms_overlay_new(struct ms_overlay **out, struct ms_store *store, s
         return ms_fail(error, MS_MEMORY, "no memory for the users");
     }
     overlay->store = store;
-    overlay->folder = folder;
+    overlay->fold_context = fold_context;
     overlay->memory_bytes = memory_bytes;
     overlay->owner = owner;
     /* What one flush writes is bounded by the users in memory, and by nothing else. */
@@ -364,8 +365,8 @@ enum ms_status ms_overlay_complete(struct ms_overlay *overlay, uint32_t place, s
     if (overlay->entries[place].user->complete)
         return MS_OK;
     enum ms_status status = chunks_read(overlay, &place, 1, error);
-    if (status == MS_OK && !overlay->folder->incremental)
-        ms_user_resolve(overlay->entries[place].user, overlay->folder->model);
+    if (status == MS_OK && !overlay->fold_context->incremental)
+        ms_user_resolve(overlay->entries[place].user, overlay->fold_context->model);
     return status;
 }
 
@@ -375,19 +376,19 @@ static enum ms_status ready(struct ms_overlay *overlay, uint32_t place, struct m
 {
     struct ms_entry *entry = &overlay->entries[place];
     struct ms_user *user = entry->user;
-    bool known = user->fold_id == overlay->folder->fold_id;
+    bool known = user->fold_id == overlay->fold_context->fold_id;
     entry->slots_before = user->slots;
-    enum ms_status status = ms_fold_check(overlay->folder, user, error);
+    enum ms_status status = ms_fold_check(overlay->fold_context, user, error);
     if (status != MS_OK)
         return status;
     if (!user->sums_left_out &&
-        (known || (user->version == 0 && user->floats == overlay->folder->first_floats))) {
-        if (user->complete && !overlay->folder->incremental)
-            ms_user_resolve(user, overlay->folder->model);
+        (known || (user->version == 0 && user->floats == overlay->fold_context->first_floats))) {
+        if (user->complete && !overlay->fold_context->incremental)
+            ms_user_resolve(user, overlay->fold_context->model);
         return MS_OK;
     }
     uint32_t before = user->block_bytes;
-    bool done = ms_refold(overlay->folder, &user);
+    bool done = ms_refold(overlay->fold_context, &user);
     user_moved(overlay, entry, user, before);
     if (user->version && !known)
         entry->marks |= MS_MARK_REFOLDED;
@@ -405,7 +406,7 @@ static enum ms_status load(struct ms_overlay *overlay, size_t count, const struc
     for (size_t i = 0; i < wanted_count; i++) {
         struct ms_entry *entry = &overlay->entries[wanted[i].entry];
         if (!entry->user->complete && !(entry->marks & MARK_LISTED) &&
-            ms_fold_needs_history(overlay->folder, entry->user, wanted[i].time_ms)) {
+            ms_fold_needs_history(overlay->fold_context, entry->user, wanted[i].time_ms)) {
             entry->marks |= MARK_LISTED;
             if (!ms_overlay_grow(&overlay->missing, &overlay->missing_capacity, count + histories + 1,
                                  sizeof *overlay->missing))
@@ -462,10 +463,10 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
         if (want->entry != MS_INDEX_EMPTY) {
             struct ms_entry *entry = &overlay->entries[want->entry];
             entry->marks |= MS_MARK_USED;
-            histories |= ms_fold_needs_history(overlay->folder, entry->user, want->time_ms);
+            histories |= ms_fold_needs_history(overlay->fold_context, entry->user, want->time_ms);
             continue;
         }
-        struct ms_user *user = ms_user_new(want->partition, want->id, overlay->folder->first_floats);
+        struct ms_user *user = ms_user_new(want->partition, want->id, overlay->fold_context->first_floats);
         if (!user ||
             !ms_overlay_grow(&overlay->missing, &overlay->missing_capacity, missing + 1,
                              sizeof *overlay->missing) ||
@@ -492,14 +493,14 @@ enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t place, const
                                uint32_t row, int64_t offset, enum ms_folded *folded, struct ms_error *error)
 {
     struct ms_entry *entry = ms_overlay_entry(overlay, place);
-    if (ms_fold_needs_history(overlay->folder, entry->user, event->time_ms)) {
+    if (ms_fold_needs_history(overlay->fold_context, entry->user, event->time_ms)) {
         enum ms_status status = ms_overlay_complete(overlay, place, error);
         if (status != MS_OK)
             return status;
     }
     struct ms_user *user = entry->user;
     uint32_t before = user->block_bytes;
-    enum ms_folded result = ms_fold(overlay->folder, &user, event, row);
+    enum ms_folded result = ms_fold(overlay->fold_context, &user, event, row);
     user_moved(overlay, entry, user, before);
     if (result == MS_NO_MEMORY)
         return ms_overlay_no_memory(error);

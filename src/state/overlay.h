@@ -11,7 +11,7 @@
 #define MS_STATE_OVERLAY_H
 
 #include "state/store.h"
-#include "user/fold.h"
+#include "user/apply.h"
 
 struct ms_overlay;
 
@@ -41,10 +41,11 @@ struct ms_wanted {
     uint32_t entry;  /* out: its place */
 };
 
-/* |folder| and |store| outlive the overlay. |memory_bytes| bounds the users in memory. |owner| is this
+/* |fold_context| and |store| outlive the overlay. |memory_bytes| bounds the users in memory. |owner| is this
  * worker's name for ownership of partitions (not MS_NO_OWNER). */
-enum ms_status ms_overlay_new(struct ms_overlay **overlay, struct ms_store *store, struct ms_folder *folder,
-                              size_t memory_bytes, uint32_t owner, struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_overlay_new(struct ms_overlay **overlay, struct ms_store *store,
+                              struct ms_fold_context *fold_context, size_t memory_bytes, uint32_t owner,
+                              struct ms_error *error) MS_MUST_CHECK;
 void ms_overlay_destroy(struct ms_overlay *overlay);
 
 uint64_t ms_overlay_hash(uint16_t partition, struct ms_bytes id);

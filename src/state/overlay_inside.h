@@ -1,5 +1,5 @@
 /* Inside of an overlay: shared by overlay.c (users in memory) and flush.c (their way to disk). Private to
- * this folder. */
+ * this fold_context. */
 #ifndef MS_STATE_OVERLAY_INSIDE_H
 #define MS_STATE_OVERLAY_INSIDE_H
 
@@ -37,7 +37,7 @@ struct ms_flight {
 
 struct ms_overlay {
     struct ms_store *store;
-    struct ms_folder *folder;
+    struct ms_fold_context *fold_context;
     size_t memory_bytes;
     uint32_t owner;
     struct ms_index index;

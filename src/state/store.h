@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
 #define MS_STATE_FORMAT   1

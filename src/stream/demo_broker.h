@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
+#include "mindstream/status.h"
 
 struct ms_demo_broker;
 

@@ -33,7 +33,7 @@ struct ms_engine {
     struct ms_extractor *extractor;
     struct ms_encoder *encoder;
     struct ms_decoder *decoder;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
     struct ms_part *parts;
     size_t parts_count;
@@ -85,10 +85,11 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     if (status == MS_OK)
         status = ms_decoder_new(&engine->decoder, &fields, error);
     if (status == MS_OK)
-        status = ms_folder_init(&engine->folder, engine->model, engine->extractor, options->incremental,
-                                options->decay, (uint32_t)config->state_behaviors_max, error);
+        status = ms_fold_context_init(&engine->fold_context, engine->model, engine->extractor,
+                                      options->incremental, options->decay,
+                                      (uint32_t)config->state_behaviors_max, error);
     if (status == MS_OK)
-        status = ms_overlay_new(&engine->overlay, engine->store, &engine->folder, options->memory_bytes,
+        status = ms_overlay_new(&engine->overlay, engine->store, &engine->fold_context, options->memory_bytes,
                                 engine->owner, error);
     if (status != MS_OK) {
         ms_engine_destroy(engine);
@@ -107,7 +108,7 @@ void ms_engine_destroy(struct ms_engine *engine)
         if (engine->parts[i].open)
             ms_store_release(engine->store, (uint16_t)engine->parts[i].partition, engine->owner);
     }
-    ms_folder_free(&engine->folder);
+    ms_fold_context_free(&engine->fold_context);
     ms_decoder_destroy(engine->decoder);
     ms_encoder_destroy(engine->encoder);
     ms_extractor_destroy(engine->extractor);
@@ -124,7 +125,7 @@ void ms_engine_destroy(struct ms_engine *engine)
 
 uint64_t ms_engine_fold_id(const struct ms_engine *engine)
 {
-    return engine->folder.fold_id;
+    return engine->fold_context.fold_id;
 }
 
 /* ---- partitions ---- */
@@ -274,7 +275,7 @@ static enum ms_status publish(struct ms_engine *engine, struct ms_part *part, st
                                .version = user->version,
                                .event_time_ms = user->last_time_ms,
                                .model = {model, strlen(model)},
-                               .interests = ms_user_interests(&engine->folder, user)};
+                               .interests = ms_user_interests(&engine->fold_context, user)};
     enum ms_status status;
     if (engine->config->output_layout == MS_LAYOUT_USER) {
         struct ms_output output = {
@@ -790,7 +791,7 @@ enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *
                                                       .profile_applied = part->row.profile_applied,
                                                       .profile_origin = part->row.profile_origin,
                                                       .changelog = -1,
-                                                      .fold_id = engine->folder.fold_id}};
+                                                      .fold_id = engine->fold_context.fold_id}};
         const struct ms_part *profiles = ms_engine_profile_part(engine, part->partition);
         if (profiles && profiles->committed >= 0) {
             rows[count - 1].row.profile_applied = profiles->folded < profiles->committed

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "event/event.h"
 #include "state/overlay.h"
+#include "mindstream/record.h"
 #include "stream/stats.h"
 
 /* One record of the input topic, or of the profile topic. data NULL: no key, no value. */

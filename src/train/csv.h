@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
+#include "mindstream/status.h"
 
 #define MS_CSV_MAX_CELLS 4096 /* most cells of a record */
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
 #define MS_LINE_MAX_BYTES ((size_t)16 << 20) /* longest line that is read */

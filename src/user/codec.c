@@ -325,7 +325,7 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
         at = put_time(at, user->last_time_ms, sealed_time_ms);
     at = put_number(at, user->slots);
     at = put_number(at, user->slots_max);
-    at = put_number(at, user->folded);
+    at = put_number(at, user->events_folded);
     at = put_number(at, user->kept);
     at = put_number(at, user->first_chunk);
     at = put_number(at, sealed - user->first_chunk);
@@ -464,7 +464,7 @@ static const char *decode_numbers(struct reader *r, struct head *head)
         user->sealed_time_ms = get_time_before(r, user->last_time_ms);
     user->slots = (uint16_t)get_up_to(r, UINT16_MAX);
     user->slots_max = (uint16_t)get_up_to(r, UINT16_MAX);
-    user->folded = get_number(r);
+    user->events_folded = get_number(r);
     user->kept = get_up_to(r, MAX_KEPT);
     user->first_chunk = get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT);
     user->sealed = user->first_chunk + get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT - user->first_chunk);
@@ -519,7 +519,7 @@ enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, str
     user->fold_id = from->fold_id;
     user->last_time_ms = from->last_time_ms;
     user->sealed_time_ms = from->sealed_time_ms;
-    user->folded = from->folded;
+    user->events_folded = from->events_folded;
     user->sums_time_ms = from->sums_time_ms;
     user->first_chunk = user->stored_first_chunk = from->first_chunk;
     user->sealed = from->sealed;

@@ -96,7 +96,7 @@ void ms_user_clear(struct ms_user *user)
     user->version = 0;
     user->last_time_ms = INT64_MIN;
     user->sums_time_ms = user->sealed_time_ms = INT64_MIN;
-    user->folded = 0;
+    user->events_folded = 0;
     user->kept = user->count = user->first = user->routable = 0;
     user->text_used = 0;
     user->slots = user->slots_max = 0;

@@ -2,7 +2,7 @@
  * memory.
  *
  * Pure: no I/O, no clock, no threads. A user belongs to one thread. What is stored of it, and how, is
- * user/codec.h; what an event does to it is user/fold.h.
+ * user/codec.h; what an event does to it is user/apply.h.
  *
  * Kept behaviors are the last `behaviors_max` by (event time, arrival). In storage they lie in order of
  * arrival: full chunks of MS_CHUNK behaviors, each a row that is written once, and an open tail inside the
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mindstream/record.h" /* struct ms_bytes */
+#include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
 #define MS_CHUNK 32 /* behaviors of a sealed chunk */
@@ -40,7 +40,7 @@ struct ms_user {
     int64_t last_time_ms;   /* greatest event time so far */
     int64_t sums_time_ms;   /* greatest event time in the sums, INT64_MIN: none */
     int64_t sealed_time_ms; /* greatest event time in a sealed chunk, INT64_MIN: none */
-    uint64_t folded;        /* routable events in the sums */
+    uint64_t events_folded; /* routable events in the sums */
     uint32_t kept;          /* behaviors kept: in memory `count` of them */
     uint32_t first_chunk;   /* live sealed chunks are first_chunk .. sealed-1 */
     uint32_t sealed;

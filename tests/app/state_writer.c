@@ -36,7 +36,8 @@ static struct ms_bytes unhex(char *text)
     return (struct ms_bytes){text, size};
 }
 
-static void flush(struct ms_overlay *overlay, const struct ms_folder *folder, const int64_t *applied)
+static void flush(struct ms_overlay *overlay, const struct ms_fold_context *fold_context,
+                  const int64_t *applied)
 {
     struct ms_flush_row rows[PARTITIONS];
     struct ms_error error;
@@ -50,7 +51,7 @@ static void flush(struct ms_overlay *overlay, const struct ms_folder *folder, co
                                                    .profile_applied = -1,
                                                    .profile_origin = -1,
                                                    .changelog = -1,
-                                                   .fold_id = folder->fold_id}};
+                                                   .fold_id = fold_context->fold_id}};
     }
     check(ms_overlay_flush(overlay, rows, count, &lost, &error), &error);
     assert(!lost);
@@ -82,7 +83,7 @@ static void set_profile(struct ms_overlay *overlay, uint16_t partition, struct m
     check(ms_overlay_set_profile(overlay, wanted.entry, profile, offset, &error), &error);
 }
 
-static void fold_all(struct ms_overlay *overlay, const struct ms_folder *folder)
+static void fold_all(struct ms_overlay *overlay, const struct ms_fold_context *fold_context)
 {
     static char line[200000], user[65538], item[65538], type[600];
     int64_t applied[PARTITIONS] = {0}, offset = 0, time_ms;
@@ -96,13 +97,13 @@ static void fold_all(struct ms_overlay *overlay, const struct ms_folder *folder)
         } else {
             const struct ms_event event = {
                 .user = unhex(user), .item = unhex(item), .type = unhex(type), .time_ms = time_ms};
-            fold(overlay, folder->model, (uint16_t)partition, &event, offset);
+            fold(overlay, fold_context->model, (uint16_t)partition, &event, offset);
         }
         applied[partition] = offset + 1;
         if (offset % FLUSH_EVERY == FLUSH_EVERY - 1)
-            flush(overlay, folder, applied);
+            flush(overlay, fold_context, applied);
     }
-    flush(overlay, folder, applied);
+    flush(overlay, fold_context, applied);
 }
 
 int main(int argc, char **argv)
@@ -111,7 +112,7 @@ int main(int argc, char **argv)
     struct ms_store *store;
     struct ms_model *model;
     struct ms_extractor *extractor;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
     assert(argc == 5);
     const struct ms_store_options options = {.dir = argv[1],
@@ -122,17 +123,17 @@ int main(int argc, char **argv)
     const struct ms_decay decay = {.count = 1, .per_event = {0.9}};
     check(ms_model_load(&model, argv[2], &error), &error);
     check(ms_extractor_new(&extractor, model, &error), &error);
-    check(ms_folder_init(&folder, model, extractor, strcmp(argv[3], "incremental") == 0, &decay,
-                         (uint32_t)atoi(argv[4]), &error),
+    check(ms_fold_context_init(&fold_context, model, extractor, strcmp(argv[3], "incremental") == 0, &decay,
+                               (uint32_t)atoi(argv[4]), &error),
           &error);
     check(ms_store_open(&store, &options, &error), &error);
-    check(ms_overlay_new(&overlay, store, &folder, (size_t)16 << 20, OWNER, &error), &error);
+    check(ms_overlay_new(&overlay, store, &fold_context, (size_t)16 << 20, OWNER, &error), &error);
     for (uint16_t p = 0; p < PARTITIONS; p++)
         ms_store_acquire(store, p, OWNER);
-    fold_all(overlay, &folder);
+    fold_all(overlay, &fold_context);
     ms_overlay_destroy(overlay);
     ms_store_close(store);
-    ms_folder_free(&folder);
+    ms_fold_context_free(&fold_context);
     ms_extractor_destroy(extractor);
     ms_model_destroy(model);
     return 0;

@@ -47,7 +47,7 @@ static struct ms_bytes take_bytes(struct input *in, size_t size)
 static void same(const struct ms_user *a, const struct ms_user *b)
 {
     check(a->version == b->version && a->kept == b->kept && a->own_offset == b->own_offset &&
-              a->fold_id == b->fold_id && a->folded == b->folded && a->slots == b->slots &&
+              a->fold_id == b->fold_id && a->events_folded == b->events_folded && a->slots == b->slots &&
               a->slots_max == b->slots_max && a->last_time_ms == b->last_time_ms,
           "counters");
     check(a->floats == b->floats && memcmp(ms_user_sums(a), ms_user_sums(b), a->floats * sizeof(float)) == 0,

@@ -105,13 +105,13 @@ struct pending {
     int64_t offset;
 };
 
-static void fold_one(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder,
+static void fold_one(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fold_context *fold_context,
                      const struct pending *p, uint32_t place, bool doubles)
 {
     struct naive_user *naive = &crowd->users[p->user].naive;
     struct ms_error error;
     enum ms_folded folded;
-    uint32_t row = ms_model_find(folder->model, p->event.item.data, p->event.item.size);
+    uint32_t row = ms_model_find(fold_context->model, p->event.item.data, p->event.item.size);
     if (p->forget) {
         ms_overlay_forget(overlay, place, p->offset);
         if (doubles)
@@ -119,13 +119,13 @@ static void fold_one(struct crowd *crowd, struct ms_overlay *overlay, struct ms_
         return;
     }
     check(ms_overlay_fold(overlay, place, &p->event, row, p->offset, &folded, &error) == MS_OK, error.text);
-    check(!doubles || naive_fold(naive, folder, &p->event, row) == (folded == MS_FOLDED),
+    check(!doubles || naive_fold(naive, fold_context, &p->event, row) == (folded == MS_FOLDED),
           "a duplicate to one, not to the other");
     check(ms_overlay_entry(overlay, place)->user->own_offset == p->offset + 1, "own offset");
 }
 
-void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder, uint32_t events,
-                uint32_t batch, bool doubles)
+void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fold_context *fold_context,
+                uint32_t events, uint32_t batch, bool doubles)
 {
     struct ms_wanted *wanted = calloc(batch, sizeof *wanted);
     struct pending *pending = calloc(batch, sizeof *pending);
@@ -144,7 +144,7 @@ void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folde
         }
         check(ms_overlay_find(overlay, wanted, n, &error) == MS_OK, error.text);
         for (uint32_t i = 0; i < n; i++)
-            fold_one(crowd, overlay, folder, &pending[i], wanted[i].entry, doubles);
+            fold_one(crowd, overlay, fold_context, &pending[i], wanted[i].entry, doubles);
         events -= n;
     }
     free(wanted);
@@ -180,7 +180,7 @@ bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *o
     return crowd_flush_end(overlay);
 }
 
-void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder)
+void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fold_context *fold_context)
 {
     struct ms_error error;
     for (uint32_t i = 0; i < crowd->count; i++) {
@@ -195,7 +195,7 @@ void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fo
         check(user->id_bytes == want.id.size &&
                   memcmp(ms_user_id_bytes(user), want.id.data, want.id.size) == 0,
               "another user");
-        naive_compare(&crowd->users[i].naive, user, folder, where);
+        naive_compare(&crowd->users[i].naive, user, fold_context, where);
     }
 }
 

@@ -41,8 +41,8 @@ bool crowd_next(struct crowd *crowd, uint32_t *user, struct ms_event *event);
 /* Takes |events| events through the overlay in batches of |batch| and, when |doubles|, through the naive
  * users.
  */
-void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder, uint32_t events,
-                uint32_t batch, bool doubles);
+void crowd_fold(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fold_context *fold_context,
+                uint32_t events, uint32_t batch, bool doubles);
 
 /* Flushes with L = the crowd's offset for each of the crowds; true when the partition was lost. */
 bool crowd_flush(struct crowd *const *crowds, size_t count, struct ms_overlay *overlay);
@@ -51,7 +51,7 @@ void crowd_flush_begin(struct crowd *const *crowds, size_t count, struct ms_over
 bool crowd_flush_end(struct ms_overlay *overlay);
 
 /* Every user of the crowd through the overlay (loaded, made whole) against its double. */
-void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_folder *folder);
+void crowd_compare(struct crowd *crowd, struct ms_overlay *overlay, struct ms_fold_context *fold_context);
 
 struct row_counts {
     size_t partitions, users, chunks, orphans; /* orphans: chunks of a user that has no head row */

@@ -24,7 +24,7 @@ extern char **environ;
 struct service {
     struct ms_store *store;
     struct life_model model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
 };
 
@@ -43,17 +43,17 @@ static void service_open(struct service *s, const char *dir)
     struct ms_error error;
     s->store = state_open(dir);
     life_model_open(&s->model, 1, 4, 8);
-    life_folder(&s->folder, &s->model, true, 100);
+    life_folder(&s->fold_context, &s->model, true, 100);
     for (uint16_t p = 0; p < PARTITIONS; p++)
         ms_store_acquire(s->store, p, 1);
-    if (ms_overlay_new(&s->overlay, s->store, &s->folder, 100000, 1, &error) != MS_OK)
+    if (ms_overlay_new(&s->overlay, s->store, &s->fold_context, 100000, 1, &error) != MS_OK)
         abort();
 }
 
 static void service_close(struct service *s)
 {
     ms_overlay_destroy(s->overlay);
-    ms_folder_free(&s->folder);
+    ms_fold_context_free(&s->fold_context);
     life_model_close(&s->model);
     ms_store_close(s->store);
 }
@@ -79,7 +79,8 @@ static int flush_for_ever(const char *dir, uint64_t random)
         return 1;
     for (;;) {
         for (int p = 0; p < PARTITIONS; p++)
-            crowd_fold(&crowds[p], s.overlay, &s.folder, (uint32_t)(life_random(&random) % 300), 64, false);
+            crowd_fold(&crowds[p], s.overlay, &s.fold_context, (uint32_t)(life_random(&random) % 300), 64,
+                       false);
         crowd_flush_end(s.overlay); /* the one before: it had the events since to arrive in */
         crowd_flush_begin(all, PARTITIONS, s.overlay);
     }
@@ -137,9 +138,9 @@ static void killed_at_any_moment(void **state)
                 if (forget)
                     naive_forget(&crowd->users[user].naive);
                 else
-                    naive_fold(&crowd->users[user].naive, &s.folder, &event, row);
+                    naive_fold(&crowd->users[user].naive, &s.fold_context, &event, row);
             }
-            crowd_compare(crowd, s.overlay, &s.folder);
+            crowd_compare(crowd, s.overlay, &s.fold_context);
         }
         assert_int_equal(count_rows(s.store).orphans, 0);
         service_close(&s);

@@ -18,14 +18,14 @@ struct world {
     char *dir;
     struct ms_store *store;
     struct life_model model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
 };
 
 static void overlay_open(struct world *w, size_t memory_bytes)
 {
     struct ms_error error;
-    assert_int_equal(ms_overlay_new(&w->overlay, w->store, &w->folder, memory_bytes, 1, &error), MS_OK);
+    assert_int_equal(ms_overlay_new(&w->overlay, w->store, &w->fold_context, memory_bytes, 1, &error), MS_OK);
 }
 
 static void world_open(struct world *w, bool incremental, uint32_t behaviors_max, size_t memory_bytes)
@@ -33,7 +33,7 @@ static void world_open(struct world *w, bool incremental, uint32_t behaviors_max
     w->dir = state_dir_new();
     w->store = state_open(w->dir);
     life_model_open(&w->model, 1, 4, 8);
-    life_folder(&w->folder, &w->model, incremental, behaviors_max);
+    life_folder(&w->fold_context, &w->model, incremental, behaviors_max);
     for (uint16_t p = 0; p < 8; p++)
         ms_store_acquire(w->store, p, 1);
     overlay_open(w, memory_bytes);
@@ -52,7 +52,7 @@ static void world_reopen(struct world *w, size_t memory_bytes)
 static void world_close(struct world *w)
 {
     ms_overlay_destroy(w->overlay);
-    ms_folder_free(&w->folder);
+    ms_fold_context_free(&w->fold_context);
     life_model_close(&w->model);
     ms_store_close(w->store);
     state_dir_remove(w->dir);
@@ -72,8 +72,8 @@ static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
     crowd_start(&b, 4, 200, seed + 1);
     for (int round = 0; round < 60; round++) {
         uint32_t batch = 1 + (uint32_t)(life_random(&random) % 100);
-        crowd_fold(&a, w.overlay, &w.folder, (uint32_t)(life_random(&random) % 400), batch, true);
-        crowd_fold(&b, w.overlay, &w.folder, (uint32_t)(life_random(&random) % 300), batch, true);
+        crowd_fold(&a, w.overlay, &w.fold_context, (uint32_t)(life_random(&random) % 400), batch, true);
+        crowd_fold(&b, w.overlay, &w.fold_context, (uint32_t)(life_random(&random) % 300), batch, true);
         uint64_t what = life_random(&random) % 6;
         if (what < 3)
             assert_false(crowd_flush_end(w.overlay));
@@ -84,7 +84,7 @@ static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
             assert_int_equal(ms_overlay_dirty_users(w.overlay), 0);
             assert_int_equal(ms_overlay_dirty_bytes(w.overlay), 0);
             /* With nothing dirty, a small batch leaves no more than the bound and itself. */
-            crowd_fold(&a, w.overlay, &w.folder, 1, 1, true);
+            crowd_fold(&a, w.overlay, &w.fold_context, 1, 1, true);
             assert_in_range(ms_overlay_bytes(w.overlay), 1,
                             bound + ms_overlay_dirty_bytes(w.overlay) + 40000);
         }
@@ -97,8 +97,8 @@ static void crowds(bool incremental, uint32_t behaviors_max, uint64_t seed)
             world_reopen(&w, bound);
         }
     }
-    crowd_compare(&a, w.overlay, &w.folder);
-    crowd_compare(&b, w.overlay, &w.folder);
+    crowd_compare(&a, w.overlay, &w.fold_context);
+    crowd_compare(&b, w.overlay, &w.fold_context);
     crowd_free(&a);
     crowd_free(&b);
     world_close(&w);
@@ -400,7 +400,7 @@ static void the_forgotten_leave_no_rows(void **state)
     assert_true(rows.partitions == 1 && rows.users == 0 && rows.chunks == 0);
     click(&w, 1, "a", 1000, 201); /* back, as somebody new */
     assert_int_equal(user_of(&w, 1, "a")->version, 1);
-    assert_int_equal(user_of(&w, 1, "a")->folded, 1);
+    assert_int_equal(user_of(&w, 1, "a")->events_folded, 1);
     assert_false(flush(&w, 1, 202));
     world_reopen(&w, 1 << 20);
     assert_int_equal(user_of(&w, 1, "a")->version, 1);
@@ -456,24 +456,24 @@ static void other_settings_refold_once(void **state)
     (void)state;
     world_open(&w, true, 64, 1 << 20);
     crowd_start(&a, 2, 60, 9);
-    crowd_fold(&a, w.overlay, &w.folder, 9000, 100, true);
+    crowd_fold(&a, w.overlay, &w.fold_context, 9000, 100, true);
     assert_false(crowd_flush(one, 1, w.overlay));
     for (uint64_t change = 0; change < 4; change++) {
-        uint32_t before = w.folder.behaviors_max;
+        uint32_t before = w.fold_context.behaviors_max;
         const uint32_t maxima[] = {64, 64, 90, 90}; /* never less: only a write makes a user shorter */
         ms_overlay_destroy(w.overlay);
-        ms_folder_free(&w.folder);
+        ms_fold_context_free(&w.fold_context);
         life_model_close(&w.model);
         life_model_open(&w.model, 2 + change, 3 + (int)change, 8 + 4 * (int)change);
-        life_folder(&w.folder, &w.model, change % 2, maxima[change]);
+        life_folder(&w.fold_context, &w.model, change % 2, maxima[change]);
         overlay_open(&w, 1 << 20);
         for (uint32_t i = 0; i < a.count; i++) {
             if (a.users[i].naive.version)
-                naive_refold(&a.users[i].naive, &w.folder, before);
+                naive_refold(&a.users[i].naive, &w.fold_context, before);
             else
                 naive_forget(&a.users[i].naive); /* its sums are of the old shape */
         }
-        crowd_compare(&a, w.overlay, &w.folder);
+        crowd_compare(&a, w.overlay, &w.fold_context);
         uint32_t marked = 0, living = 0;
         for (uint32_t i = 0; i < a.count; i++) {
             struct ms_wanted wanted = {.partition = 2, .id = crowd_id(&a, i)};
@@ -484,8 +484,8 @@ static void other_settings_refold_once(void **state)
             living += a.users[i].naive.version > 0;
         }
         assert_int_equal(marked, living);
-        crowd_fold(&a, w.overlay, &w.folder, 3000, 50, true);
-        crowd_compare(&a, w.overlay, &w.folder);
+        crowd_fold(&a, w.overlay, &w.fold_context, 3000, 50, true);
+        crowd_compare(&a, w.overlay, &w.fold_context);
         assert_false(crowd_flush(one, 1, w.overlay));
     }
     assert_int_equal(count_rows(w.store).orphans, 0);

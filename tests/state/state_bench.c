@@ -20,7 +20,7 @@ struct bench {
     char *dir;
     struct ms_store *store;
     struct life_model model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
     int64_t offset;
 };
@@ -44,15 +44,15 @@ static void bench_open(struct bench *b, bool incremental, size_t memory_bytes, s
                                              .block_cache_bytes = cache_bytes};
     must(ms_store_open(&b->store, &options, &error) == MS_OK, &error);
     life_model_open(&b->model, 1, 4, 64);
-    life_folder(&b->folder, &b->model, incremental, 200);
+    life_folder(&b->fold_context, &b->model, incremental, 200);
     ms_store_acquire(b->store, 0, 1);
-    must(ms_overlay_new(&b->overlay, b->store, &b->folder, memory_bytes, 1, &error) == MS_OK, &error);
+    must(ms_overlay_new(&b->overlay, b->store, &b->fold_context, memory_bytes, 1, &error) == MS_OK, &error);
 }
 
 static void bench_close(struct bench *b)
 {
     ms_overlay_destroy(b->overlay);
-    ms_folder_free(&b->folder);
+    ms_fold_context_free(&b->fold_context);
     life_model_close(&b->model);
     ms_store_close(b->store);
     state_dir_remove(b->dir);

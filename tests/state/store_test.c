@@ -445,7 +445,7 @@ static void a_reader_sees_what_was_flushed(void **state)
     char *dir = state_dir_new();
     struct ms_store *store = state_open(dir), *reader;
     struct life_model model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay, *reading;
     struct crowd crowd;
     struct crowd *const one[] = {&crowd};
@@ -454,12 +454,12 @@ static void a_reader_sees_what_was_flushed(void **state)
     bool found;
     (void)state;
     life_model_open(&model, 1, 4, 8);
-    life_folder(&folder, &model, true, 100);
+    life_folder(&fold_context, &model, true, 100);
     crowd_start(&crowd, 6, 50, 3);
     ms_store_acquire(store, 6, 2);
-    assert_int_equal(ms_overlay_new(&overlay, store, &folder, 1 << 20, 2, &error), MS_OK);
+    assert_int_equal(ms_overlay_new(&overlay, store, &fold_context, 1 << 20, 2, &error), MS_OK);
     for (int round = 0; round < 20; round++) {
-        crowd_fold(&crowd, overlay, &folder, 500, 100, true);
+        crowd_fold(&crowd, overlay, &fold_context, 500, 100, true);
         assert_false(crowd_flush(one, 1, overlay));
         if (round % 5)
             continue;
@@ -467,8 +467,8 @@ static void a_reader_sees_what_was_flushed(void **state)
         assert_string_equal(ms_store_application_id(reader), "app");
         assert_int_equal(ms_store_partition(reader, 6, &row, &found, &error), MS_OK);
         assert_true(found && row.applied == crowd.offset);
-        assert_int_equal(ms_overlay_new(&reading, reader, &folder, 1 << 20, 3, &error), MS_OK);
-        crowd_compare(&crowd, reading, &folder);
+        assert_int_equal(ms_overlay_new(&reading, reader, &fold_context, 1 << 20, 3, &error), MS_OK);
+        crowd_compare(&crowd, reading, &fold_context);
         assert_int_equal(count_rows(reader).orphans, 0);
         ms_overlay_destroy(reading);
         ms_store_close(reader);
@@ -476,11 +476,11 @@ static void a_reader_sees_what_was_flushed(void **state)
     ms_overlay_destroy(overlay);
     ms_store_close(store);
     assert_int_equal(ms_store_open_reader(&reader, dir, &error), MS_OK); /* nobody writes */
-    assert_int_equal(ms_overlay_new(&reading, reader, &folder, 1 << 20, 3, &error), MS_OK);
-    crowd_compare(&crowd, reading, &folder);
+    assert_int_equal(ms_overlay_new(&reading, reader, &fold_context, 1 << 20, 3, &error), MS_OK);
+    crowd_compare(&crowd, reading, &fold_context);
     ms_overlay_destroy(reading);
     ms_store_close(reader);
-    ms_folder_free(&folder);
+    ms_fold_context_free(&fold_context);
     life_model_close(&model);
     crowd_free(&crowd);
     state_dir_remove(dir);
@@ -500,18 +500,18 @@ static void *work(void *context)
 {
     struct worker *worker = context;
     struct life_model model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
     struct ms_error error;
     uint16_t own = worker->crowds[0].partition;
     life_model_open(&model, 1, 4, 8);
-    life_folder(&folder, &model, true, 50);
+    life_folder(&fold_context, &model, true, 50);
     ms_store_acquire(worker->store, own, worker->owner);
-    if (ms_overlay_new(&overlay, worker->store, &folder, 20000, worker->owner, &error) != MS_OK)
+    if (ms_overlay_new(&overlay, worker->store, &fold_context, 20000, worker->owner, &error) != MS_OK)
         abort();
     struct crowd *const mine[] = {&worker->crowds[0]};
     for (int round = 0; round < 40; round++) {
-        crowd_fold(&worker->crowds[0], overlay, &folder, 200, 50, true);
+        crowd_fold(&worker->crowds[0], overlay, &fold_context, 200, 50, true);
         if (crowd_flush(mine, 1, overlay))
             abort();
         struct ms_flush_row foreign = {.partition = (uint16_t)(own ^ 1), .row = {.applied = -5}};
@@ -521,10 +521,10 @@ static void *work(void *context)
         worker->lost += lost;
     }
     ms_overlay_drop(overlay, own);
-    crowd_compare(&worker->crowds[0], overlay, &folder);
+    crowd_compare(&worker->crowds[0], overlay, &fold_context);
     ms_store_release(worker->store, own, worker->owner);
     ms_overlay_destroy(overlay);
-    ms_folder_free(&folder);
+    ms_fold_context_free(&fold_context);
     life_model_close(&model);
     return NULL;
 }

@@ -34,7 +34,7 @@ void fake_open(struct fake_worker *worker, struct world *world, uint32_t number,
     *worker = (struct fake_worker){.world = world, .number = number, .random = seed};
     worker->restless = draw(&worker->random, 4) == 0;
     pthread_mutex_init(&worker->stats.lock, NULL);
-    folders_open(&worker->folders, world);
+    folders_open(&worker->fold_contexts, world);
     start(worker);
 }
 
@@ -65,7 +65,7 @@ void fake_drop(struct fake_worker *worker)
 void fake_close(struct fake_worker *worker)
 {
     fake_drop(worker);
-    folders_close(&worker->folders);
+    folders_close(&worker->fold_contexts);
     free(worker->open.items);
     pthread_mutex_destroy(&worker->stats.lock);
 }
@@ -103,7 +103,7 @@ static void assign(struct fake_worker *worker, int p)
     CHECK(world, part.origin == broker->origin, "partition %d: origin %lld, not %lld", p,
           (long long)part.origin, (long long)broker->origin);
     world_begin(world, p, part.folded);
-    oracle_start(&worker->oracle[p], world, &worker->folders, p, part.folded);
+    oracle_start(&worker->oracle[p], world, &worker->fold_contexts, p, part.folded);
     oracle_replay(&worker->oracle[p], part.replay_until,
                   known.ours && known.note.fold_id != rule.fold_id && part.folded < part.replay_until);
     worker->next[p] = 0;
@@ -297,7 +297,7 @@ static void check(struct fake_worker *worker, int p)
         return;
     pthread_mutex_lock(&world->lock);
     if (worker->holds[p] && world->part[p].owner == worker->number) {
-        int64_t applied = world_check_state(world, &worker->folders, p);
+        int64_t applied = world_check_state(world, &worker->fold_contexts, p);
         CHECK(world, applied <= world->part[p].committed, "partition %d: L %lld is beyond C %lld", p,
               (long long)applied, (long long)world->part[p].committed);
     }

@@ -10,7 +10,7 @@ struct fake_worker {
     uint32_t number; /* its owner number, 1 .. */
     uint64_t random;
     bool restless; /* takes and lets go all the time */
-    struct folders folders;
+    struct fold_contexts fold_contexts;
     struct ms_engine *engine;
     struct ms_stats stats;
     struct published_list open; /* the transaction */

@@ -252,30 +252,32 @@ void world_free(struct world *world)
     }
 }
 
-void folders_open(struct folders *folders, const struct world *world)
+void folders_open(struct fold_contexts *fold_contexts, const struct world *world)
 {
     struct ms_error error;
     for (int v = 0; v < world->variants; v++) {
-        folders->models[v] = *world->models[v];
+        fold_contexts->models[v] = *world->models[v];
         CHECK(world,
-              ms_extractor_new(&folders->models[v].extractor, folders->models[v].model, &error) == MS_OK,
+              ms_extractor_new(&fold_contexts->models[v].extractor, fold_contexts->models[v].model, &error) ==
+                  MS_OK,
               "%s", error.text);
-        life_folder(&folders->folders[v], &folders->models[v], world->incremental[v], world->behaviors_max);
+        life_folder(&fold_contexts->fold_contexts[v], &fold_contexts->models[v], world->incremental[v],
+                    world->behaviors_max);
     }
     CHECK(world,
-          ms_encoder_new(&folders->encoder, (enum ms_record_format)world->config.output_format, &error) ==
-              MS_OK,
+          ms_encoder_new(&fold_contexts->encoder, (enum ms_record_format)world->config.output_format,
+                         &error) == MS_OK,
           "%s", error.text);
 }
 
-void folders_close(struct folders *folders)
+void folders_close(struct fold_contexts *fold_contexts)
 {
     for (int v = 0; v < VARIANTS; v++) {
-        ms_folder_free(&folders->folders[v]);
-        ms_extractor_destroy(folders->models[v].extractor);
+        ms_fold_context_free(&fold_contexts->fold_contexts[v]);
+        ms_extractor_destroy(fold_contexts->models[v].extractor);
     }
-    ms_encoder_destroy(folders->encoder);
-    *folders = (struct folders){0};
+    ms_encoder_destroy(fold_contexts->encoder);
+    *fold_contexts = (struct fold_contexts){0};
 }
 
 /* ---- the oracle ---- */
@@ -304,7 +306,7 @@ static enum what oracle_fold(struct oracle *oracle, const struct logged *record,
 {
     uint32_t u = record->user;
     struct naive_user *user = &oracle->users[u];
-    struct ms_folder *folder = &oracle->folders->folders[variant];
+    struct ms_fold_context *fold_context = &oracle->fold_contexts->fold_contexts[variant];
     if (record->kind == LOGGED_FORGET) {
         if (user->version == 0)
             return NOTHING;
@@ -315,10 +317,10 @@ static enum what oracle_fold(struct oracle *oracle, const struct logged *record,
     if (record->kind != LOGGED_EVENT || is_duplicate(oracle, u, &record->event))
         return NOTHING;
     if (user->version > 0 && oracle->variant[u] != variant)
-        naive_refold(user, folder, oracle->world->behaviors_max);
+        naive_refold(user, fold_context, oracle->world->behaviors_max);
     oracle->variant[u] = variant;
-    uint32_t row = ms_model_find(folder->model, record->event.item.data, record->event.item.size);
-    CHECK(oracle->world, naive_fold(user, folder, &record->event, row), "the oracle cannot fold");
+    uint32_t row = ms_model_find(fold_context->model, record->event.item.data, record->event.item.size);
+    CHECK(oracle->world, naive_fold(user, fold_context, &record->event, row), "the oracle cannot fold");
     return FOLDED;
 }
 
@@ -330,10 +332,10 @@ static int variant_at(const struct part *part, int64_t offset)
     return part->begins[i].variant;
 }
 
-void oracle_start(struct oracle *oracle, struct world *world, struct folders *folders, int partition,
-                  int64_t upto)
+void oracle_start(struct oracle *oracle, struct world *world, struct fold_contexts *fold_contexts,
+                  int partition, int64_t upto)
 {
-    *oracle = (struct oracle){.world = world, .folders = folders, .partition = partition};
+    *oracle = (struct oracle){.world = world, .fold_contexts = fold_contexts, .partition = partition};
     const struct part *part = &world->part[partition];
     oracle->at = part->origin;
     while (oracle->next < part->count && part->records[oracle->next].input.offset < part->origin)
@@ -396,16 +398,16 @@ static struct ms_interests interests(struct oracle *oracle, uint32_t u)
 {
     static _Thread_local uint32_t rows[4096];
     const struct naive_user *user = &oracle->users[u];
-    struct ms_folder *folder = &oracle->folders->folders[oracle->variant[u]];
-    if (folder->incremental)
-        return ms_fold_interests(folder->extractor, user->sums, user->folded);
+    struct ms_fold_context *fold_context = &oracle->fold_contexts->fold_contexts[oracle->variant[u]];
+    if (fold_context->incremental)
+        return ms_fold_interests(fold_context->extractor, user->sums, user->events_folded);
     size_t kept, n = 0;
     const struct naive_behavior *b = naive_kept(user, oracle->world->behaviors_max, &kept);
     for (size_t i = 0; i < kept; i++) {
         if (b[i].row != MS_NO_ITEM)
             rows[n++] = b[i].row;
     }
-    return ms_extract_full(folder->extractor, rows, n, NULL, 0, NULL);
+    return ms_extract_full(fold_context->extractor, rows, n, NULL, 0, NULL);
 }
 
 static void take_value(struct cursor *cursor, struct ms_bytes value, int slot)
@@ -444,7 +446,8 @@ static void take_record(struct cursor *cursor)
     struct world *world = oracle->world;
     const struct naive_user *user = &oracle->users[cursor->user];
     const char *id = world->ids[oracle->partition][cursor->user];
-    const char *model = ms_model_config(oracle->folders->folders[oracle->variant[cursor->user]].model)->id;
+    const char *model =
+        ms_model_config(oracle->fold_contexts->fold_contexts[oracle->variant[cursor->user]].model)->id;
     struct shown *shown = &world->part[oracle->partition].shown[cursor->user];
     struct ms_record record = {.user_id = {id, strlen(id)},
                                .version = user->version,
@@ -454,11 +457,11 @@ static void take_record(struct cursor *cursor)
     int count = record.interests.count;
     CHECK(world, count == user->slots, "%s: %d interests, not %u", id, count, user->slots);
     if (world->config.output_layout == MS_LAYOUT_USER) {
-        take_value(cursor, ms_encode_user(oracle->folders->encoder, &record), -1);
+        take_value(cursor, ms_encode_user(oracle->fold_contexts->encoder, &record), -1);
         return;
     }
     for (int slot = 0; slot < count; slot++)
-        take_value(cursor, ms_encode_interest(oracle->folders->encoder, &record, slot), slot);
+        take_value(cursor, ms_encode_interest(oracle->fold_contexts->encoder, &record, slot), slot);
     int must = shown->live > count ? shown->live : count;
     /* Where another model published the user, null values may go beyond what it used. */
     int end = take_nulls(cursor, count, world->mixed ? INT32_MAX : must);
@@ -545,7 +548,7 @@ void oracle_check(struct oracle *oracle, int64_t upto, const struct published_li
 
 struct reading {
     struct world *world;
-    struct folders *folders;
+    struct fold_contexts *fold_contexts;
     struct oracle oracle;
     int partition;
     int64_t applied;
@@ -595,24 +598,24 @@ static enum ms_status read_user(void *context, uint16_t partition, struct ms_byt
     if (!user->complete)
         read_chunks(reading, &user);
     const struct naive_user *naive = &reading->oracle.users[u];
-    struct ms_folder *folder = &reading->folders->folders[reading->oracle.variant[u]];
+    struct ms_fold_context *fold_context = &reading->fold_contexts->fold_contexts[reading->oracle.variant[u]];
     CHECK(world, naive->version > 0, "%s: there is a row", where);
     CHECK(world, user->own_offset <= reading->applied, "%s: its own offset is %lld", where,
           (long long)user->own_offset);
     if (user->sums_left_out)
-        CHECK(world, ms_refold(folder, &user), "%s: no memory", where);
-    ms_user_resolve(user, folder->model);
+        CHECK(world, ms_refold(fold_context, &user), "%s: no memory", where);
+    ms_user_resolve(user, fold_context->model);
     if (world->mixed && user->slots_max > naive->slots_max) {
         CHECK(world, user->slots_max <= 8, "%s: slots_max %u", where, user->slots_max);
         user->slots_max = naive->slots_max; /* what another model showed may be counted generously */
     }
-    naive_compare(naive, user, folder, where);
+    naive_compare(naive, user, fold_context, where);
     free(user);
     reading->users++;
     return MS_OK;
 }
 
-int64_t world_check_state(struct world *world, struct folders *folders, int partition)
+int64_t world_check_state(struct world *world, struct fold_contexts *fold_contexts, int partition)
 {
     struct ms_partition_row row;
     struct ms_error error;
@@ -622,11 +625,11 @@ int64_t world_check_state(struct world *world, struct folders *folders, int part
     if (!found)
         return -1;
     struct reading reading = {
-        .world = world, .folders = folders, .partition = partition, .applied = row.applied};
+        .world = world, .fold_contexts = fold_contexts, .partition = partition, .applied = row.applied};
     struct ms_store_visitor visitor = {.context = &reading, .on_user = read_user};
     CHECK(world, row.origin == world->part[partition].origin, "origin %lld, not %lld", (long long)row.origin,
           (long long)world->part[partition].origin);
-    oracle_start(&reading.oracle, world, folders, partition, row.applied);
+    oracle_start(&reading.oracle, world, fold_contexts, partition, row.applied);
     CHECK(world, ms_store_walk(world->store, &visitor, &error) == MS_OK, "%s", error.text);
     int users = 0;
     for (int u = 0; u < world->users; u++)

@@ -73,10 +73,10 @@ struct world {
     char ids[PARTS][USERS][24];
 };
 
-/* The ways to fold of one thread: a folder belongs to its extractor, an extractor to a thread. */
-struct folders {
+/* The ways to fold of one thread: a fold context belongs to its extractor, an extractor to a thread. */
+struct fold_contexts {
     struct life_model models[VARIANTS];
-    struct ms_folder folders[VARIANTS];
+    struct ms_fold_context fold_contexts[VARIANTS];
     struct ms_encoder *encoder;
 };
 
@@ -102,7 +102,7 @@ void published_add(struct world *world, struct published_list *list, const struc
 /* What a partition's users are once the events below |at| are folded. */
 struct oracle {
     struct world *world;
-    struct folders *folders;
+    struct fold_contexts *fold_contexts;
     int partition;
     int64_t at;
     size_t next;
@@ -112,8 +112,8 @@ struct oracle {
     int owed_count;
 };
 /* The state of a partition at |upto|, as the begins noted for it say. */
-void oracle_start(struct oracle *oracle, struct world *world, struct folders *folders, int partition,
-                  int64_t upto);
+void oracle_start(struct oracle *oracle, struct world *world, struct fold_contexts *fold_contexts,
+                  int partition, int64_t upto);
 void oracle_free(struct oracle *oracle);
 /* Notes that the state from |from| on is folded by the world's variant now. The lock is held. */
 void world_begin(struct world *world, int partition, int64_t from);
@@ -123,12 +123,12 @@ void oracle_replay(struct oracle *oracle, int64_t upto, bool owe);
  * run publishes for these events, and those owed. The lock is held. */
 void oracle_check(struct oracle *oracle, int64_t upto, const struct published_list *list);
 /* Checks the rows of a partition on disk against the events below their L. Returns L, -1: no row. */
-int64_t world_check_state(struct world *world, struct folders *folders, int partition);
+int64_t world_check_state(struct world *world, struct fold_contexts *fold_contexts, int partition);
 
 void world_new(struct world *world, uint64_t seed, const struct life_model *models, size_t models_count);
 void world_free(struct world *world);
-void folders_open(struct folders *folders, const struct world *world);
-void folders_close(struct folders *folders);
+void folders_open(struct fold_contexts *fold_contexts, const struct world *world);
+void folders_close(struct fold_contexts *fold_contexts);
 /* The offset behind the last record written so far. */
 int64_t world_end(const struct part *part);
 uint64_t draw(uint64_t *random, uint64_t below);

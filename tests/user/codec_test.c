@@ -91,7 +91,7 @@ static void everything_comes_back(void **state)
         user->fold_id = 0x1234567890abcdef;
         user->profile_offset = 99;
         user->sums_time_ms = -5;
-        user->folded = UINT64_MAX;
+        user->events_folded = UINT64_MAX;
         user->slots = 3;
         user->slots_max = 64;
         assert_true(ms_user_set_profile(&user, (struct ms_bytes){"{\"age\":7}", 9}));
@@ -105,7 +105,7 @@ static void everything_comes_back(void **state)
             assert_int_equal(ms_user_decode_chunks(&back, stored.values, stored.count, &error), MS_OK);
         assert_true(back->complete && back->version == user->version && back->fold_id == user->fold_id &&
                     back->own_offset == 77 && back->profile_offset == 99 && back->sums_time_ms == -5 &&
-                    back->folded == UINT64_MAX && back->slots == 3 && back->slots_max == 64 &&
+                    back->events_folded == UINT64_MAX && back->slots == 3 && back->slots_max == 64 &&
                     back->kept == count && back->last_time_ms == user->last_time_ms);
         assert_memory_equal(ms_user_sums(back), ms_user_sums(user), 37 * sizeof(float));
         assert_int_equal(ms_user_profile(back).size, 9);

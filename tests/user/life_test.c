@@ -64,7 +64,7 @@ static void rows_free(struct rows *rows)
 /* One user's life. */
 struct life {
     struct life_model *model;
-    struct ms_folder folder;
+    struct ms_fold_context fold_context;
     struct ms_user *user;
     struct naive_user naive;
     struct rows *rows;
@@ -90,8 +90,8 @@ static void complete(struct life *life, struct ms_user **user)
     }
     ms_user_trim(*user);
     assert_int_equal(ms_user_decode_chunks(user, values, count, &error), MS_OK);
-    if (!life->folder.incremental)
-        ms_user_resolve(*user, life->folder.model);
+    if (!life->fold_context.incremental)
+        ms_user_resolve(*user, life->fold_context.model);
 }
 
 /* Writes what a flush writes. With |fails| nothing arrives, as when the partition was lost. */
@@ -145,57 +145,58 @@ static void reload(struct life *life, bool whole)
     if (!life->rows->stored) {
         assert_int_equal(life->rows->live_count, 0);
         rows_clear(life->rows);
-        life->user = ms_user_new(7, user_id, life->folder.first_floats);
+        life->user = ms_user_new(7, user_id, life->fold_context.first_floats);
         return;
     }
     life->user = read_back(life);
     assert_int_equal(life->user->own_offset, own_offset);
     if (life->user->sums_left_out)
-        assert_true(ms_refold(&life->folder, &life->user));
-    if (life->user->complete && !life->folder.incremental)
-        ms_user_resolve(life->user, life->folder.model);
-    if (whole || !life->folder.incremental)
+        assert_true(ms_refold(&life->fold_context, &life->user));
+    if (life->user->complete && !life->fold_context.incremental)
+        ms_user_resolve(life->user, life->fold_context.model);
+    if (whole || !life->fold_context.incremental)
         complete(life, &life->user);
 }
 
 static void event(struct life *life)
 {
     struct ms_event event = life_next(&life->source);
-    uint32_t row = ms_model_find(life->folder.model, event.item.data, event.item.size);
-    if (ms_fold_needs_history(&life->folder, life->user, event.time_ms))
+    uint32_t row = ms_model_find(life->fold_context.model, event.item.data, event.item.size);
+    if (ms_fold_needs_history(&life->fold_context, life->user, event.time_ms))
         complete(life, &life->user);
-    enum ms_folded folded = ms_fold(&life->folder, &life->user, &event, row);
-    assert_int_equal(folded, naive_fold(&life->naive, &life->folder, &event, row) ? MS_FOLDED : MS_DUPLICATE);
+    enum ms_folded folded = ms_fold(&life->fold_context, &life->user, &event, row);
+    assert_int_equal(folded,
+                     naive_fold(&life->naive, &life->fold_context, &event, row) ? MS_FOLDED : MS_DUPLICATE);
     life->user->own_offset++;
     life->dirty |= folded == MS_FOLDED;
 }
 
 static void change_settings(struct life *life, uint32_t behaviors_max)
 {
-    uint32_t before = life->folder.behaviors_max;
-    bool incremental = life->folder.incremental;
+    uint32_t before = life->fold_context.behaviors_max;
+    bool incremental = life->fold_context.incremental;
     if (life->user->version == 0)
         return;
     complete(life, &life->user);
-    ms_folder_free(&life->folder);
-    life_folder(&life->folder, life->model, !incremental, behaviors_max);
-    assert_true(ms_refold(&life->folder, &life->user));
-    naive_refold(&life->naive, &life->folder, before);
+    ms_fold_context_free(&life->fold_context);
+    life_folder(&life->fold_context, life->model, !incremental, behaviors_max);
+    assert_true(ms_refold(&life->fold_context, &life->user));
+    naive_refold(&life->naive, &life->fold_context, before);
     life->dirty = true;
 }
 
 /* The user in memory, and what its rows would say, each made whole. */
 static void compare(struct life *life, bool deep)
 {
-    naive_compare_counters(&life->naive, life->user, &life->folder, "in memory");
+    naive_compare_counters(&life->naive, life->user, &life->fold_context, "in memory");
     if (!deep)
         return;
     struct ms_user *copy = ms_user_copy(life->user);
     complete(life, &copy);
-    naive_compare(&life->naive, copy, &life->folder, "made whole");
-    if (!life->folder.incremental) {
+    naive_compare(&life->naive, copy, &life->fold_context, "made whole");
+    if (!life->fold_context.incremental) {
         size_t kept, routable = 0;
-        const struct naive_behavior *b = naive_kept(&life->naive, life->folder.behaviors_max, &kept);
+        const struct naive_behavior *b = naive_kept(&life->naive, life->fold_context.behaviors_max, &kept);
         for (size_t i = 0; i < kept; i++)
             routable += b[i].row != MS_NO_ITEM;
         assert_int_equal(copy->routable, routable);
@@ -204,11 +205,11 @@ static void compare(struct life *life, bool deep)
     if (!life->dirty && life->rows->stored) {
         copy = read_back(life);
         if (copy->sums_left_out)
-            assert_true(ms_refold(&life->folder, &copy));
+            assert_true(ms_refold(&life->fold_context, &copy));
         complete(life, &copy);
-        if (!life->folder.incremental)
-            ms_user_resolve(copy, life->folder.model);
-        naive_compare(&life->naive, copy, &life->folder, "read back");
+        if (!life->fold_context.incremental)
+            ms_user_resolve(copy, life->fold_context.model);
+        naive_compare(&life->naive, copy, &life->fold_context, "read back");
         free(copy);
     }
 }
@@ -220,7 +221,7 @@ static void step(struct life *life, uint32_t behaviors_max)
     bool deep = life_random(&life->random) % (1 + behaviors_max / 16) == 0;
     if (chance < 60) {
         flush(life, false);
-        if (ms_may_trim(&life->folder, life->user))
+        if (ms_may_trim(&life->fold_context, life->user))
             ms_user_trim(life->user);
         uint32_t bound = 2 * (life->user->kept / MS_CHUNK) + 16;
         assert_in_range(life->rows->live_count, 0, bound);
@@ -246,13 +247,13 @@ static void live(struct life_model *model, bool incremental, uint32_t behaviors_
 {
     struct life life = {.model = model, .random = seed};
     life.rows = calloc(1, sizeof *life.rows);
-    life_folder(&life.folder, model, incremental, behaviors_max);
+    life_folder(&life.fold_context, model, incremental, behaviors_max);
     life_source_start(&life.source, seed * 77);
-    life.user = ms_user_new(7, user_id, life.folder.first_floats);
+    life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
     for (uint32_t i = 0; i < steps; i++)
         step(&life, behaviors_max);
     compare(&life, true);
-    ms_folder_free(&life.folder);
+    ms_fold_context_free(&life.fold_context);
     naive_free(&life.naive);
     free(life.user);
     rows_free(life.rows);
@@ -286,10 +287,10 @@ static void bytes_do_not_grow(void **state)
     life_model_open(&model, 1, 4, 8);
     struct life life = {.model = &model};
     life.rows = calloc(1, sizeof *life.rows);
-    life_folder(&life.folder, &model, true, 5000);
+    life_folder(&life.fold_context, &model, true, 5000);
     life_source_start(&life.source, 5);
     life.source.late_percent = life.source.ahead_per_mille = 0;
-    life.user = ms_user_new(7, user_id, life.folder.first_floats);
+    life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
     uint64_t at_100 = 0, at_5000 = 0;
     for (uint32_t i = 0; i < 5200; i++) {
         uint64_t before = life.rows->put_bytes;
@@ -305,7 +306,7 @@ static void bytes_do_not_grow(void **state)
     assert_in_range(at_5000, 1, at_100 + 1000); /* of 100 events, each a head row of some 700 bytes */
     assert_in_range(at_100, 1, 100 * 1200);
     assert_int_equal(life.rows->live_count, life.user->sealed - life.user->first_chunk);
-    ms_folder_free(&life.folder);
+    ms_fold_context_free(&life.fold_context);
     naive_free(&life.naive);
     free(life.user);
     rows_free(life.rows);
@@ -321,23 +322,23 @@ static void pinned_chunks_do_not_pile_up(void **state)
     for (int reloads = 0; reloads < 2; reloads++) {
         struct life life = {.model = &model};
         life.rows = calloc(1, sizeof *life.rows);
-        life_folder(&life.folder, &model, true, 64);
+        life_folder(&life.fold_context, &model, true, 64);
         life_source_start(&life.source, 5);
         life.source.late_percent = life.source.ahead_per_mille = 0;
-        life.user = ms_user_new(7, user_id, life.folder.first_floats);
+        life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
         uint32_t most = 0;
         for (uint32_t i = 0; i < 8000; i++) {
             if (i == 40) {
                 struct ms_event far = life_next(&life.source);
                 far.time_ms += INT64_C(1000) * 86400 * 1000;
-                assert_int_equal(ms_fold(&life.folder, &life.user, &far, MS_NO_ITEM), MS_FOLDED);
-                assert_true(naive_fold(&life.naive, &life.folder, &far, MS_NO_ITEM));
+                assert_int_equal(ms_fold(&life.fold_context, &life.user, &far, MS_NO_ITEM), MS_FOLDED);
+                assert_true(naive_fold(&life.naive, &life.fold_context, &far, MS_NO_ITEM));
             }
             event(&life);
             flush(&life, false);
             if (reloads)
                 reload(&life, false);
-            else if (ms_may_trim(&life.folder, life.user))
+            else if (ms_may_trim(&life.fold_context, life.user))
                 ms_user_trim(life.user);
             if (life.rows->live_count > most)
                 most = life.rows->live_count;
@@ -346,7 +347,7 @@ static void pinned_chunks_do_not_pile_up(void **state)
         }
         assert_in_range(most, 1, 16);
         assert_in_range(life.rows->put_bytes, 1, 8000 * 1500);
-        ms_folder_free(&life.folder);
+        ms_fold_context_free(&life.fold_context);
         naive_free(&life.naive);
         free(life.user);
         rows_free(life.rows);
@@ -365,21 +366,21 @@ static void gaps_are_counted(void **state)
     for (uint32_t late_at = 64; late_at < 100; late_at++) {
         struct life life = {.model = &model};
         life.rows = calloc(1, sizeof *life.rows);
-        life_folder(&life.folder, &model, true, 70);
-        life.user = ms_user_new(7, user_id, life.folder.first_floats);
+        life_folder(&life.fold_context, &model, true, 70);
+        life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
         for (uint32_t i = 0; i < 300; i++) {
             struct ms_event event = {.item = {"item-1", 6},
                                      .type = {"", 0},
                                      .time_ms = 1000 * (int64_t)i - (i == late_at ? 20500 : 0)};
-            if (ms_fold_needs_history(&life.folder, life.user, event.time_ms))
+            if (ms_fold_needs_history(&life.fold_context, life.user, event.time_ms))
                 complete(&life, &life.user);
-            assert_int_equal(ms_fold(&life.folder, &life.user, &event, 1), MS_FOLDED);
-            assert_true(naive_fold(&life.naive, &life.folder, &event, 1));
+            assert_int_equal(ms_fold(&life.fold_context, &life.user, &event, 1), MS_FOLDED);
+            assert_true(naive_fold(&life.naive, &life.fold_context, &event, 1));
             flush(&life, false);
             reload(&life, i % 2);
             compare(&life, true);
         }
-        ms_folder_free(&life.folder);
+        ms_fold_context_free(&life.fold_context);
         naive_free(&life.naive);
         free(life.user);
         rows_free(life.rows);
@@ -398,15 +399,15 @@ static void few_events_bring_their_sums(void **state)
         struct life life = {.model = &model};
         uint32_t behaviors_max = late_at == 13 ? 2 : 70;
         life.rows = calloc(1, sizeof *life.rows);
-        life_folder(&life.folder, &model, true, behaviors_max);
-        life.user = ms_user_new(7, user_id, life.folder.first_floats);
+        life_folder(&life.fold_context, &model, true, behaviors_max);
+        life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
         for (uint32_t i = 0; i < 16; i++) {
             struct ms_event event = {.item = {i % 3 ? "item-1" : "item-2", 6},
                                      .type = {"", 0},
                                      .time_ms = 1000 * (int64_t)i - (i == late_at ? 20500 : 0)};
-            uint32_t row = ms_model_find(life.folder.model, event.item.data, event.item.size);
-            assert_int_equal(ms_fold(&life.folder, &life.user, &event, row), MS_FOLDED);
-            assert_true(naive_fold(&life.naive, &life.folder, &event, row));
+            uint32_t row = ms_model_find(life.fold_context.model, event.item.data, event.item.size);
+            assert_int_equal(ms_fold(&life.fold_context, &life.user, &event, row), MS_FOLDED);
+            assert_true(naive_fold(&life.naive, &life.fold_context, &event, row));
             flush(&life, false);
             struct ms_user *back = read_back(&life);
             bool late = late_at > 0 && i >= late_at;
@@ -416,7 +417,7 @@ static void few_events_bring_their_sums(void **state)
             reload(&life, false);
             compare(&life, true);
         }
-        ms_folder_free(&life.folder);
+        ms_fold_context_free(&life.fold_context);
         naive_free(&life.naive);
         free(life.user);
         rows_free(life.rows);

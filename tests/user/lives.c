@@ -87,13 +87,13 @@ void life_model_close(struct life_model *life)
     ms_model_destroy(life->model);
 }
 
-void life_folder(struct ms_folder *folder, const struct life_model *life, bool incremental,
+void life_folder(struct ms_fold_context *fold_context, const struct life_model *life, bool incremental,
                  uint32_t behaviors_max)
 {
     const struct ms_decay decay = {.count = 1, .per_event = {0.9}};
     struct ms_error error;
-    check(ms_folder_init(folder, life->model, life->extractor, incremental, &decay, behaviors_max, &error) ==
-              MS_OK,
+    check(ms_fold_context_init(fold_context, life->model, life->extractor, incremental, &decay, behaviors_max,
+                               &error) == MS_OK,
           "%s", error.text);
 }
 
@@ -160,31 +160,32 @@ static bool same(struct ms_bytes a, struct ms_bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static void fold_sums(struct naive_user *user, struct ms_folder *folder, uint32_t row, int64_t time_ms)
+static void fold_sums(struct naive_user *user, struct ms_fold_context *fold_context, uint32_t row,
+                      int64_t time_ms)
 {
-    int64_t before_ms = user->folded ? user->sums_time_ms : time_ms;
-    user->folded++;
+    int64_t before_ms = user->events_folded ? user->sums_time_ms : time_ms;
+    user->events_folded++;
     user->sums_time_ms = time_ms > before_ms ? time_ms : before_ms;
-    ms_fold_event(folder->extractor, &folder->decay, user->sums, user->folded, row,
+    ms_fold_event(fold_context->extractor, &fold_context->decay, user->sums, user->events_folded, row,
                   user->sums_time_ms - before_ms, user->sums_time_ms - time_ms);
 }
 
-static void start_sums(struct naive_user *user, const struct ms_folder *folder)
+static void start_sums(struct naive_user *user, const struct ms_fold_context *fold_context)
 {
     free(user->sums);
-    size_t floats = folder->incremental ? ms_fold_floats(folder->model) : 0;
+    size_t floats = fold_context->incremental ? ms_fold_floats(fold_context->model) : 0;
     user->sums = aligned_alloc(64, ((floats + 15) / 16 + 1) * 64);
     check(user->sums != NULL, "no memory");
     memset(user->sums, 0, floats * sizeof(float));
-    user->folded = 0;
+    user->events_folded = 0;
 }
 
-static void count_slots(struct naive_user *user, const struct ms_folder *folder)
+static void count_slots(struct naive_user *user, const struct ms_fold_context *fold_context)
 {
-    const struct ms_model_config *config = ms_model_config(folder->model);
-    size_t kept, routable = (size_t)user->folded;
-    if (!folder->incremental) {
-        const struct naive_behavior *b = naive_kept(user, folder->behaviors_max, &kept);
+    const struct ms_model_config *config = ms_model_config(fold_context->model);
+    size_t kept, routable = (size_t)user->events_folded;
+    if (!fold_context->incremental) {
+        const struct naive_behavior *b = naive_kept(user, fold_context->behaviors_max, &kept);
         routable = 0;
         for (size_t i = 0; i < kept; i++)
             routable += b[i].row != MS_NO_ITEM;
@@ -196,16 +197,17 @@ static void count_slots(struct naive_user *user, const struct ms_folder *folder)
         user->slots_max = user->slots;
 }
 
-bool naive_fold(struct naive_user *user, struct ms_folder *folder, const struct ms_event *event, uint32_t row)
+bool naive_fold(struct naive_user *user, struct ms_fold_context *fold_context, const struct ms_event *event,
+                uint32_t row)
 {
     size_t kept;
-    const struct naive_behavior *b = naive_kept(user, folder->behaviors_max, &kept);
+    const struct naive_behavior *b = naive_kept(user, fold_context->behaviors_max, &kept);
     for (size_t i = 0; i < kept; i++) {
         if (b[i].time_ms == event->time_ms && same(b[i].item, event->item) && same(b[i].type, event->type))
             return false;
     }
     if (!user->sums)
-        start_sums(user, folder);
+        start_sums(user, fold_context);
     if (user->count == user->capacity) {
         user->capacity = user->capacity ? user->capacity * 2 : 16;
         user->all = realloc(user->all, user->capacity * sizeof *user->all);
@@ -217,34 +219,34 @@ bool naive_fold(struct naive_user *user, struct ms_folder *folder, const struct 
     user->all[at] = (struct naive_behavior){event->time_ms, user->arrivals++, row, event->item, event->type};
     if (user->version++ == 0 || event->time_ms > user->last_time_ms)
         user->last_time_ms = event->time_ms;
-    if (folder->incremental && row != MS_NO_ITEM)
-        fold_sums(user, folder, row, event->time_ms);
-    count_slots(user, folder);
+    if (fold_context->incremental && row != MS_NO_ITEM)
+        fold_sums(user, fold_context, row, event->time_ms);
+    count_slots(user, fold_context);
     return true;
 }
 
-void naive_refold(struct naive_user *user, struct ms_folder *folder, uint32_t before_max)
+void naive_refold(struct naive_user *user, struct ms_fold_context *fold_context, uint32_t before_max)
 {
-    uint32_t max = folder->behaviors_max < before_max ? folder->behaviors_max : before_max;
+    uint32_t max = fold_context->behaviors_max < before_max ? fold_context->behaviors_max : before_max;
     size_t kept;
     const struct naive_behavior *b = naive_kept(user, max, &kept);
     if (kept)
         memmove(user->all, b, kept * sizeof *b);
     user->count = kept;
-    start_sums(user, folder);
+    start_sums(user, fold_context);
     for (size_t i = 0; i < kept; i++) {
-        user->all[i].row = ms_model_find(folder->model, user->all[i].item.data, user->all[i].item.size);
-        if (folder->incremental && user->all[i].row != MS_NO_ITEM)
-            fold_sums(user, folder, user->all[i].row, user->all[i].time_ms);
+        user->all[i].row = ms_model_find(fold_context->model, user->all[i].item.data, user->all[i].item.size);
+        if (fold_context->incremental && user->all[i].row != MS_NO_ITEM)
+            fold_sums(user, fold_context, user->all[i].row, user->all[i].time_ms);
     }
-    count_slots(user, folder);
+    count_slots(user, fold_context);
 }
 
 void naive_compare_counters(const struct naive_user *naive, const struct ms_user *user,
-                            const struct ms_folder *folder, const char *where)
+                            const struct ms_fold_context *fold_context, const char *where)
 {
     size_t kept;
-    naive_kept(naive, folder->behaviors_max, &kept);
+    naive_kept(naive, fold_context->behaviors_max, &kept);
     check(user->version == naive->version, "%s: version %llu, not %llu", where,
           (unsigned long long)user->version, (unsigned long long)naive->version);
     check(user->kept == kept, "%s: keeps %u behaviors, not %zu", where, user->kept, kept);
@@ -254,27 +256,28 @@ void naive_compare_counters(const struct naive_user *naive, const struct ms_user
     check(user->slots == naive->slots && user->slots_max == naive->slots_max,
           "%s: slots %u of %u, not %u of %u", where, user->slots, user->slots_max, naive->slots,
           naive->slots_max);
-    check(user->fold_id == folder->fold_id, "%s: fold id", where);
-    if (folder->incremental) {
-        check(user->folded == naive->folded, "%s: folded %llu, not %llu", where,
-              (unsigned long long)user->folded, (unsigned long long)naive->folded);
-        check(user->folded == 0 || user->sums_time_ms == naive->sums_time_ms, "%s: time of the sums", where);
-        size_t all = ms_fold_floats(folder->model), have = user->floats;
-        check(have >= ms_folder_floats(folder, user) && have <= all, "%s: %zu numbers in the sums", where,
-              have);
+    check(user->fold_id == fold_context->fold_id, "%s: fold id", where);
+    if (fold_context->incremental) {
+        check(user->events_folded == naive->events_folded, "%s: folded %llu, not %llu", where,
+              (unsigned long long)user->events_folded, (unsigned long long)naive->events_folded);
+        check(user->events_folded == 0 || user->sums_time_ms == naive->sums_time_ms, "%s: time of the sums",
+              where);
+        size_t all = ms_fold_floats(fold_context->model), have = user->floats;
+        check(have >= ms_fold_context_floats(fold_context, user) && have <= all,
+              "%s: %zu numbers in the sums", where, have);
         check(memcmp(ms_user_sums(user), naive->sums, have * sizeof(float)) == 0, "%s: sums differ", where);
         for (size_t i = have; i < all; i++)
             check(naive->sums[i] == 0.0f, "%s: sums left out that are not zero", where);
     }
 }
 
-void naive_compare(const struct naive_user *naive, const struct ms_user *user, const struct ms_folder *folder,
-                   const char *where)
+void naive_compare(const struct naive_user *naive, const struct ms_user *user,
+                   const struct ms_fold_context *fold_context, const char *where)
 {
     size_t kept;
-    const struct naive_behavior *n = naive_kept(naive, folder->behaviors_max, &kept);
+    const struct naive_behavior *n = naive_kept(naive, fold_context->behaviors_max, &kept);
     const struct ms_behavior *b = ms_user_behaviors(user);
-    naive_compare_counters(naive, user, folder, where);
+    naive_compare_counters(naive, user, fold_context, where);
     check(user->complete && user->count == kept, "%s: %u behaviors in memory, not %zu", where, user->count,
           kept);
     for (size_t i = 0; i < kept; i++) {
@@ -282,6 +285,6 @@ void naive_compare(const struct naive_user *naive, const struct ms_user *user, c
                   same(ms_behavior_type(user, &b[i]), n[i].type),
               "%s: behavior %zu of %zu differs: time %lld, not %lld", where, i, kept, (long long)b[i].time_ms,
               (long long)n[i].time_ms);
-        check(folder->incremental || b[i].row == n[i].row, "%s: row of behavior %zu", where, i);
+        check(fold_context->incremental || b[i].row == n[i].row, "%s: row of behavior %zu", where, i);
     }
 }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "user/fold.h"
+#include "user/apply.h"
 
 #define LIFE_ITEMS 48 /* ids the source draws from; the model knows the first 40 */
 
@@ -21,7 +21,7 @@ struct life_model {
  * |seed|. */
 void life_model_open(struct life_model *life, uint64_t seed, int interests, int dim);
 void life_model_close(struct life_model *life);
-void life_folder(struct ms_folder *folder, const struct life_model *life, bool incremental,
+void life_folder(struct ms_fold_context *fold_context, const struct life_model *life, bool incremental,
                  uint32_t behaviors_max);
 
 uint64_t life_random(uint64_t *state);
@@ -49,7 +49,7 @@ struct naive_behavior {
 struct naive_user {
     struct naive_behavior *all; /* every accepted event since the user began, by (time, arrival) */
     size_t count, capacity;
-    uint64_t version, folded, arrivals;
+    uint64_t version, events_folded, arrivals;
     int64_t last_time_ms, sums_time_ms;
     uint16_t slots, slots_max;
     float *sums;
@@ -60,17 +60,17 @@ void naive_forget(struct naive_user *user);
 /* The kept behaviors: the last of all. */
 const struct naive_behavior *naive_kept(const struct naive_user *user, uint32_t behaviors_max, size_t *count);
 /* Folds one event; false when it is a duplicate. */
-bool naive_fold(struct naive_user *user, struct ms_folder *folder, const struct ms_event *event,
+bool naive_fold(struct naive_user *user, struct ms_fold_context *fold_context, const struct ms_event *event,
                 uint32_t row);
 /* Starts anew from the kept behaviors, as a change of model or settings does. |before_max| is what bounded
  * them. */
-void naive_refold(struct naive_user *user, struct ms_folder *folder, uint32_t before_max);
+void naive_refold(struct naive_user *user, struct ms_fold_context *fold_context, uint32_t before_max);
 
 /* Whether a complete user equals the naive one in everything; ends the test, saying |where|, when not. */
-void naive_compare(const struct naive_user *naive, const struct ms_user *user, const struct ms_folder *folder,
-                   const char *where);
+void naive_compare(const struct naive_user *naive, const struct ms_user *user,
+                   const struct ms_fold_context *fold_context, const char *where);
 /* The counters and sums alone, which an incomplete user has too. */
 void naive_compare_counters(const struct naive_user *naive, const struct ms_user *user,
-                            const struct ms_folder *folder, const char *where);
+                            const struct ms_fold_context *fold_context, const char *where);
 
 #endif
