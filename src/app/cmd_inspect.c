@@ -364,12 +364,12 @@ static enum ms_status partitions_json(const struct totals *totals, struct ms_err
     json_t *list = json_array();
     for (size_t i = 0; i < totals->count; i++) {
         const struct partition_sums *p = &totals->list[i];
-        json_array_append_new(list,
-                              json_pack("{s:i, s:o, s:o, s:I, s:o}", "partition", (int)p->partition,
-                                        "applied", p->has_row ? json_integer(p->row.applied) : json_null(),
-                                        "origin", p->has_row ? json_integer(p->row.origin) : json_null(),
-                                        "users", (json_int_t)p->users, "fold_id",
-                                        p->has_row ? ms_json_fold_id(p->row.fold_id) : json_null()));
+        json_array_append_new(
+            list, json_pack("{s:i, s:o, s:o, s:I, s:o}", "partition", (int)p->partition, "applied",
+                            p->has_row ? json_integer(p->row.sources[0].applied) : json_null(), "origin",
+                            p->has_row ? json_integer(p->row.sources[0].origin) : json_null(), "users",
+                            (json_int_t)p->users, "fold_id",
+                            p->has_row ? ms_json_fold_id(p->row.fold_id) : json_null()));
     }
     return ms_json_print(json_pack("{s:o}", "partitions", list), stdout, error);
 }
@@ -384,8 +384,8 @@ static enum ms_status partitions_text(const struct totals *totals, struct ms_err
     for (size_t i = 0; i < totals->count; i++) {
         const struct partition_sums *p = &totals->list[i];
         ms_table_cell(&table, "%u", p->partition);
-        ms_table_cell(&table, "%" PRId64, p->row.applied);
-        ms_table_cell(&table, "%" PRId64, p->row.origin);
+        ms_table_cell(&table, "%" PRId64, p->row.sources[0].applied);
+        ms_table_cell(&table, "%" PRId64, p->row.sources[0].origin);
         ms_table_cell(&table, "%" PRIu64, p->users);
         ms_table_cell(&table, "%016" PRIx64, p->row.fold_id);
     }

@@ -1,7 +1,7 @@
 /* Opening, reading, and ingesting: the calls into RocksDB.
  *
- * Partition row: version of the layout (u8: 1), 7 zero bytes, applied, origin, profile_applied,
- * profile_origin, changelog (i64 each), fold id (u64), all little-endian; 56 bytes, padded to 64. */
+ * Partition row: version of the layout (u8: 1), 7 zero bytes, applied and origin of the clicks,
+ * applied and origin of the profiles, changelog (i64 each), fold id (u64), all little-endian; 56 bytes, padded to 64. */
 #include "state/store.h"
 
 #include <assert.h>
@@ -469,10 +469,10 @@ void ms_partition_row_encode(const struct ms_partition_row *row, char out[64])
 {
     memset(out, 0, ROW_BYTES);
     out[0] = ROW_VERSION;
-    ms_put_u64(out + 8, (uint64_t)row->applied);
-    ms_put_u64(out + 16, (uint64_t)row->origin);
-    ms_put_u64(out + 24, (uint64_t)row->profile_applied);
-    ms_put_u64(out + 32, (uint64_t)row->profile_origin);
+    for (int i = 0; i < MS_ROW_SOURCES; i++) {
+        ms_put_u64(out + 8 + 16 * i, (uint64_t)row->sources[i].applied);
+        ms_put_u64(out + 16 + 16 * i, (uint64_t)row->sources[i].origin);
+    }
     ms_put_u64(out + 40, (uint64_t)row->changelog);
     ms_put_u64(out + 48, row->fold_id);
 }
@@ -488,12 +488,11 @@ static enum ms_status decode_row(uint16_t partition, struct ms_bytes value, stru
     if (value.size != ROW_BYTES || version != ROW_VERSION)
         return ms_fail(error, MS_STATE, "partition %u: its row is damaged (%zu bytes)", partition,
                        value.size);
-    *row = (struct ms_partition_row){.applied = (int64_t)ms_get_u64(value.data + 8),
-                                     .origin = (int64_t)ms_get_u64(value.data + 16),
-                                     .profile_applied = (int64_t)ms_get_u64(value.data + 24),
-                                     .profile_origin = (int64_t)ms_get_u64(value.data + 32),
-                                     .changelog = (int64_t)ms_get_u64(value.data + 40),
-                                     .fold_id = ms_get_u64(value.data + 48)};
+    for (int i = 0; i < MS_ROW_SOURCES; i++)
+        row->sources[i] = (struct ms_row_source){.applied = (int64_t)ms_get_u64(value.data + 8 + 16 * i),
+                                                 .origin = (int64_t)ms_get_u64(value.data + 16 + 16 * i)};
+    row->changelog = (int64_t)ms_get_u64(value.data + 40);
+    row->fold_id = ms_get_u64(value.data + 48);
     return MS_OK;
 }
 

@@ -25,15 +25,24 @@
 #define MS_MAX_PARTITIONS 32768 /* partitions 0 .. 32767 fit the key */
 #define MS_NO_OWNER       0
 
+/* Input topics whose offsets a partition's row holds: the clicks, then the profiles. */
+#define MS_ROW_SOURCES 2
+
+/* Offsets of one input topic in a partition's row; both -1 where nothing of the topic was ever folded. */
+struct ms_row_source {
+    int64_t applied; /* L: the offset up to which (exclusive) the rows of this partition are folded */
+    int64_t origin;  /* the first offset ever folded */
+};
+
 /* A partition's row. */
 struct ms_partition_row {
-    int64_t applied; /* L: the input offset up to which (exclusive) the rows of this partition are folded */
-    int64_t origin;  /* the first input offset ever folded */
-    int64_t profile_applied; /* the same two for the profile topic, -1: none */
-    int64_t profile_origin;
+    struct ms_row_source sources[MS_ROW_SOURCES];
     int64_t changelog; /* position in the changelog, -1: none */
     uint64_t fold_id;  /* under which the last of its events were folded */
 };
+
+/* The row of a partition of which nothing is stored. */
+#define MS_EMPTY_ROW ((struct ms_partition_row){.sources = {{-1, -1}, {-1, -1}}, .changelog = -1})
 
 struct ms_store;
 

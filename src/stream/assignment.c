@@ -128,7 +128,7 @@ static enum ms_status misfit(const struct ms_worker *worker, const struct ms_kno
 {
     const struct ms_config *config = worker->config;
     const struct remedy *remedy = &remedies[misfit];
-    int64_t applied = known->stored ? known->row.applied : (int64_t)-1;
+    int64_t applied = known->stored ? known->row.sources[0].applied : (int64_t)-1;
     char where[64] = "--to-earliest";
     if (!remedy->to_earliest)
         snprintf(where, sizeof where, "--to-offset %" PRId64, applied);
@@ -159,9 +159,8 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
     enum ms_status status = ms_engine_claim_part(worker->engine, known->partition, &known->row,
                                                  &known->stored, error);
     if (status == MS_OK && known->profile) { /* the row's other pair of offsets */
-        known->row.applied = known->row.profile_applied;
-        known->row.origin = known->row.profile_origin;
-        known->stored = known->stored && known->row.profile_applied >= 0;
+        known->row.sources[0] = known->row.sources[1];
+        known->stored = known->stored && known->row.sources[1].applied >= 0;
     }
     if (status == MS_OK)
         status = read_ends(worker, known, error);

@@ -154,7 +154,7 @@ enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition,
         return ms_fail(error, MS_KAFKA, "partition %d of topic %s: partitions above %d are not supported",
                        partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
     ms_store_acquire(engine->store, (uint16_t)partition, engine->owner);
-    *row = (struct ms_partition_row){.profile_applied = -1, .profile_origin = -1, .changelog = -1};
+    *row = MS_EMPTY_ROW;
     return ms_store_partition(engine->store, (uint16_t)partition, row, stored, error);
 }
 
@@ -167,7 +167,7 @@ void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part)
     **at = *part;
     (*at)->open = true;
     engine->joins |= part->profile;
-    if (!part->profile && part->flushed < 0 && part->row.profile_applied < 0)
+    if (!part->profile && part->flushed < 0 && part->row.sources[1].applied < 0)
         ms_overlay_whole(engine->overlay, (uint16_t)part->partition);
 }
 
@@ -785,19 +785,17 @@ enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *
          * C. */
         assert(part->committed >= 0 &&
                (part->folded == part->committed || part->folded < part->replay_until));
-        rows[count++] = (struct ms_flush_row){.partition = (uint16_t)part->partition,
-                                              .row = {.applied = applied,
-                                                      .origin = part->origin,
-                                                      .profile_applied = part->row.profile_applied,
-                                                      .profile_origin = part->row.profile_origin,
-                                                      .changelog = -1,
-                                                      .fold_id = engine->fold_context.fold_id}};
+        rows[count++] = (struct ms_flush_row){
+            .partition = (uint16_t)part->partition,
+            .row = {.sources = {{applied, part->origin}, part->row.sources[1]},
+                    .changelog = -1,
+                    .fold_id = engine->fold_context.fold_id}};
         const struct ms_part *profiles = ms_engine_profile_part(engine, part->partition);
         if (profiles && profiles->committed >= 0) {
-            rows[count - 1].row.profile_applied = profiles->folded < profiles->committed
-                                                      ? profiles->folded
-                                                      : profiles->committed;
-            rows[count - 1].row.profile_origin = profiles->origin;
+            rows[count - 1].row.sources[1].applied = profiles->folded < profiles->committed
+                                                         ? profiles->folded
+                                                         : profiles->committed;
+            rows[count - 1].row.sources[1].origin = profiles->origin;
         }
     }
     size_t users = ms_overlay_dirty_users(engine->overlay);

@@ -58,7 +58,7 @@ static enum ms_misfit check(const struct ms_known *known, int64_t start)
 {
     if (known->stored && known->committed < 0)
         return MS_MISFIT_NO_COMMIT;
-    if (known->stored && known->committed < known->row.applied)
+    if (known->stored && known->committed < known->row.sources[0].applied)
         return MS_MISFIT_BEHIND;
     if (known->committed > known->high)
         return MS_MISFIT_BEYOND_END;
@@ -75,7 +75,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
     if (fresh)
         start = rule->start_latest ? known->high : known->low;
     else if (known->stored)
-        start = known->row.applied;
+        start = known->row.sources[0].applied;
     else
         start = known->ours ? known->note.origin : known->committed;
     enum ms_misfit misfit = fresh ? MS_FITS : check(known, start);
@@ -94,8 +94,8 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                              .committed = known->committed,
                              .folded = start,
                              .replay_until = fresh ? start : known->committed,
-                             .origin = known->stored ? known->row.origin : start,
-                             .flushed = known->stored ? known->row.applied : -1,
+                             .origin = known->stored ? known->row.sources[0].origin : start,
+                             .flushed = known->stored ? known->row.sources[0].applied : -1,
                              .must_send = fresh};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
     part->republish = start < part->replay_until && known->ours && known->note.fold_id != rule->fold_id;

@@ -45,13 +45,9 @@ static void flush(struct ms_overlay *overlay, const struct ms_fold_context *fold
     bool lost;
     for (uint16_t p = 0; p < PARTITIONS; p++) {
         if (applied[p] > 0)
-            rows[count++] = (struct ms_flush_row){p,
-                                                  {.applied = applied[p],
-                                                   .origin = 0,
-                                                   .profile_applied = -1,
-                                                   .profile_origin = -1,
-                                                   .changelog = -1,
-                                                   .fold_id = fold_context->fold_id}};
+            rows[count++] = (struct ms_flush_row){
+                p,
+                {.sources = {{applied[p], 0}, {-1, -1}}, .changelog = -1, .fold_id = fold_context->fold_id}};
     }
     check(ms_overlay_flush(overlay, rows, count, &lost, &error), &error);
     assert(!lost);

@@ -35,7 +35,7 @@ static int64_t applied_of(struct ms_store *store, uint16_t partition)
     bool found;
     if (ms_store_partition(store, partition, &row, &found, &error) != MS_OK)
         abort();
-    return found ? row.applied : 0;
+    return found ? row.sources[0].applied : 0;
 }
 
 static void service_open(struct service *s, const char *dir)

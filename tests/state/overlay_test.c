@@ -147,7 +147,7 @@ static void click(struct world *w, uint16_t partition, const char *id, int64_t t
 
 static bool flush(struct world *w, uint16_t partition, int64_t applied)
 {
-    struct ms_flush_row row = {.partition = partition, .row = {.applied = applied}};
+    struct ms_flush_row row = {.partition = partition, .row = {.sources[0].applied = applied}};
     struct ms_error error;
     bool lost;
     assert_int_equal(ms_overlay_flush(w->overlay, &row, 1, &lost, &error), MS_OK);
@@ -214,7 +214,7 @@ static void a_lost_partition_is_not_written(void **state)
     ms_overlay_drop(w.overlay, 1);
     assert_int_equal(user_of(&w, 1, "a")->version, 1);
     assert_int_equal(ms_store_partition(w.store, 1, &row, &found, &error), MS_OK);
-    assert_true(found && row.applied == 1);
+    assert_true(found && row.sources[0].applied == 1);
     ms_store_release(w.store, 1, 1); /* not ours to release */
     click(&w, 1, "a", 2000, 1);
     assert_true(flush(&w, 1, 2));
@@ -233,7 +233,7 @@ static void a_lost_partition_is_not_written(void **state)
 
 static void begin(struct world *w, uint16_t partition, int64_t applied)
 {
-    struct ms_flush_row row = {.partition = partition, .row = {.applied = applied}};
+    struct ms_flush_row row = {.partition = partition, .row = {.sources[0].applied = applied}};
     struct ms_error error;
     assert_int_equal(ms_overlay_flush_begin(w->overlay, &row, 1, &error), MS_OK);
 }
@@ -326,8 +326,8 @@ static void users_of_a_lost_flight_stay(void **state)
     click_fifty(&w);
     click(&w, 2, "other", 1000, 0);
     ms_store_acquire(w.store, 2, 9);
-    struct ms_flush_row rows[] = {{.partition = 1, .row = {.applied = 50}},
-                                  {.partition = 2, .row = {.applied = 1}}};
+    struct ms_flush_row rows[] = {{.partition = 1, .row = {.sources[0].applied = 50}},
+                                  {.partition = 2, .row = {.sources[0].applied = 1}}};
     struct ms_error error;
     assert_int_equal(ms_overlay_flush_begin(w.overlay, rows, 2, &error), MS_OK);
     while (!ms_overlay_flush_arrived(w.overlay))

@@ -90,7 +90,7 @@ static void batch(struct bench *b, uint32_t first, uint32_t stride, uint32_t use
 
 static void flush(struct bench *b)
 {
-    struct ms_flush_row row = {.row = {.applied = b->offset}};
+    struct ms_flush_row row = {.row = {.sources[0].applied = b->offset}};
     struct ms_error error;
     bool lost;
     must(ms_overlay_flush(b->overlay, &row, 1, &lost, &error) == MS_OK && !lost, &error);

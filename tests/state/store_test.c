@@ -127,8 +127,9 @@ static enum ms_status see_partition(void *context, uint16_t partition, const str
 {
     struct seen *seen = context;
     (void)error;
-    assert_true(row->applied == partition + 1 && row->origin == INT64_MIN && row->profile_applied == -1 &&
-                row->profile_origin == 7 && row->changelog == INT64_MAX && row->fold_id == UINT64_MAX);
+    assert_true(row->sources[0].applied == partition + 1 && row->sources[0].origin == INT64_MIN &&
+                row->sources[1].applied == -1 && row->sources[1].origin == 7 && row->changelog == INT64_MAX &&
+                row->fold_id == UINT64_MAX);
     seen->partitions[partition == 32767]++;
     return MS_OK;
 }
@@ -172,7 +173,7 @@ static void put(struct ms_store_file *file, const struct ms_buffer *key, const c
 
 static void put_partition(struct ms_store_file *file, uint16_t partition)
 {
-    const struct ms_partition_row row = {partition + 1, INT64_MIN, -1, 7, INT64_MAX, UINT64_MAX};
+    const struct ms_partition_row row = {{{partition + 1, INT64_MIN}, {-1, 7}}, INT64_MAX, UINT64_MAX};
     struct ms_buffer key = {0};
     char bytes[64];
     ms_partition_row_encode(&row, bytes);
@@ -431,7 +432,7 @@ static void a_file_is_all_or_nothing(void **state)
     put_partition(file, 1);
     assert_int_equal(ms_store_file_ingest(file, both, 1, 5, &lost, &error), MS_OK);
     assert_int_equal(ms_store_partition(store, 1, &row, &found, &error), MS_OK);
-    assert_true(found && row.applied == 2 && row.changelog == INT64_MAX);
+    assert_true(found && row.sources[0].applied == 2 && row.changelog == INT64_MAX);
     char *stats = ms_store_stats(store);
     assert_non_null(stats);
     free(stats);
@@ -466,7 +467,7 @@ static void a_reader_sees_what_was_flushed(void **state)
         assert_int_equal(ms_store_open_reader(&reader, dir, &error), MS_OK);
         assert_string_equal(ms_store_application_id(reader), "app");
         assert_int_equal(ms_store_partition(reader, 6, &row, &found, &error), MS_OK);
-        assert_true(found && row.applied == crowd.offset);
+        assert_true(found && row.sources[0].applied == crowd.offset);
         assert_int_equal(ms_overlay_new(&reading, reader, &fold_context, 1 << 20, 3, &error), MS_OK);
         crowd_compare(&crowd, reading, &fold_context);
         assert_int_equal(count_rows(reader).orphans, 0);
@@ -514,7 +515,7 @@ static void *work(void *context)
         crowd_fold(&worker->crowds[0], overlay, &fold_context, 200, 50, true);
         if (crowd_flush(mine, 1, overlay))
             abort();
-        struct ms_flush_row foreign = {.partition = (uint16_t)(own ^ 1), .row = {.applied = -5}};
+        struct ms_flush_row foreign = {.partition = (uint16_t)(own ^ 1), .row = {.sources[0].applied = -5}};
         bool lost;
         if (ms_overlay_flush(overlay, &foreign, 1, &lost, &error) != MS_OK)
             abort();
@@ -548,7 +549,7 @@ static void two_workers_on_one_store(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(workers[i].lost, 40);
         assert_int_equal(ms_store_partition(store, (uint16_t)(10 + i), &row, &found, &error), MS_OK);
-        assert_true(found && row.applied == 8000);
+        assert_true(found && row.sources[0].applied == 8000);
         crowd_free(&workers[i].crowds[0]);
     }
     ms_store_close(store);

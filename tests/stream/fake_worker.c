@@ -96,7 +96,7 @@ static void assign(struct fake_worker *worker, int p)
                                        .start_latest = world->config.input_start == MS_START_LATEST};
     enum ms_misfit misfit = ms_decide(&known, &rule, &part, &gap);
     CHECK(world, misfit == MS_FITS, "partition %d: misfit %d: C %lld, L %lld", p, misfit,
-          (long long)known.committed, known.stored ? (long long)known.row.applied : -1LL);
+          (long long)known.committed, known.stored ? (long long)known.row.sources[0].applied : -1LL);
     ms_engine_open_part(worker->engine, &part);
     if (broker->committed < 0)
         broker->origin = part.folded;

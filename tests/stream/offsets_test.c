@@ -30,7 +30,7 @@ static struct ms_known known_of(int64_t committed, int64_t applied)
                              .low = 10,
                              .high = 100,
                              .stored = applied >= 0,
-                             .row = {.applied = applied, .origin = 15}};
+                             .row.sources[0] = {applied, 15}};
 }
 
 static void new_group(void **state)

@@ -128,9 +128,8 @@ static void assign(struct rig *rig, enum topic topic)
     int64_t gap;
     assert_int_equal(ms_engine_claim_part(rig->engine, 0, &known.row, &known.stored, &error), MS_OK);
     if (topic == PROFILES) {
-        known.row.applied = known.row.profile_applied;
-        known.row.origin = known.row.profile_origin;
-        known.stored = known.stored && known.row.profile_applied >= 0;
+        known.row.sources[0] = known.row.sources[1];
+        known.stored = known.stored && known.row.sources[1].applied >= 0;
     }
     known.ours = ms_offset_note_read(rig->log[topic].note, rig->log[topic].note_bytes, &known.note);
     assert_int_equal(ms_decide(&known, &rule, &part, &gap), MS_FITS);
@@ -464,9 +463,9 @@ static void replay(void **state)
     commit(rig);
     flush(rig);
     struct ms_partition_row row = stored_row(rig);
-    assert_int_equal(row.applied, 1);
-    assert_int_equal(row.profile_applied, 4);
-    assert_int_equal(row.profile_origin, 0);
+    assert_int_equal(row.sources[0].applied, 1);
+    assert_int_equal(row.sources[1].applied, 4);
+    assert_int_equal(row.sources[1].origin, 0);
     put(rig, PROFILES, "u", M); /* committed, not flushed */
     click(rig, "u", 1);
     click(rig, "u", 2);

@@ -624,18 +624,20 @@ int64_t world_check_state(struct world *world, struct fold_contexts *fold_contex
           error.text);
     if (!found)
         return -1;
-    struct reading reading = {
-        .world = world, .fold_contexts = fold_contexts, .partition = partition, .applied = row.applied};
+    struct reading reading = {.world = world,
+                              .fold_contexts = fold_contexts,
+                              .partition = partition,
+                              .applied = row.sources[0].applied};
     struct ms_store_visitor visitor = {.context = &reading, .on_user = read_user};
-    CHECK(world, row.origin == world->part[partition].origin, "origin %lld, not %lld", (long long)row.origin,
-          (long long)world->part[partition].origin);
-    oracle_start(&reading.oracle, world, fold_contexts, partition, row.applied);
+    CHECK(world, row.sources[0].origin == world->part[partition].origin, "origin %lld, not %lld",
+          (long long)row.sources[0].origin, (long long)world->part[partition].origin);
+    oracle_start(&reading.oracle, world, fold_contexts, partition, row.sources[0].applied);
     CHECK(world, ms_store_walk(world->store, &visitor, &error) == MS_OK, "%s", error.text);
     int users = 0;
     for (int u = 0; u < world->users; u++)
         users += reading.oracle.users[u].version > 0;
     CHECK(world, users == reading.users, "partition %d at %lld: %d users on disk, not %d", partition,
-          (long long)row.applied, reading.users, users);
+          (long long)row.sources[0].applied, reading.users, users);
     oracle_free(&reading.oracle);
-    return row.applied;
+    return row.sources[0].applied;
 }
