@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "state/overlay_inside.h"
 
 #define HISTORY_SPARE 8 /* dead chunks that a user out of order may drag along before its history is read */
@@ -24,10 +25,9 @@ static bool chunk_push(struct ms_overlay *overlay, const struct ms_user *user, u
                        size_t value_bytes, bool remove)
 {
     size_t start = overlay->chunk_keys.size;
-    if (!ms_overlay_grow(&overlay->chunks, &overlay->chunks_capacity, overlay->chunks_count + 1,
-                         sizeof *overlay->chunks) ||
-        !ms_key_chunk(&overlay->key_bytes, user->partition, ms_user_id(user), number) ||
-        !ms_buffer_append(&overlay->chunk_keys, overlay->key_bytes.data, overlay->key_bytes.size))
+    if (!ms_array_reserve(&overlay->chunks, &overlay->chunks_capacity, overlay->chunks_count + 1,
+                          sizeof *overlay->chunks) ||
+        !ms_key_append_chunk(&overlay->chunk_keys, user->partition, ms_user_id(user), number))
         return false;
     overlay->chunks[overlay->chunks_count++] = (struct ms_chunk_row){
         .key = start,
@@ -110,9 +110,10 @@ static enum ms_status write_user(struct ms_overlay *overlay, struct ms_store_fil
 static enum ms_status write_partition(struct ms_overlay *overlay, struct ms_store_file *file,
                                       const struct ms_flush_row *row, struct ms_error *error)
 {
-    char value[64];
+    char value[MS_PARTITION_ROW_BYTES];
     ms_partition_row_encode(&row->row, value);
-    ms_key_partition(&overlay->key_bytes, row->partition);
+    if (!ms_key_partition(&overlay->key_bytes, row->partition))
+        return ms_overlay_no_memory(error);
     return ms_store_file_put(file, (struct ms_bytes){overlay->key_bytes.data, overlay->key_bytes.size},
                              (struct ms_bytes){value, sizeof value}, error);
 }
@@ -265,9 +266,9 @@ enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct m
     struct ms_flush_row *sorted = malloc(count * sizeof *sorted);
     enum ms_status status = MS_OK;
     if (!sorted ||
-        !ms_overlay_grow(&flight->partitions, &flight->capacity, count, sizeof *flight->partitions) ||
-        !ms_overlay_grow(&overlay->sort_scratch, &overlay->sort_capacity, overlay->dirty_count,
-                         sizeof *overlay->sort_scratch)) {
+        !ms_array_reserve(&flight->partitions, &flight->capacity, count, sizeof *flight->partitions) ||
+        !ms_array_reserve(&overlay->sort_scratch, &overlay->sort_capacity, overlay->dirty_count,
+                          sizeof *overlay->sort_scratch)) {
         status = ms_overlay_no_memory(error);
         goto out;
     }

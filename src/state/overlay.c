@@ -4,26 +4,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/array.h"
 #include "state/overlay_inside.h"
 
 #define MARK_LISTED 0x8000 /* an entry's, while a batch's histories are gathered: takes each once */
-
-bool ms_overlay_grow(void *array, size_t *capacity, size_t want, size_t size)
-{
-    if (*capacity >= want)
-        return true;
-    size_t next = *capacity ? *capacity : 64;
-    while (next < want)
-        next *= 2;
-    void *old, *bigger;
-    memcpy(&old, array, sizeof old);
-    bigger = realloc(old, next * size);
-    if (!bigger)
-        return false;
-    memcpy(array, &bigger, sizeof bigger);
-    *capacity = next;
-    return true;
-}
 
 uint64_t ms_overlay_hash(uint16_t partition, struct ms_bytes id)
 {
@@ -72,7 +56,7 @@ void ms_overlay_destroy(struct ms_overlay *overlay)
     free(overlay->holes);
     free(overlay->dirty);
     free(overlay->missing);
-    free(overlay->keys);
+    ms_key_list_free(&overlay->keys);
     free(overlay->sort_scratch);
     free(overlay->chunks);
     free(overlay);
@@ -250,47 +234,25 @@ enum ms_status ms_overlay_no_memory(struct ms_error *error)
     return ms_fail(error, MS_MEMORY, "no memory for the users");
 }
 
-/* Appends a key to key_bytes and notes where it begins and ends. */
-static bool key_push(struct ms_overlay *overlay, size_t *count, unsigned partition, struct ms_bytes id,
-                     const uint32_t *chunk)
+/* Looks up the keys of overlay->keys. */
+static enum ms_status get_keys(struct ms_overlay *overlay, struct ms_error *error)
 {
-    char head[2] = {(char)(partition >> 8), (char)partition};
-    size_t start = overlay->key_bytes.size;
-    if (!ms_overlay_grow(&overlay->keys, &overlay->keys_capacity, *count + 1, sizeof *overlay->keys) ||
-        !ms_buffer_append(&overlay->key_bytes, head, sizeof head) ||
-        !ms_buffer_append(&overlay->key_bytes, id.data, id.size))
-        return false;
-    if (chunk) {
-        char be[4] = {(char)(*chunk >> 24), (char)(*chunk >> 16), (char)(*chunk >> 8), (char)*chunk};
-        if (!ms_buffer_append(&overlay->key_bytes, be, sizeof be))
-            return false;
-    }
-    overlay->keys[*count] = (struct ms_bytes){(const char *)(uintptr_t)start,
-                                              overlay->key_bytes.size - start};
-    ++*count;
-    return true;
-}
-
-/* Turns the noted offsets into pointers, once key_bytes will not move any more. */
-static void keys_fix(struct ms_overlay *overlay, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        overlay->keys[i].data = overlay->key_bytes.data + (uintptr_t)overlay->keys[i].data;
+    const struct ms_bytes *keys = ms_key_list_keys(&overlay->keys);
+    return keys ? ms_store_get(overlay->store, keys, overlay->keys.count, &overlay->values, error)
+                : ms_overlay_no_memory(error);
 }
 
 /* Reads the head rows of overlay->missing[0..count) in one look-up; those that have none stay new users. */
 static enum ms_status load_heads(struct ms_overlay *overlay, size_t count, struct ms_error *error)
 {
-    size_t keys = 0;
-    overlay->key_bytes.size = 0;
+    ms_key_list_clear(&overlay->keys);
     qsort_r(overlay->missing, count, sizeof *overlay->missing, by_key, overlay);
     for (size_t i = 0; i < count; i++) {
         const struct ms_user *user = overlay->entries[overlay->missing[i]].user;
-        if (!key_push(overlay, &keys, user->partition, ms_user_id(user), NULL))
+        if (!ms_key_list_add_user(&overlay->keys, user->partition, ms_user_id(user)))
             return ms_overlay_no_memory(error);
     }
-    keys_fix(overlay, keys);
-    enum ms_status status = ms_store_get(overlay->store, overlay->keys, keys, &overlay->values, error);
+    enum ms_status status = get_keys(overlay, error);
     for (size_t i = 0; status == MS_OK && i < count; i++) {
         struct ms_entry *entry = &overlay->entries[overlay->missing[i]];
         struct ms_user *loaded;
@@ -328,20 +290,18 @@ static enum ms_status wait_for_chunks(struct ms_overlay *overlay, struct ms_erro
 static enum ms_status chunks_read(struct ms_overlay *overlay, const uint32_t *places, size_t count,
                                   struct ms_error *error)
 {
-    size_t keys = 0;
     enum ms_status status = wait_for_chunks(overlay, error);
     if (status != MS_OK)
         return status;
-    overlay->key_bytes.size = 0;
+    ms_key_list_clear(&overlay->keys);
     for (size_t i = 0; i < count; i++) {
         const struct ms_user *user = overlay->entries[places[i]].user;
         for (uint32_t c = user->first_chunk; c < user->sealed; c++) {
-            if (!key_push(overlay, &keys, user->partition | 0x8000u, ms_user_id(user), &c))
+            if (!ms_key_list_add_chunk(&overlay->keys, user->partition, ms_user_id(user), c))
                 return ms_overlay_no_memory(error);
         }
     }
-    keys_fix(overlay, keys);
-    status = ms_store_get(overlay->store, overlay->keys, keys, &overlay->values, error);
+    status = get_keys(overlay, error);
     size_t at = 0;
     for (size_t i = 0; status == MS_OK && i < count; i++) {
         struct ms_entry *entry = &overlay->entries[places[i]];
@@ -408,8 +368,8 @@ static enum ms_status load(struct ms_overlay *overlay, size_t count, const struc
         if (!entry->user->complete && !(entry->marks & MARK_LISTED) &&
             ms_fold_needs_history(overlay->fold_context, entry->user, wanted[i].time_ms)) {
             entry->marks |= MARK_LISTED;
-            if (!ms_overlay_grow(&overlay->missing, &overlay->missing_capacity, count + histories + 1,
-                                 sizeof *overlay->missing))
+            if (!ms_array_reserve(&overlay->missing, &overlay->missing_capacity, count + histories + 1,
+                                  sizeof *overlay->missing))
                 status = ms_overlay_no_memory(error);
             else
                 overlay->missing[count + histories++] = wanted[i].entry;
@@ -468,8 +428,8 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
         }
         struct ms_user *user = ms_user_new(want->partition, want->id, overlay->fold_context->first_floats);
         if (!user ||
-            !ms_overlay_grow(&overlay->missing, &overlay->missing_capacity, missing + 1,
-                             sizeof *overlay->missing) ||
+            !ms_array_reserve(&overlay->missing, &overlay->missing_capacity, missing + 1,
+                              sizeof *overlay->missing) ||
             !entry_add(overlay, user, want->hash, &want->entry)) {
             free(user);
             status = ms_overlay_no_memory(error);

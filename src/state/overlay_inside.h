@@ -55,8 +55,7 @@ struct ms_overlay {
     /* scratch */
     uint32_t *missing;
     size_t missing_capacity;
-    struct ms_bytes *keys;
-    size_t keys_capacity;
+    struct ms_key_list keys;
     struct ms_buffer key_bytes, value, chunk_keys, chunk_values;
     struct ms_store_values values;
     struct ms_sort_key *sort_scratch;
@@ -65,8 +64,6 @@ struct ms_overlay {
     size_t chunks_count, chunks_capacity;
 };
 
-/* overlay.c: grows an array of |size|-byte elements to hold |want|. |array| points at the pointer. */
-bool ms_overlay_grow(void *array, size_t *capacity, size_t want, size_t size);
 enum ms_status ms_overlay_no_memory(struct ms_error *error);
 
 /* flush.c: waits until the file in flight, if any, has arrived or failed; the outcome stays to be collected.

@@ -1,59 +1,18 @@
-/* Opening, reading, and ingesting: the calls into RocksDB.
- *
- * Partition row: version of the layout (u8: 1), 7 zero bytes, applied and origin of the clicks,
- * applied and origin of the profiles, changelog (i64 each), fold id (u64), all little-endian; 56 bytes, padded to 64. */
-#include "state/store.h"
-
-#include <assert.h>
+/* Opening a state directory, and reading from its database. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <rocksdb/c.h>
+#include "state/store_inside.h"
 
-#include "base/properties.h"
-
-#define CHECKSUM_XXH3 4 /* rocksdb::kXXH3, which the C header does not name */
-#define ROW_VERSION   1
-#define ROW_BYTES     64
+#define CHECKSUM_XXH3 4                  /* rocksdb::kXXH3, which the C header does not name */
 #define CACHE_SHARD   ((size_t)16 << 20) /* least bytes of a shard of the block cache */
-
-struct ms_store {
-    char *dir;
-    char application_id[256], input_topic[256], instance_id[256];
-    int format, workers;
-    int lock_fd;
-    bool reader;
-    char *secondary_dir;
-    rocksdb_t *db;
-    rocksdb_options_t *options;
-    rocksdb_block_based_table_options_t *table;
-    rocksdb_cache_t *cache;
-    rocksdb_column_family_handle_t *rows;
-    rocksdb_readoptions_t *read;
-    rocksdb_envoptions_t *env;
-    rocksdb_ingestexternalfileoptions_t *ingest;
-    pthread_mutex_t ingesting; /* guards owners, and one ingestion at a time */
-    uint32_t owners[MS_MAX_PARTITIONS];
-    atomic_uint next_file;
-};
-
-struct ms_store_file {
-    struct ms_store *store;
-    rocksdb_sstfilewriter_t *writer;
-    char *path;
-    size_t rows;
-};
 
 const char *ms_store_rocksdb_version(void)
 {
@@ -98,115 +57,7 @@ static enum ms_status take_lock(struct ms_store *store, struct ms_error *error)
     return status;
 }
 
-static enum ms_status identity_line(void *context, const char *key, const char *value, const char *where,
-                                    struct ms_error *error)
-{
-    struct ms_store *store = context;
-    if (strcmp(key, "format") == 0)
-        store->format = atoi(value);
-    else if (strcmp(key, "application.id") == 0)
-        snprintf(store->application_id, sizeof store->application_id, "%s", value);
-    else if (strcmp(key, "input.topic") == 0)
-        snprintf(store->input_topic, sizeof store->input_topic, "%s", value);
-    else if (strcmp(key, "instance.id") == 0)
-        snprintf(store->instance_id, sizeof store->instance_id, "%s", value);
-    else if (strcmp(key, "workers") == 0)
-        store->workers = atoi(value);
-    else if (store->format <= MS_STATE_FORMAT)
-        return ms_fail(error, MS_STATE, "%s: unknown key %s", where, key);
-    return MS_OK;
-}
-
-/* Reads the identity; *found tells whether there is one. */
-static enum ms_status read_identity(struct ms_store *store, bool *found, struct ms_error *error)
-{
-    char *path = path_of(store->dir, "identity");
-    if (!path)
-        return ms_fail(error, MS_MEMORY, "no memory");
-    enum ms_status status = MS_OK;
-    *found = access(path, F_OK) == 0;
-    if (*found)
-        status = ms_properties_read(path, identity_line, store, error);
-    if (status == MS_OK && *found && store->format > MS_STATE_FORMAT)
-        status = ms_fail(error, MS_STATE_NEWER,
-                         "%s: the state was written by a newer version (format %d, this program knows %d)",
-                         store->dir, store->format, MS_STATE_FORMAT);
-    if (status == MS_OK && *found && store->format < 1)
-        status = ms_fail(error, MS_STATE, "%s: no format in it", path);
-    free(path);
-    return status;
-}
-
-/* One line of the identity, escaped as .properties files have it. */
-static void put_line(FILE *file, const char *key, const char *value)
-{
-    fprintf(file, "%s=", key);
-    for (const char *at = value; *at; at++) {
-        if (*at == '\n' || *at == '\r' || *at == '\t' || *at == '\f')
-            fprintf(file, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : *at == '\t' ? 't' : 'f');
-        else
-            fprintf(file, *at == '\\' || (*at == ' ' && at == value) ? "\\%c" : "%c", *at);
-    }
-    fputc('\n', file);
-}
-
-/* Writes the identity to a new file and renames it over the old one. */
-static enum ms_status write_identity(struct ms_store *store, struct ms_error *error)
-{
-    char *path = path_of(store->dir, "identity"), *next = path_of(store->dir, "identity.new");
-    enum ms_status status = MS_OK;
-    FILE *file = path && next ? fopen(next, "w") : NULL;
-    if (!file) {
-        status = ms_fail(error, MS_IO, "%s/identity.new: %s", store->dir, strerror(errno));
-    } else {
-        fprintf(file, "format=%d\nworkers=%d\n", MS_STATE_FORMAT, store->workers);
-        put_line(file, "application.id", store->application_id);
-        put_line(file, "input.topic", store->input_topic);
-        put_line(file, "instance.id", store->instance_id);
-        bool written = fflush(file) == 0 && fsync(fileno(file)) == 0;
-        written &= fclose(file) == 0;
-        if (!written || rename(next, path) != 0)
-            status = ms_fail(error, MS_IO, "%s: %s", path, strerror(errno));
-    }
-    free(path);
-    free(next);
-    return status;
-}
-
-static enum ms_status adopt(char *have, size_t size, const char *want, const char *what, const char *dir,
-                            struct ms_error *error)
-{
-    if (have[0] && want[0] && strcmp(have, want) != 0)
-        return ms_fail(error, MS_STATE, "%s: the state belongs to %s %s, not %s: give another state.dir", dir,
-                       what, have, want);
-    if (!have[0] && (size_t)snprintf(have, size, "%s", want) >= size)
-        return ms_fail(error, MS_CONFIG, "%s is longer than %zu bytes", what, size - 1);
-    return MS_OK;
-}
-
-static enum ms_status settle_identity(struct ms_store *store, const struct ms_store_options *options,
-                                      struct ms_error *error)
-{
-    bool found;
-    enum ms_status status = read_identity(store, &found, error);
-    if (status == MS_OK)
-        status = adopt(store->application_id, sizeof store->application_id, options->application_id,
-                       "application.id", store->dir, error);
-    if (status == MS_OK)
-        status = adopt(store->input_topic, sizeof store->input_topic, options->input_topic, "input.topic",
-                       store->dir, error);
-    if (status == MS_OK && options->instance_id[0])
-        snprintf(store->instance_id, sizeof store->instance_id, "%s", options->instance_id);
-    if (status == MS_OK && !store->instance_id[0]) {
-        uint64_t random;
-        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-            return ms_fail(error, MS_IO, "no random bytes: %s", strerror(errno));
-        snprintf(store->instance_id, sizeof store->instance_id, "%012" PRIx64, random >> 16);
-    }
-    return status == MS_OK ? write_identity(store, error) : status;
-}
-
-/* Files that a killed process left on their way in. */
+/* Removes the files that a killed process left in ingest/. */
 static void clear_ingest(const char *dir)
 {
     DIR *list = opendir(dir);
@@ -223,17 +74,8 @@ static void clear_ingest(const char *dir)
 
 /* ---- the database ---- */
 
-static enum ms_status take_error(char *text, enum ms_status status, struct ms_error *error, const char *what)
-{
-    if (!text)
-        return MS_OK;
-    ms_fail(error, status, "%s: %s", what, text);
-    rocksdb_free(text);
-    return status;
-}
-
-/* A cache of few shards: a shard smaller than a few filters (a big file's takes half a megabyte) would read
- * them anew for every look-up. */
+/* A cache of few shards. The filter of a big file takes half a megabyte, so a small shard would hold too few
+ * of them and read them again for every look-up. */
 static rocksdb_cache_t *new_cache(size_t bytes)
 {
     rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
@@ -247,10 +89,12 @@ static rocksdb_cache_t *new_cache(size_t bytes)
     return cache;
 }
 
-/* Point look-ups of small values that are rewritten whole; new files arrive about once a second from each
- * worker, so level 0 may hold many (each look-up asks their bloom filters) before a compaction pays. The
- * block cache is for filters and indexes alone: a user that is read is in memory then, and its row in the
- * block is dead as soon as it is written again. */
+/* The load is point look-ups of small values that are always rewritten whole. Each worker brings a new file
+ * about once a second. So level 0 may hold many files before a compaction pays; a look-up asks the bloom filter
+ * of each.
+ *
+ * The block cache holds filters and indexes only. A user that was read is in memory from then on, and its row
+ * in the block is out of date as soon as the user is written again. */
 static void set_options(struct ms_store *store, size_t block_cache_bytes)
 {
     store->options = rocksdb_options_create();
@@ -298,7 +142,7 @@ static enum ms_status open_db(struct ms_store *store, struct ms_error *error)
     else
         store->db = rocksdb_open_column_families(store->options, path, 1, &name, &options, &store->rows,
                                                  &text);
-    enum ms_status status = take_error(text, MS_STATE, error, path);
+    enum ms_status status = ms_rocksdb_error(text, MS_STATE, error, path);
     free(path);
     return status;
 }
@@ -319,14 +163,17 @@ enum ms_status ms_store_open(struct ms_store **out, const struct ms_store_option
                              struct ms_error *error)
 {
     struct ms_store *store = store_new(options->dir, options->block_cache_bytes);
-    if (!store || !store->dir)
+    if (!store || !store->dir) {
+        ms_store_close(store);
         return ms_fail(error, MS_MEMORY, "no memory for the state");
+    }
     char *ingest = path_of(options->dir, "ingest");
     enum ms_status status = make_dir(options->dir, error);
     if (status == MS_OK)
         status = take_lock(store, error);
     if (status == MS_OK)
-        status = settle_identity(store, options, error);
+        status = ms_identity_settle(&store->identity, store->dir, options->application_id,
+                                    options->input_topic, options->instance_id, error);
     if (status == MS_OK)
         status = make_dir(ingest, error);
     if (status == MS_OK) {
@@ -345,11 +192,13 @@ enum ms_status ms_store_open(struct ms_store **out, const struct ms_store_option
 enum ms_status ms_store_open_reader(struct ms_store **out, const char *dir, struct ms_error *error)
 {
     struct ms_store *store = store_new(dir, (size_t)64 << 20);
-    if (!store || !store->dir)
+    if (!store || !store->dir) {
+        ms_store_close(store);
         return ms_fail(error, MS_MEMORY, "no memory for the state");
+    }
     store->reader = true;
     bool found = false;
-    enum ms_status status = read_identity(store, &found, error);
+    enum ms_status status = ms_identity_read(&store->identity, dir, &found, error);
     if (status == MS_OK && !found)
         status = ms_fail(error, MS_NOT_FOUND, "%s: not a state directory (no identity file in it)", dir);
     if (status == MS_OK) {
@@ -364,7 +213,7 @@ enum ms_status ms_store_open_reader(struct ms_store **out, const char *dir, stru
     if (status == MS_OK) {
         char *text = NULL;
         rocksdb_try_catch_up_with_primary(store->db, &text);
-        status = take_error(text, MS_STATE, error, dir);
+        status = ms_rocksdb_error(text, MS_STATE, error, dir);
     }
     if (status != MS_OK) {
         ms_store_close(store);
@@ -402,28 +251,28 @@ void ms_store_close(struct ms_store *store)
 
 const char *ms_store_instance_id(const struct ms_store *store)
 {
-    return store->instance_id;
+    return store->identity.instance_id;
 }
 
 const char *ms_store_application_id(const struct ms_store *store)
 {
-    return store->application_id;
+    return store->identity.application_id;
 }
 
 const char *ms_store_input_topic(const struct ms_store *store)
 {
-    return store->input_topic;
+    return store->identity.input_topic;
 }
 
 int ms_store_workers(const struct ms_store *store)
 {
-    return store->workers;
+    return store->identity.workers;
 }
 
 enum ms_status ms_store_set_workers(struct ms_store *store, int workers, struct ms_error *error)
 {
-    store->workers = workers;
-    return write_identity(store, error);
+    store->identity.workers = workers;
+    return ms_identity_write(&store->identity, store->dir, error);
 }
 
 char *ms_store_stats(struct ms_store *store)
@@ -434,78 +283,22 @@ char *ms_store_stats(struct ms_store *store)
     return copy;
 }
 
-/* ---- keys and rows ---- */
-
-static void put_partition(struct ms_buffer *key, unsigned partition)
-{
-    key->data[0] = (char)(partition >> 8);
-    key->data[1] = (char)partition;
-    key->size = 2;
-}
-
-void ms_key_partition(struct ms_buffer *key, uint16_t partition)
-{
-    key->size = 0;
-    if (ms_buffer_reserve(key, 2))
-        put_partition(key, partition);
-}
-
-bool ms_key_user(struct ms_buffer *key, uint16_t partition, struct ms_bytes id)
-{
-    key->size = 0;
-    if (!ms_buffer_reserve(key, 2 + id.size))
-        return false;
-    put_partition(key, partition);
-    return ms_buffer_append(key, id.data, id.size);
-}
-
-bool ms_key_chunk(struct ms_buffer *key, uint16_t partition, struct ms_bytes id, uint32_t number)
-{
-    char be[4] = {(char)(number >> 24), (char)(number >> 16), (char)(number >> 8), (char)number};
-    return ms_key_user(key, partition | 0x8000, id) && ms_buffer_append(key, be, sizeof be);
-}
-
-void ms_partition_row_encode(const struct ms_partition_row *row, char out[64])
-{
-    memset(out, 0, ROW_BYTES);
-    out[0] = ROW_VERSION;
-    for (int i = 0; i < MS_ROW_SOURCES; i++) {
-        ms_put_u64(out + 8 + 16 * i, (uint64_t)row->sources[i].applied);
-        ms_put_u64(out + 16 + 16 * i, (uint64_t)row->sources[i].origin);
-    }
-    ms_put_u64(out + 40, (uint64_t)row->changelog);
-    ms_put_u64(out + 48, row->fold_id);
-}
-
-static enum ms_status decode_row(uint16_t partition, struct ms_bytes value, struct ms_partition_row *row,
-                                 struct ms_error *error)
-{
-    int version = value.size ? (unsigned char)value.data[0] : 0;
-    if (version > ROW_VERSION)
-        return ms_fail(error, MS_STATE_NEWER,
-                       "partition %u: its row was written by a newer version (layout %d)", partition,
-                       version);
-    if (value.size != ROW_BYTES || version != ROW_VERSION)
-        return ms_fail(error, MS_STATE, "partition %u: its row is damaged (%zu bytes)", partition,
-                       value.size);
-    for (int i = 0; i < MS_ROW_SOURCES; i++)
-        row->sources[i] = (struct ms_row_source){.applied = (int64_t)ms_get_u64(value.data + 8 + 16 * i),
-                                                 .origin = (int64_t)ms_get_u64(value.data + 16 + 16 * i)};
-    row->changelog = (int64_t)ms_get_u64(value.data + 40);
-    row->fold_id = ms_get_u64(value.data + 48);
-    return MS_OK;
-}
+/* ---- reading ---- */
 
 enum ms_status ms_store_partition(struct ms_store *store, uint16_t partition, struct ms_partition_row *row,
                                   bool *found, struct ms_error *error)
 {
-    char key[2] = {(char)(partition >> 8), (char)partition}, *text = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(store->db, store->read, key, sizeof key, &text);
-    enum ms_status status = take_error(text, MS_STATE, error, store->dir);
+    struct ms_buffer key = {0};
+    if (!ms_key_partition(&key, partition))
+        return ms_fail(error, MS_MEMORY, "no memory for a key");
+    char *text = NULL;
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned(store->db, store->read, key.data, key.size, &text);
+    ms_buffer_free(&key);
+    enum ms_status status = ms_rocksdb_error(text, MS_STATE, error, store->dir);
     if (status == MS_OK && slice) {
         struct ms_bytes value;
         value.data = rocksdb_pinnableslice_value(slice, &value.size);
-        status = decode_row(partition, value, row, error);
+        status = ms_partition_row_decode(value, partition, row, error);
     }
     if (status == MS_OK)
         *found = slice != NULL;
@@ -513,8 +306,6 @@ enum ms_status ms_store_partition(struct ms_store *store, uint16_t partition, st
         rocksdb_pinnableslice_destroy(slice);
     return status;
 }
-
-/* ---- reading ---- */
 
 static bool values_reserve(struct ms_store_values *values, size_t count)
 {
@@ -553,7 +344,7 @@ static enum ms_status get_batch(struct ms_store *store, const struct ms_bytes *k
         values->pinned[values->count++] = slices[i];
         *value = (struct ms_bytes){NULL, 0};
         if (texts[i])
-            status = take_error(texts[i], MS_STATE, status == MS_OK ? error : NULL, store->dir);
+            status = ms_rocksdb_error(texts[i], MS_STATE, status == MS_OK ? error : NULL, store->dir);
         else if (slices[i])
             value->data = rocksdb_pinnableslice_value(slices[i], &value->size);
     }
@@ -591,34 +382,28 @@ void ms_store_values_free(struct ms_store_values *values)
     *values = (struct ms_store_values){0};
 }
 
-static enum ms_status visit_chunk(const struct ms_store_visitor *visitor, struct ms_bytes key,
-                                  struct ms_bytes value, struct ms_error *error)
-{
-    const unsigned char *bytes = (const unsigned char *)key.data;
-    if (key.size < 2 + 4)
-        return ms_fail(error, MS_STATE, "a key of %zu bytes among the histories", key.size);
-    const unsigned char *be = bytes + key.size - 4;
-    uint32_t number = (uint32_t)be[0] << 24 | (uint32_t)be[1] << 16 | (uint32_t)be[2] << 8 | be[3];
-    return visitor->on_chunk(visitor->context, (uint16_t)((bytes[0] & 0x7f) << 8 | bytes[1]),
-                             (struct ms_bytes){key.data + 2, key.size - 6}, number, value, error);
-}
-
-static enum ms_status visit(const struct ms_store_visitor *visitor, struct ms_bytes key,
+static enum ms_status visit(const struct ms_store_visitor *visitor, const struct ms_key *key,
                             struct ms_bytes value, struct ms_error *error)
 {
-    uint16_t partition = (uint16_t)((unsigned char)key.data[0] << 8 | (unsigned char)key.data[1]);
-    if (partition & 0x8000)
-        return visit_chunk(visitor, key, value, error);
-    if (key.size == 2) {
-        struct ms_partition_row row;
-        enum ms_status status = decode_row(partition, value, &row, error);
-        return status == MS_OK && visitor->on_partition
-                   ? visitor->on_partition(visitor->context, partition, &row, error)
-                   : status;
+    void *context = visitor->context;
+    struct ms_partition_row row;
+    enum ms_status status = MS_OK;
+    switch (key->kind) {
+    case MS_KEY_PARTITION:
+        status = ms_partition_row_decode(value, key->partition, &row, error);
+        if (status == MS_OK && visitor->on_partition)
+            status = visitor->on_partition(context, key->partition, &row, error);
+        break;
+    case MS_KEY_USER:
+        if (visitor->on_user)
+            status = visitor->on_user(context, key->partition, key->id, value, error);
+        break;
+    case MS_KEY_CHUNK:
+        if (visitor->on_chunk)
+            status = visitor->on_chunk(context, key->partition, key->id, key->number, value, error);
+        break;
     }
-    return visitor->on_user ? visitor->on_user(visitor->context, partition,
-                                               (struct ms_bytes){key.data + 2, key.size - 2}, value, error)
-                            : MS_OK;
+    return status;
 }
 
 enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visitor *visitor,
@@ -627,144 +412,20 @@ enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visit
     rocksdb_iterator_t *it = rocksdb_create_iterator(store->db, store->read);
     enum ms_status status = MS_OK;
     for (rocksdb_iter_seek_to_first(it); status == MS_OK && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-        struct ms_bytes key, value;
-        key.data = rocksdb_iter_key(it, &key.size);
+        struct ms_bytes bytes, value;
+        struct ms_key key;
+        bytes.data = rocksdb_iter_key(it, &bytes.size);
         value.data = rocksdb_iter_value(it, &value.size);
-        if (key.size < 2)
-            status = ms_fail(error, MS_STATE, "%s: a key of %zu bytes", store->dir, key.size);
-        else if ((key.data[0] & 0x80) && !visitor->on_chunk) /* the chunks come last */
+        if (!ms_key_parse(bytes, &key))
+            status = ms_fail(error, MS_STATE, "%s: a key of %zu bytes", store->dir, bytes.size);
+        else if (key.kind == MS_KEY_CHUNK && !visitor->on_chunk) /* the chunks come last */
             break;
         else
-            status = visit(visitor, key, value, error);
+            status = visit(visitor, &key, value, error);
     }
     char *text = NULL;
     rocksdb_iter_get_error(it, &text);
     rocksdb_iter_destroy(it);
-    enum ms_status read = take_error(text, MS_STATE, status == MS_OK ? error : NULL, store->dir);
+    enum ms_status read = ms_rocksdb_error(text, MS_STATE, status == MS_OK ? error : NULL, store->dir);
     return status != MS_OK ? status : read;
-}
-
-/* ---- writing ---- */
-
-/* Takes the place of the C library's function for RocksDB: its writer of SST files tells the kernel to forget
- * each file that it has just synced, and has no way in its C interface to be asked not to. Users that went to
- * disk are the ones that come back; without this each of them is a read of the device. Other advice goes on.
- */
-int posix_fadvise(int fd, off_t offset, off_t bytes, int advice)
-{
-    return advice == POSIX_FADV_DONTNEED ? 0 : posix_fadvise64(fd, offset, bytes, advice);
-}
-
-void ms_store_acquire(struct ms_store *store, uint16_t partition, uint32_t owner)
-{
-    pthread_mutex_lock(&store->ingesting);
-    store->owners[partition] = owner;
-    pthread_mutex_unlock(&store->ingesting);
-}
-
-void ms_store_release(struct ms_store *store, uint16_t partition, uint32_t owner)
-{
-    pthread_mutex_lock(&store->ingesting);
-    if (store->owners[partition] == owner)
-        store->owners[partition] = MS_NO_OWNER;
-    pthread_mutex_unlock(&store->ingesting);
-}
-
-bool ms_store_owns(struct ms_store *store, uint16_t partition, uint32_t owner)
-{
-    pthread_mutex_lock(&store->ingesting);
-    bool owns = store->owners[partition] == owner;
-    pthread_mutex_unlock(&store->ingesting);
-    return owns;
-}
-
-enum ms_status ms_store_file_begin(struct ms_store_file **out, struct ms_store *store, struct ms_error *error)
-{
-    assert(!store->reader);
-    struct ms_store_file *file = calloc(1, sizeof *file);
-    if (!file)
-        return ms_fail(error, MS_MEMORY, "no memory to write the state");
-    file->store = store;
-    if (asprintf(&file->path, "%s/ingest/%u.sst", store->dir, atomic_fetch_add(&store->next_file, 1)) < 0)
-        file->path = NULL;
-    /* What a killed process left there may be the second name of a table: never written over. */
-    if (!file->path || (unlink(file->path) && errno != ENOENT)) {
-        enum ms_status status = ms_fail(error, MS_IO, "%s: %s", file->path ? file->path : store->dir,
-                                        strerror(errno));
-        ms_store_file_discard(file);
-        return status;
-    }
-    char *text = NULL;
-    file->writer = rocksdb_sstfilewriter_create(store->env, store->options);
-    rocksdb_sstfilewriter_open(file->writer, file->path, &text);
-    enum ms_status status = take_error(text, MS_IO, error, file->path);
-    if (status != MS_OK) {
-        ms_store_file_discard(file);
-        return status;
-    }
-    *out = file;
-    return MS_OK;
-}
-
-enum ms_status ms_store_file_put(struct ms_store_file *file, struct ms_bytes key, struct ms_bytes value,
-                                 struct ms_error *error)
-{
-    char *text = NULL;
-    rocksdb_sstfilewriter_put(file->writer, key.data, key.size, value.data, value.size, &text);
-    file->rows++;
-    return take_error(text, MS_IO, error, file->path);
-}
-
-enum ms_status ms_store_file_delete(struct ms_store_file *file, struct ms_bytes key, struct ms_error *error)
-{
-    char *text = NULL;
-    rocksdb_sstfilewriter_delete(file->writer, key.data, key.size, &text);
-    file->rows++;
-    return take_error(text, MS_IO, error, file->path);
-}
-
-static bool owns_all(const struct ms_store *store, const uint16_t *partitions, size_t count, uint32_t owner)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (store->owners[partitions[i]] != owner)
-            return false;
-    }
-    return true;
-}
-
-enum ms_status ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions, size_t count,
-                                    uint32_t owner, bool *lost, struct ms_error *error)
-{
-    struct ms_store *store = file->store;
-    char *text = NULL;
-    *lost = false;
-    enum ms_status status = MS_OK;
-    if (file->rows) {
-        rocksdb_sstfilewriter_finish(file->writer, &text);
-        status = take_error(text, MS_IO, error, file->path);
-        text = NULL;
-        pthread_mutex_lock(&store->ingesting);
-        *lost = !owns_all(store, partitions, count, owner);
-        if (status == MS_OK && !*lost) {
-            const char *path = file->path;
-            rocksdb_ingest_external_file(store->db, &path, 1, store->ingest, &text);
-        }
-        pthread_mutex_unlock(&store->ingesting);
-        if (status == MS_OK)
-            status = take_error(text, MS_STATE, error, file->path);
-    }
-    ms_store_file_discard(file);
-    return status;
-}
-
-void ms_store_file_discard(struct ms_store_file *file)
-{
-    if (!file)
-        return;
-    if (file->writer)
-        rocksdb_sstfilewriter_destroy(file->writer);
-    if (file->path)
-        unlink(file->path);
-    free(file->path);
-    free(file);
 }

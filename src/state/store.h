@@ -17,32 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
+#include "state/key.h"
+#include "state/partition_row.h"
 
-#define MS_STATE_FORMAT   1
-#define MS_MAX_PARTITIONS 32768 /* partitions 0 .. 32767 fit the key */
-#define MS_NO_OWNER       0
-
-/* Input topics whose offsets a partition's row holds: the clicks, then the profiles. */
-#define MS_ROW_SOURCES 2
-
-/* Offsets of one input topic in a partition's row; both -1 where nothing of the topic was ever folded. */
-struct ms_row_source {
-    int64_t applied; /* L: the offset up to which (exclusive) the rows of this partition are folded */
-    int64_t origin;  /* the first offset ever folded */
-};
-
-/* A partition's row. */
-struct ms_partition_row {
-    struct ms_row_source sources[MS_ROW_SOURCES];
-    int64_t changelog; /* position in the changelog, -1: none */
-    uint64_t fold_id;  /* under which the last of its events were folded */
-};
-
-/* The row of a partition of which nothing is stored. */
-#define MS_EMPTY_ROW ((struct ms_partition_row){.sources = {{-1, -1}, {-1, -1}}, .changelog = -1})
+#define MS_NO_OWNER 0
 
 struct ms_store;
 
@@ -125,15 +105,6 @@ enum ms_status ms_store_file_delete(struct ms_store_file *file, struct ms_bytes 
 enum ms_status ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions, size_t count,
                                     uint32_t owner, bool *lost, struct ms_error *error) MS_MUST_CHECK;
 void ms_store_file_discard(struct ms_store_file *file);
-
-/* Keys. The buffer is overwritten. */
-#define MS_KEY_MAX     (2 + MS_MAX_USER_ID + 4)
-#define MS_MAX_USER_ID 32768
-void ms_key_partition(struct ms_buffer *key, uint16_t partition);
-bool ms_key_user(struct ms_buffer *key, uint16_t partition, struct ms_bytes id);
-bool ms_key_chunk(struct ms_buffer *key, uint16_t partition, struct ms_bytes id, uint32_t number);
-
-void ms_partition_row_encode(const struct ms_partition_row *row, char out[64]);
 
 /* RocksDB's own statistics text (level sizes, compactions); free with free(). NULL when there is none. */
 char *ms_store_stats(struct ms_store *store);

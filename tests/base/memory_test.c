@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/histogram.h"
 #include "base/index.h"
@@ -261,9 +262,33 @@ static void small_and_huge_values(void **state)
     assert_int_equal(ms_histogram_quantile(&h, 0.5), (UINT64_C(1) << 44) - 1);
 }
 
+/* ---- array ---- */
+
+static void arrays_grow_and_keep_what_they_hold(void **state)
+{
+    uint16_t *numbers = NULL;
+    size_t capacity = 0;
+    (void)state;
+    for (size_t i = 0; i < 1000; i++) {
+        assert_true(ms_array_reserve(&numbers, &capacity, i + 1, sizeof *numbers));
+        assert_true(capacity > i);
+        numbers[i] = (uint16_t)i;
+    }
+    for (size_t i = 0; i < 1000; i++)
+        assert_int_equal(numbers[i], i);
+    const uint16_t *before = numbers;
+    size_t capacity_before = capacity;
+    assert_true(ms_array_reserve(&numbers, &capacity, 3, sizeof *numbers));
+    assert_false(ms_array_reserve(&numbers, &capacity, SIZE_MAX / 2, sizeof *numbers));
+    assert_ptr_equal(numbers, before);
+    assert_int_equal(capacity, capacity_before);
+    free(numbers);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(index_against_a_set),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arrays_grow_and_keep_what_they_hold),
+                                       cmocka_unit_test(index_against_a_set),
                                        cmocka_unit_test(index_holds_what_it_expected),
                                        cmocka_unit_test(arena_keeps_what_it_gave),
                                        cmocka_unit_test(arena_reuses_its_chunks),
