@@ -1,5 +1,6 @@
-/* Random lives of engines between arrays, held against what an uninterrupted run would have done. The
- * argument is a seed to run alone. */
+/* Random lives of engines between arrays, held against what an uninterrupted run would have done. A number as
+ * argument is a seed to run alone, two are the first and the last seed. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -114,9 +115,9 @@ int main(int argc, char **argv)
 #else
     last_seed = 160;
 #endif
-    if (argc > 1)
+    if (argc > 1 && isdigit((unsigned char)argv[1][0]))
         first_seed = last_seed = strtoull(argv[1], NULL, 10);
-    if (argc > 2)
+    if (argc > 2 && isdigit((unsigned char)argv[2][0]))
         last_seed = strtoull(argv[2], NULL, 10);
     ms_log_set_level(MS_LOG_ERROR);
     if (access("/dev/shm", W_OK) == 0) /* hundreds of databases, none of which outlives the machine */
