@@ -4,7 +4,6 @@
  * All measures of a row take turns, so that a busy machine disturbs them alike; the best turn is shown,
  * because whatever else runs can only add to it. */
 #include <cblas.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -23,25 +22,6 @@
 #define MOST       5000 /* behaviors */
 #define TURNS      15
 #define ITERATIONS 3
-
-static const char help[] =
-    "Usage: mindstream bench routing [--all] [--json FILE]\n"
-    "\n"
-    "Prints what one event costs on one core, in microseconds:\n"
-    "  full         full routing over a window of m behaviors, 3 iterations\n"
-    "  sgemm        the bare products of these shapes by OpenBLAS: 3 times W^T X, 2 times X U^T\n"
-    "  fold         the incremental fold of one event into the user's sums, after m events\n"
-    "  interests    the vectors of these sums\n"
-    "incremental is fold + interests. Models are made up; nothing is read, and what is written goes to "
-    "TMPDIR and away.\n"
-    "\n"
-    "Options:\n"
-    "  --all         every combination of m, K and dim, a minute or more, instead of one at a time (about 10 "
-    "s)\n"
-    "  --json FILE   also write the rows as a JSON array; - is standard output, instead of the table\n"
-    "  --help        print this\n"
-    "\n"
-    "Exit status: 0 done, 1 no room for a model in TMPDIR or FILE not written, 2 bad usage.\n";
 
 static const int lengths[] = {10, 50, 200, 1000, 5000}, interests[] = {1, 2, 4, 8, 16},
                  dims[] = {16, 32, 64, 128, 256};
@@ -311,45 +291,57 @@ static enum ms_status bench_routing(bool all, const char *json, struct ms_error 
     return status;
 }
 
-static int bad_usage(const char *text, const char *value)
+/* ---- the command ---- */
+
+struct bench_arguments {
+    bool all;
+    const char *json;
+};
+
+static const struct ms_argument rows_of_routing[] = {
+    {.name = "all",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "every combination of m, K and dim, a minute or more, instead of one at a time (about 10 s)",
+     .offset = offsetof(struct bench_arguments, all)},
+    {.name = "json",
+     .kind = MS_ARGUMENT_FILE,
+     .placeholder = "FILE",
+     .help = "also write the rows as a JSON array; - is standard output, instead of the table",
+     .offset = offsetof(struct bench_arguments, json)},
+    {0},
+};
+
+static enum ms_status run_routing(void *context, struct ms_error *error)
 {
-    fprintf(stderr, "mindstream bench: %s%s; 'mindstream bench --help' shows the usage\n", text, value);
-    return 2;
+    const struct bench_arguments *arguments = context;
+    return bench_routing(arguments->all, arguments->json, error);
 }
 
-int ms_cmd_bench(int argc, char **argv)
-{
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
-                                            {"json", required_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *json = NULL;
-    bool all = false;
-    int c;
-    optind = 1;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        switch (c) {
-        case 'a':
-            all = true;
-            break;
-        case 'j':
-            json = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 0;
-        case ':':
-            return bad_usage("a value is missing after ", argv[optind - 1]);
-        default:
-            return bad_usage("unknown option ", argv[optind - 1]);
-        }
-    }
-    if (argc - optind != 1 || strcmp(argv[optind], "routing") != 0)
-        return bad_usage("what to time is missing or unknown: there is 'routing'", "");
-    struct ms_error error = {MS_OK, ""};
-    enum ms_status status = bench_routing(all, json, &error);
-    if (status != MS_OK)
-        fprintf(stderr, "mindstream bench: %s\n", error.text);
-    return ms_status_exit_code(status);
-}
+static const struct ms_command routing = {
+    .name = "routing",
+    .summary = "what one event costs by full routing and by the incremental fold",
+    .description =
+        "Prints what one event costs on one core, in microseconds:\n"
+        "  full         full routing over a window of m behaviors, 3 iterations\n"
+        "  sgemm        the bare products of these shapes by OpenBLAS: 3 times W^T X, 2 times X U^T\n"
+        "  fold         the incremental fold of one event into the user's sums, after m events\n"
+        "  interests    the vectors of these sums\n"
+        "incremental is fold + interests. Models are made up; nothing is read, and what is written goes to TMPDIR and\n"
+        "away.\n",
+    .rows = rows_of_routing,
+    .examples = "mindstream bench routing\n"
+                "mindstream bench routing --all --json rows.json\n",
+    .exit_status = "0 done, 1 no room for a model in TMPDIR or FILE not written, 2 bad usage",
+    .arguments_bytes = sizeof(struct bench_arguments),
+    .run = run_routing,
+};
+
+static const struct ms_command *const benches[] = {&routing, NULL};
+
+const struct ms_command ms_command_bench = {
+    .name = "bench",
+    .summary = "time the routing kernels",
+    .description = "Times the kernels on this machine.\n",
+    .commands = benches,
+    .examples = "mindstream bench routing\n",
+};

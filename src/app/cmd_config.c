@@ -1,80 +1,106 @@
-/* mindstream config: the settings, as they are or as documentation. */
+/* mindstream config: the settings, as they are or as documentation, and the documents made of the commands' tables. */
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "app/command_text.h"
 #include "app/commands.h"
 #include "app/option_text.h"
 #include "app/options.h"
 
-static const char help[] = "Usage: mindstream config [OPTION]...\n\n"
-                           "Prints every setting with its value, default, legal values and where the value "
-                           "comes from.\n\n" MS_OPTIONS_HELP
-                           "  --check            only check: one line and exit status 2 when something is "
-                           "wrong or missing for 'run'\n"
-                           "  --json             the same as JSON\n"
-                           "  --sample           a sample .properties file\n"
-                           "  --man              the man page of the .properties file\n"
-                           "  -h, --help         this text\n\n"
-                           "Examples:\n"
-                           "  mindstream config --sample > mindstream.properties\n"
-                           "  mindstream config -c mindstream.properties --check\n";
+enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, COMPLETION, COMMANDS };
 
-enum form { TABLE, CHECK, JSON, SAMPLE, MAN };
+struct config_arguments {
+    struct ms_options_sources sources;
+    int form; /* enum form */
+};
 
-static bool parse_form(const char *argument, enum form *form)
-{
-    static const char *const names[] = {
-        [CHECK] = "--check", [JSON] = "--json", [SAMPLE] = "--sample", [MAN] = "--man"};
-    for (int i = CHECK; i <= MAN; i++) {
-        if (strcmp(argument, names[i]) == 0) {
-            *form = (enum form)i;
-            return true;
-        }
+#define FORM(option_name, value, text)                                                                       \
+    {                                                                                                        \
+        .name = option_name, .kind = MS_ARGUMENT_PICK, .pick = value, .help = text,                          \
+        .offset = offsetof(struct config_arguments, form)                                                    \
     }
-    return false;
+
+static const struct ms_argument rows[] = {
+    MS_SETTINGS_ROWS(struct config_arguments, sources),
+    FORM("check", CHECK,
+         "only check: one line, and exit status 2 when something is wrong or missing for 'mindstream run'"),
+    FORM("json", JSON, "the settings as JSON"),
+    FORM("sample", SAMPLE, "a sample .properties file"),
+    FORM("man", MAN, "the man page of the .properties file"),
+    FORM("man-commands", MAN_COMMANDS, "the man page of the commands"),
+    FORM("completion", COMPLETION, "the completion script for bash"),
+    FORM("commands", COMMANDS, "every command and its options as JSON"),
+    {0},
+};
+
+static enum ms_status print_completion(struct ms_error *error)
+{
+    const char **keys = calloc(ms_option_count + 1, sizeof *keys);
+    size_t count = 0;
+    if (!keys)
+        return ms_fail(error, MS_MEMORY, "no memory for the settings");
+    for (size_t i = 0; i < ms_option_count; i++) {
+        if (!ms_option_table[i].only)
+            keys[count++] = ms_option_table[i].key;
+    }
+    ms_command_completion(stdout, &ms_command_root, keys);
+    free(keys);
+    return MS_OK;
 }
 
-static enum ms_status print(enum form form, const struct ms_options_sources *sources, struct ms_error *error)
+static enum ms_status print_settings(const struct config_arguments *arguments, struct ms_error *error)
 {
-    if (form == SAMPLE || form == MAN) {
-        form == SAMPLE ? ms_option_text_sample(stdout) : ms_option_text_man(stdout);
-        return MS_OK;
-    }
     struct ms_options *options = NULL;
-    enum ms_status status = ms_options_load(&options, sources, error);
-    if (status == MS_OK && form == CHECK)
+    enum ms_status status = ms_options_load(&options, &arguments->sources, error);
+    if (status == MS_OK && arguments->form == CHECK)
         status = ms_options_require(options, "run", error);
-    if (status == MS_OK && form == CHECK)
+    if (status == MS_OK && arguments->form == CHECK)
         puts("the settings are good");
-    if (status == MS_OK && form == TABLE)
+    if (status == MS_OK && arguments->form == TABLE)
         ms_option_text_table(stdout, options);
-    if (status == MS_OK && form == JSON)
+    if (status == MS_OK && arguments->form == JSON)
         status = ms_option_text_json(stdout, options, error);
     ms_options_destroy(options);
     return status;
 }
 
-int ms_cmd_config(int argc, char **argv)
+static enum ms_status run(void *context, struct ms_error *error)
 {
-    struct ms_options_sources sources = {.environment = environ};
-    struct ms_error error = {0};
-    enum ms_status status = MS_OK;
-    enum form form = TABLE;
-    for (int at = 1; status == MS_OK && at < argc;) {
-        bool taken = false;
-        if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {
-            fputs(help, stdout);
-            return 0;
-        }
-        status = ms_options_argument(&sources, argc, argv, &at, &taken, &error);
-        if (status == MS_OK && !taken && !parse_form(argv[at++], &form))
-            status = ms_fail(&error, MS_USAGE, "unknown argument '%s'; see 'mindstream config --help'",
-                             argv[at - 1]);
+    struct config_arguments *arguments = context;
+    arguments->sources.environment = environ;
+    switch ((enum form)arguments->form) {
+    case SAMPLE:
+        ms_option_text_sample(stdout);
+        return MS_OK;
+    case MAN:
+        ms_option_text_man(stdout);
+        return MS_OK;
+    case MAN_COMMANDS:
+        ms_command_man(stdout, &ms_command_root);
+        return MS_OK;
+    case COMPLETION:
+        return print_completion(error);
+    case COMMANDS:
+        return ms_command_json(stdout, &ms_command_root, error);
+    case TABLE:
+    case CHECK:
+    case JSON:
+        break;
     }
-    if (status == MS_OK)
-        status = print(form, &sources, &error);
-    if (status != MS_OK)
-        fprintf(stderr, "mindstream config: %s\n", error.text);
-    return ms_status_exit_code(status);
+    return print_settings(arguments, error);
 }
+
+const struct ms_command ms_command_config = {
+    .name = "config",
+    .summary = "print and check the settings",
+    .description =
+        "Prints every setting with its value, default, legal values and where the value comes from.\n",
+    .rows = rows,
+    .examples = "mindstream config --sample > mindstream.properties\n"
+                "mindstream config -c mindstream.properties --check\n"
+                "source <(mindstream config --completion)\n",
+    .exit_status = "0 printed, 2 bad usage, or settings that are wrong or missing",
+    .arguments_bytes = sizeof(struct config_arguments),
+    .run = run,
+};

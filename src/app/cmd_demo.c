@@ -30,32 +30,13 @@
 #define BROKEN     3
 #define MAX_STEP   500 /* most clicks between two looks at the screen */
 
-static const char help[] =
-    "usage: mindstream demo [--keep] [--seconds N] [--rate N]\n"
-    "\n"
-    "Shows the service at work, without a Kafka and without a model of your own: it starts an embedded "
-    "broker\n"
-    "(librdkafka's mock cluster), makes a catalogue, a model and users that click, and runs on them what\n"
-    "`mindstream run` runs: consumer, RocksDB state, routing, transactional producer, dead letters. It "
-    "prints a live\n"
-    "line, then one user as `mindstream inspect user` shows him, a record read back from the output topic, "
-    "and the\n"
-    "commands to go on with. It ends by itself and leaves nothing behind.\n"
-    "\n"
-    "  --seconds N   how long users click (10; 1 to 3600)\n"
-    "  --rate N      clicks a second, at most (5000; 1 to 200000)\n"
-    "  --keep        go on until Ctrl-C, so that other programs can connect and look\n"
-    "\n"
-    "Exit code: 0 vectors came out, 1 they did not, 2 bad usage.\n"
-    "\n"
-    "examples:\n"
-    "  mindstream demo\n"
-    "  mindstream demo --seconds 30 --rate 20000\n"
-    "  mindstream demo --keep\n";
+struct demo_arguments {
+    int64_t seconds, rate;
+    bool keep;
+};
 
 struct demo {
-    long seconds, rate;
-    bool keep, help;
+    const struct demo_arguments *arguments;
     char dir[256], state_dir[300], model_dir[300];
     struct ms_generator *generator;
     struct ms_demo_broker *broker;
@@ -208,7 +189,7 @@ static void print_line(struct demo *demo)
 {
     struct ms_histogram recent;
     double now_s = ms_monotonic_s(), passed_s = now_s - demo->printed_s;
-    if (passed_s < (demo->terminal ? 0.25 : demo->seconds > 4 ? 2.0 : 1.0))
+    if (passed_s < (demo->terminal ? 0.25 : demo->arguments->seconds > 4 ? 2.0 : 1.0))
         return;
     since(&demo->stats.publish_us, &demo->printed_us, &recent);
     printf("%s%6.1f s  %6.0f events/s  %5" PRIu64 " users  %8" PRIu64
@@ -244,7 +225,7 @@ static enum ms_status wait_for_group(struct demo *demo, struct ms_error *error)
 static uint64_t due(const struct demo *demo, uint64_t fed_before)
 {
     const struct ms_demo_clicks *clicks = &demo->clicks;
-    double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->rate;
+    double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->arguments->rate;
     uint64_t fed = clicks->fed - fed_before, unread = clicks->fed - ms_counted(&demo->stats.events);
     uint64_t unread_records = ms_counted(&demo->stats.records) - clicks->records;
     if (unread > MAX_UNREAD || unread_records > MAX_UNREAD || wanted <= (double)fed)
@@ -484,12 +465,12 @@ static void print_keep(const struct demo *demo)
     fflush(stdout);
 }
 
-static enum ms_status run(struct demo *demo, struct ms_error *error)
+static enum ms_status run_phases(struct demo *demo, struct ms_error *error)
 {
-    printf("An embedded broker, %d users, %d items, a model of 4 interests with 64 numbers each; up to %ld "
-           "clicks a "
-           "second for %ld s.\n",
-           USERS, ITEMS, demo->rate, demo->seconds);
+    printf(
+        "An embedded broker, %d users, %d items, a model of 4 interests with 64 numbers each; up to %" PRId64
+        " clicks a second for %" PRId64 " s.\n",
+        USERS, ITEMS, demo->arguments->rate, demo->arguments->seconds);
     fflush(stdout);
     enum ms_status status = start(demo, error);
     if (status == MS_OK) {
@@ -498,7 +479,7 @@ static enum ms_status run(struct demo *demo, struct ms_error *error)
         status = wait_for_group(demo, error);
     }
     if (status == MS_OK)
-        status = stream(demo, (double)demo->seconds, error);
+        status = stream(demo, (double)demo->arguments->seconds, error);
     if (status == MS_OK)
         status = drain(demo, error);
     if (status == MS_OK)
@@ -510,7 +491,7 @@ static enum ms_status run(struct demo *demo, struct ms_error *error)
     if (status != MS_OK)
         return status;
     printf(next_steps, program_invocation_name, program_invocation_name, program_invocation_name);
-    if (!demo->keep)
+    if (!demo->arguments->keep)
         return MS_OK;
     print_keep(demo);
     status = stream(demo, -1, error);
@@ -521,68 +502,61 @@ static enum ms_status run(struct demo *demo, struct ms_error *error)
 
 /* ---- the command ---- */
 
-static enum ms_status take_number(const char *name, const char *value, long max, long *number,
-                                  struct ms_error *error)
-{
-    char *rest;
-    long parsed = value ? strtol(value, &rest, 10) : 0;
-    if (!value || !*value || *rest || parsed < 1 || parsed > max)
-        return ms_fail(error, MS_USAGE, "%s %s: a number from 1 to %ld is needed", name, value ? value : "",
-                       max);
-    *number = parsed;
-    return MS_OK;
-}
+static const struct ms_argument rows[] = {
+    {.name = "seconds",
+     .kind = MS_ARGUMENT_INTEGER,
+     .min = 1,
+     .max = 3600,
+     .standard = "10",
+     .placeholder = "N",
+     .help = "how long users click",
+     .offset = offsetof(struct demo_arguments, seconds)},
+    {.name = "rate",
+     .kind = MS_ARGUMENT_INTEGER,
+     .min = 1,
+     .max = 200000,
+     .standard = "5000",
+     .placeholder = "N",
+     .help = "clicks a second, at most",
+     .offset = offsetof(struct demo_arguments, rate)},
+    {.name = "keep",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "go on until Ctrl-C, so that other programs can connect and look",
+     .offset = offsetof(struct demo_arguments, keep)},
+    {0},
+};
 
-static enum ms_status parse(struct demo *demo, int argc, char **argv, struct ms_error *error)
+static enum ms_status run(void *context, struct ms_error *error)
 {
-    const struct {
-        const char *name;
-        long max, *number;
-    } numbers[] = {{"--seconds", 3600, &demo->seconds}, {"--rate", 200000, &demo->rate}};
-    enum ms_status status = MS_OK;
-    for (int at = 1; status == MS_OK && at < argc; at++) {
-        size_t n = 0, size = strcspn(argv[at], "=");
-        while (n < 2 && (strlen(numbers[n].name) != size || strncmp(argv[at], numbers[n].name, size) != 0))
-            n++;
-        if (n < 2)
-            status = take_number(numbers[n].name,
-                                 argv[at][size] ? argv[at] + size + 1
-                                 : argv[at + 1] ? argv[++at]
-                                                : NULL,
-                                 numbers[n].max, numbers[n].number, error);
-        else if (strcmp(argv[at], "--keep") == 0)
-            demo->keep = true;
-        else if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)
-            demo->help = true;
-        else
-            status = ms_fail(error, MS_USAGE, "unknown argument '%s'; see mindstream demo --help", argv[at]);
-    }
+    struct demo *demo = calloc(1, sizeof *demo); /* its histograms are large for a stack */
+    if (!demo)
+        return ms_fail(error, MS_MEMORY, "no memory");
+    demo->arguments = context;
+    demo->terminal = isatty(STDOUT_FILENO) == 1;
+    demo->began_s = ms_monotonic_s();
+    demo->signalled = ms_setup_signals();
+    enum ms_status status = run_phases(demo, error);
+    status = end(demo, status, error);
+    if (status == MS_OK)
+        printf("\nDone in %.0f s.\n", ms_monotonic_s() - demo->began_s);
+    free(demo);
     return status;
 }
 
-int ms_cmd_demo(int argc, char **argv)
-{
-    struct ms_error error = {0};
-    struct demo *demo = calloc(1, sizeof *demo); /* its histograms are large for a stack */
-    enum ms_status status = demo ? MS_OK : ms_fail(&error, MS_MEMORY, "no memory");
-    if (status == MS_OK) {
-        demo->seconds = 10;
-        demo->rate = 5000;
-        status = parse(demo, argc, argv, &error);
-    }
-    if (status == MS_OK && demo->help) {
-        fputs(help, stdout);
-    } else if (status == MS_OK) {
-        demo->terminal = isatty(STDOUT_FILENO) == 1;
-        demo->began_s = ms_monotonic_s();
-        demo->signalled = ms_setup_signals();
-        status = run(demo, &error);
-        status = end(demo, status, &error);
-        if (status == MS_OK)
-            printf("\nDone in %.0f s.\n", ms_monotonic_s() - demo->began_s);
-    }
-    free(demo);
-    if (status != MS_OK)
-        fprintf(stderr, "mindstream demo: %s\n", error.text);
-    return ms_status_exit_code(status);
-}
+const struct ms_command ms_command_demo = {
+    .name = "demo",
+    .summary = "the whole path on an embedded broker, in a minute",
+    .description =
+        "Shows the service at work, without a Kafka and without a model of your own: it starts an embedded broker\n"
+        "(librdkafka's mock cluster), makes a catalogue, a model and users that click, and runs on them what\n"
+        "'mindstream run' runs: consumer, RocksDB state, routing, transactional producer, dead letters. It prints a live\n"
+        "line, then one user as 'mindstream inspect user' shows it, a record read back from the output topic, and the\n"
+        "commands to go on with. It ends by itself and leaves nothing behind.\n",
+    .rows = rows,
+    .examples = "mindstream demo\n"
+                "mindstream demo --seconds 30 --rate 20000\n"
+                "mindstream demo --keep\n",
+    .exit_status = "0 vectors came out, 1 they did not, 2 bad usage",
+    .arguments_bytes = sizeof(struct demo_arguments),
+    .run = run,
+};

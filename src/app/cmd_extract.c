@@ -4,7 +4,6 @@
  * workers take slots as they come. So the order of the output does not depend on the number of workers, and
  * no more than the ring is ever in memory. */
 #include <errno.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,43 +20,14 @@
 #define BATCH_BYTES ((size_t)1 << 20)
 #define MAX_THREADS 256
 
-static const char help[] =
-    "Usage: mindstream extract --model DIR [OPTION]... < histories.jsonl > interests.jsonl\n"
-    "\n"
-    "Turns histories into interest vectors with a model directory, without Kafka or a database: for batch "
-    "use and for\n"
-    "comparing with other implementations. Each input line is a JSON object:\n"
-    "  user_id          a string or an integer\n"
-    "  items            item ids (strings or integers), the oldest first; those that the model does not know "
-    "take no "
-    "slot\n"
-    "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing "
-    "logits\n"
-    "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
-    "  profile          optional: the user's profile, an object, for models with profile fields\n"
-    "Each output line is a record as the service publishes it (JSON, layout user); version is the number of "
-    "items and\n"
-    "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number.\n"
-    "\n"
-    "Options:\n"
-    "  --model DIR        the model directory (required)\n"
-    "  --mode MODE        full: routing over the last max_behaviors items (default); incremental: item by "
-    "item, as "
-    "the\n"
-    "                     service does it with routing.mode=incremental\n"
-    "  --decay D[,D..]    what the sums keep at each event, in (0, 1] (default 0.9); several for several "
-    "time scales\n"
-    "  --half-life T[,T..]  instead of --decay: half-lives in event time, such as 12h or 7d\n"
-    "  --threads N        worker threads (default: as many as processors)\n"
-    "  --help             print this\n"
-    "\n"
-    "Examples:\n"
-    "  echo '{\"user_id\": \"u1\", \"items\": [\"i9\", \"i4\", \"i7\"]}' | mindstream extract --model "
-    "models/tmall\n"
-    "  mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > "
-    "out.jsonl\n"
-    "\n"
-    "Exit status: 0 done, 1 a line or the model could not be read, or the output not written, 2 bad usage.\n";
+struct extract_arguments {
+    const char *model_dir;
+    int mode; /* enum mode */
+    const char *decay, *half_life;
+    int64_t threads; /* 0: as many as processors */
+};
+
+enum mode { FULL, INCREMENTAL }; /* in the order of --mode's values */
 
 enum slot_state { SLOT_FREE, SLOT_FILLED, SLOT_DONE };
 
@@ -287,73 +257,105 @@ static enum ms_status extract(const char *dir, const struct ms_history_options *
     return status;
 }
 
-static int bad_usage(const char *text, const char *value)
+/* ---- the command ---- */
+
+static enum ms_status check_decays(const char *option, const char *value, struct ms_error *error)
 {
-    fprintf(stderr, "mindstream extract: %s%s; 'mindstream extract --help' shows the usage\n", text, value);
-    return 2;
+    struct ms_decay decay;
+    return ms_decay_list(option, value, false, &decay, error) == MS_OK ? MS_OK : MS_USAGE;
 }
 
-int ms_cmd_extract(int argc, char **argv)
+static enum ms_status check_half_lives(const char *option, const char *value, struct ms_error *error)
 {
-    static const struct option options[] = {{"model", required_argument, NULL, 'm'},
-                                            {"mode", required_argument, NULL, 'o'},
-                                            {"decay", required_argument, NULL, 'd'},
-                                            {"half-life", required_argument, NULL, 'l'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *dir = NULL, *mode = "full", *decay = "", *half_life = "";
-    long threads = sysconf(_SC_NPROCESSORS_ONLN);
-    int c;
-    optind = 1;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        char *end;
-        switch (c) {
-        case 'm':
-            dir = optarg;
-            break;
-        case 'o':
-            mode = optarg;
-            break;
-        case 'd':
-            decay = optarg;
-            break;
-        case 'l':
-            half_life = optarg;
-            break;
-        case 't':
-            threads = strtol(optarg, &end, 10);
-            if (*end || end == optarg || threads < 1 || threads > MAX_THREADS)
-                return bad_usage("--threads takes a number from 1 to 256, not ", optarg);
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 0;
-        case ':':
-            return bad_usage("a value is missing after ", argv[optind - 1]);
-        default:
-            return bad_usage("unknown option ", argv[optind - 1]);
-        }
-    }
-    if (optind < argc)
-        return bad_usage("unexpected argument ", argv[optind]);
-    if (!dir)
-        return bad_usage("--model DIR is missing", "");
-    struct ms_error error = {MS_OK, ""};
-    struct ms_history_options history = {.incremental = strcmp(mode, "incremental") == 0};
-    if (!history.incremental && strcmp(mode, "full") != 0)
-        return bad_usage("--mode takes full or incremental, not ", mode);
-    if (!history.incremental && (*decay || *half_life))
-        return bad_usage("--decay and --half-life belong to --mode incremental", "");
-    enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, &error);
-    if (status == MS_OK)
-        status = extract(dir, &history,
-                         (int)(threads < 1             ? 1
-                               : threads > MAX_THREADS ? MAX_THREADS
-                                                       : threads),
-                         &error);
-    if (status != MS_OK)
-        fprintf(stderr, "mindstream extract: %s\n", error.text);
-    return ms_status_exit_code(status);
+    struct ms_decay decay;
+    return ms_decay_list(option, value, true, &decay, error) == MS_OK ? MS_OK : MS_USAGE;
 }
+
+#define AT(field) .offset = offsetof(struct extract_arguments, field)
+
+static const struct ms_argument rows[] = {
+    {.name = "model",
+     .kind = MS_ARGUMENT_DIRECTORY,
+     .required = true,
+     .placeholder = "DIR",
+     .help = "the model directory",
+     AT(model_dir)},
+    {.name = "mode",
+     .kind = MS_ARGUMENT_CHOICE,
+     .values = "full|incremental",
+     .standard = "full",
+     .placeholder = "MODE",
+     .help =
+         "full: routing over the last max_behaviors items; incremental: item by item, as the service does it with "
+         "routing.mode=incremental",
+     AT(mode)},
+    {.name = "decay",
+     .kind = MS_ARGUMENT_LIST,
+     .check = check_decays,
+     .standard_text = "0.9",
+     .placeholder = "D[,D...]",
+     .help =
+         "with --mode incremental: what the sums keep at each event, above 0, at most 1; several for several time "
+         "scales",
+     AT(decay)},
+    {.name = "half-life",
+     .kind = MS_ARGUMENT_LIST,
+     .check = check_half_lives,
+     .placeholder = "T[,T...]",
+     .help = "instead of --decay: half-lives in event time, such as 12h or 7d",
+     AT(half_life)},
+    {.name = "threads",
+     .kind = MS_ARGUMENT_INTEGER,
+     .min = 1,
+     .max = MAX_THREADS,
+     .standard_text = "as many as processors",
+     .placeholder = "N",
+     .help = "worker threads",
+     AT(threads)},
+    {0},
+};
+
+static enum ms_status run(void *context, struct ms_error *error)
+{
+    const struct extract_arguments *arguments = context;
+    const char *decay = arguments->decay ? arguments->decay : "";
+    const char *half_life = arguments->half_life ? arguments->half_life : "";
+    struct ms_history_options history = {.incremental = arguments->mode == INCREMENTAL};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = arguments->threads ? arguments->threads : processors < 1 ? 1 : processors;
+    if (!history.incremental && (*decay || *half_life))
+        return ms_fail(error, MS_USAGE, "--decay and --half-life belong to --mode incremental");
+    if (*decay && *half_life)
+        return ms_fail(error, MS_USAGE, "--decay and --half-life exclude each other: give one");
+    enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, error);
+    if (status != MS_OK)
+        return status;
+    return extract(arguments->model_dir, &history, (int)(threads < MAX_THREADS ? threads : MAX_THREADS),
+                   error);
+}
+
+const struct ms_command ms_command_extract = {
+    .name = "extract",
+    .summary = "histories in, interests out, without Kafka or a database",
+    .description =
+        "Turns histories into interest vectors with a model directory, without Kafka or a database: for batch use and for\n"
+        "comparing with other implementations. Each input line is a JSON object:\n"
+        "  user_id          a string or an integer\n"
+        "  items            item ids (strings or integers), the oldest first; those that the model does not know\n"
+        "                   take no slot\n"
+        "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing\n"
+        "                   logits\n"
+        "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
+        "  profile          optional: the user's profile, an object, for models with profile fields\n"
+        "Each output line is a record as the service publishes it (JSON, layout user); version is the number of items and\n"
+        "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number.\n",
+    .rows = rows,
+    .usage_end = "< histories.jsonl > interests.jsonl",
+    .examples =
+        "echo '{\"user_id\": \"u1\", \"items\": [\"i9\", \"i4\", \"i7\"]}' |\n"
+        "  mindstream extract --model models/tmall\n"
+        "mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > out.jsonl\n",
+    .exit_status = "0 done, 1 a line or the model could not be read, or the output not written, 2 bad usage",
+    .arguments_bytes = sizeof(struct extract_arguments),
+    .run = run,
+};

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/inspect_json.h"
@@ -14,208 +15,31 @@
 #include "app/table.h"
 #include "user/codec.h"
 
-extern char **environ;
-
-static const char help[] =
-    "usage: mindstream inspect user ID   [--partition P] [--limit N]\n"
-    "       mindstream inspect users      [--limit N]\n"
-    "       mindstream inspect partitions\n"
-    "       mindstream inspect stats\n"
-    "\n"
-    "Shows what a state directory holds. Works beside a running service (as of its last flush, "
-    "state.flush.interval.ms\n"
-    "ago at most while events come) and on the state of one that is stopped; changes nothing.\n"
-    "\n"
-    "  user        one user: counters, interests with their nearest items, kept behaviors with their "
-    "coupling to each\n"
-    "              interest. With routing.mode=incremental the coupling is that of full routing over the "
-    "kept window.\n"
-    "              State that was folded under another model or other settings is folded again, in a copy.\n"
-    "  users       users in the order of partition and id (--limit, 50; 0: all)\n"
-    "  partitions  applied offset L, origin, fold id and number of users of each partition\n"
-    "  stats       totals, bytes, and RocksDB's own statistics\n"
-    "\n"
-    "  --state-dir DIR    the state directory (state.dir of the settings)\n"
-    "  --model DIR        the model directory (model.dir of the settings); without one, behaviors and "
-    "counters only\n"
-    "  --partition P      user: the one in this partition\n"
-    "  --limit N          user: the newest N behaviors (default all); users: N users\n"
-    "  --json             one JSON object, see below\n" MS_OPTIONS_HELP "\n"
-    "JSON (keys may be added, none change; times in ms; fold ids as 16 hexadecimal digits; null where there "
-    "is none):\n"
-    "  user        user_id, partition, partitions [all that have such a user], version, event_time, "
-    "own_offset, kept,\n"
-    "              slots (K'u), slots_max, fold_id, profile (its text as it came), model,\n"
-    "              behaviors [{item, time, type}];\n"
-    "              with a model also routing_mode, refolded, model_fold_id, dim, window, coupling_by,\n"
-    "              interests [{slot, weight, norm, vector [dim], nearest [{item, score}] or null}], and in "
-    "each behavior\n"
-    "              known (to the model) and coupling [by interest] (null: not in the window). --limit does "
-    "not apply.\n"
-    "  users       users [{user_id, partition, version, behaviors, slots, event_time, own_offset}], more "
-    "(true: cut)\n"
-    "  partitions  partitions [{partition, applied, origin, users, fold_id}]\n"
-    "  stats       application_id, input_topic, instance_id, workers, partitions, users, behaviors, "
-    "head_bytes,\n"
-    "              disk_bytes, rocksdb (text)\n"
-    "\n"
-    "Exit code: 0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings.\n"
-    "\n"
-    "examples:\n"
-    "  mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
-    "  mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq "
-    ".interests\n"
-    "  mindstream inspect users --state-dir /var/lib/mindstream --limit 0 | wc -l\n";
-
-struct arguments {
+/* Of all commands; each has the rows that it needs. */
+struct inspect_arguments {
     struct ms_options_sources sources;
-    const char *verb, *id;
-    char *state_dir, *model_dir; /* "state.dir=...": settings above all others */
-    long partition, limit;       /* -1: not given */
-    bool json, help;
+    const char *id;
+    int64_t partition, limit;
+    bool json;
 };
-
-/* ---- arguments ---- */
-
-static bool parse_number(const char *text, long max, long *number)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (!*text || *end || errno || value < 0 || value > max)
-        return false;
-    *number = value;
-    return true;
-}
-
-static enum ms_status take_setting(char **setting, const char *key, const char *value, struct ms_error *error)
-{
-    free(*setting);
-    if (asprintf(setting, "%s=%s", key, value) >= 0)
-        return MS_OK;
-    *setting = NULL;
-    return ms_fail(error, MS_MEMORY, "no memory for the arguments");
-}
-
-/* An option with a value: *known tells whether it is one. */
-static enum ms_status take(struct arguments *arguments, const char *name, const char *value, bool *known,
-                           struct ms_error *error)
-{
-    *known = true;
-    if (strcmp(name, "--state-dir") == 0)
-        return take_setting(&arguments->state_dir, "state.dir", value, error);
-    if (strcmp(name, "--model") == 0)
-        return take_setting(&arguments->model_dir, "model.dir", value, error);
-    if (strcmp(name, "--partition") == 0)
-        return parse_number(value, MS_MAX_PARTITIONS - 1, &arguments->partition)
-                   ? MS_OK
-                   : ms_fail(error, MS_USAGE, "--partition %s: a number from 0 to %d is needed", value,
-                             MS_MAX_PARTITIONS - 1);
-    if (strcmp(name, "--limit") == 0)
-        return parse_number(value, INT32_MAX, &arguments->limit)
-                   ? MS_OK
-                   : ms_fail(error, MS_USAGE, "--limit %s: a whole number is needed", value);
-    *known = false;
-    return MS_OK;
-}
-
-static enum ms_status take_any(struct arguments *arguments, int argc, char **argv, int *at,
-                               struct ms_error *error)
-{
-    static const char *const valued[] = {"--state-dir", "--model", "--partition", "--limit"};
-    const char *name = argv[*at];
-    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
-        size_t size = strlen(valued[i]);
-        bool known;
-        if (strncmp(name, valued[i], size) != 0 || (name[size] && name[size] != '='))
-            continue;
-        if (!name[size] && *at + 1 >= argc)
-            return ms_fail(error, MS_USAGE, "%s needs a value", valued[i]);
-        const char *value = name[size] ? name + size + 1 : argv[++*at];
-        ++*at;
-        return take(arguments, valued[i], value, &known, error);
-    }
-    if (strcmp(name, "--json") == 0)
-        arguments->json = true;
-    else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-        arguments->help = true;
-    else if (name[0] == '-' && name[1] && strcmp(name, "--") != 0)
-        return ms_fail(error, MS_USAGE, "unknown option '%s'; see mindstream inspect --help", name);
-    else if (strcmp(name, "--") == 0 && *at + 1 < argc && arguments->verb && !arguments->id)
-        arguments->id = argv[++*at]; /* an id that begins with '-' */
-    else if (!arguments->verb)
-        arguments->verb = name;
-    else if (strcmp(arguments->verb, "user") == 0 && !arguments->id)
-        arguments->id = name;
-    else
-        return ms_fail(error, MS_USAGE, "one argument too many: '%s'", name);
-    ++*at;
-    return MS_OK;
-}
-
-static enum ms_status check_verb(const struct arguments *arguments, struct ms_error *error)
-{
-    static const char *const verbs[] = {"user", "users", "partitions", "stats"};
-    static const char *const later[] = {"diff", "verify", "export"};
-    const char *verb = arguments->verb;
-    if (!verb)
-        return ms_fail(error, MS_USAGE, "user ID, users, partitions or stats? see mindstream inspect --help");
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        if (strcmp(verb, later[i]) == 0)
-            return ms_fail(error, MS_USAGE, "%s is not in this version", verb);
-    }
-    size_t i = 0;
-    while (i < sizeof verbs / sizeof *verbs && strcmp(verb, verbs[i]) != 0)
-        i++;
-    if (i == sizeof verbs / sizeof *verbs)
-        return ms_fail(error, MS_USAGE, "unknown verb '%s'; see mindstream inspect --help", verb);
-    if (i == 0 && (!arguments->id || !arguments->id[0]))
-        return ms_fail(error, MS_USAGE, "which user? mindstream inspect user ID");
-    return MS_OK;
-}
-
-static enum ms_status parse(struct arguments *arguments, int argc, char **argv, struct ms_error *error)
-{
-    enum ms_status status = MS_OK;
-    for (int i = 1; status == MS_OK && i < argc && !arguments->help;) {
-        bool taken;
-        /* What is not built yet is named before its arguments are looked at. */
-        if (i == 2 && arguments->verb &&
-            (status = check_verb(&(struct arguments){.verb = arguments->verb, .id = "-"}, error)) != MS_OK)
-            break;
-        status = ms_options_argument(&arguments->sources, argc, argv, &i, &taken, error);
-        if (status == MS_OK && !taken)
-            status = take_any(arguments, argc, argv, &i, error);
-    }
-    if (status != MS_OK || arguments->help)
-        return status;
-    const char *own[] = {arguments->state_dir, arguments->model_dir};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        if (own[i] && arguments->sources.set_count == MS_OPTIONS_MAX_SET)
-            return ms_fail(error, MS_USAGE, "more than %d settings", MS_OPTIONS_MAX_SET);
-        if (own[i])
-            arguments->sources.set[arguments->sources.set_count++] = own[i];
-    }
-    return check_verb(arguments, error);
-}
 
 /* ---- user ---- */
 
-static enum ms_status show_user(const struct arguments *arguments, const struct ms_config *config,
+static enum ms_status show_user(const struct inspect_arguments *arguments, const struct ms_config *config,
                                 struct ms_error *error)
 {
     struct ms_inspector *inspector = NULL;
     struct ms_user_view *view = NULL;
     struct ms_bytes id = {arguments->id, strlen(arguments->id)};
     if (id.size > MS_MAX_USER_ID)
-        return ms_fail(error, MS_USAGE, "the id is longer than %d bytes", MS_MAX_USER_ID);
+        return ms_fail(error, MS_USAGE, "ID is longer than %d bytes", MS_MAX_USER_ID);
     enum ms_status status = ms_inspector_new(&inspector, config, error);
     if (status == MS_OK)
         status = ms_user_view_new(&view, inspector, id, (int32_t)arguments->partition, error);
     if (status == MS_OK && arguments->json)
         status = ms_user_view_json(view, stdout, error);
     else if (status == MS_OK)
-        status = ms_user_view_text(view, stdout, arguments->limit > 0 ? (size_t)arguments->limit : 0, error);
+        status = ms_user_view_text(view, stdout, (size_t)arguments->limit, error);
     ms_user_view_destroy(view);
     ms_inspector_destroy(inspector);
     return status;
@@ -276,11 +100,10 @@ static enum ms_status list_user(void *context, uint16_t partition, struct ms_byt
     return MS_OK;
 }
 
-static enum ms_status show_users(const struct arguments *arguments, struct ms_store *store,
+static enum ms_status list_users(const struct inspect_arguments *arguments, struct ms_store *store,
                                  struct ms_error *error)
 {
-    struct listing listing = {.json = arguments->json,
-                              .limit = arguments->limit < 0 ? 50 : (size_t)arguments->limit};
+    struct listing listing = {.json = arguments->json, .limit = (size_t)arguments->limit};
     const struct ms_store_visitor visitor = {.context = &listing, .on_user = list_user};
     static const char *const numbers[] = {"partition", "version", "behaviors", "interests"};
     ms_table_column(&listing.table, "user", false);
@@ -410,8 +233,8 @@ static uint64_t disk_bytes(const char *state_dir)
     return bytes;
 }
 
-static enum ms_status show_stats(const struct arguments *arguments, struct ms_store *store,
-                                 const char *state_dir, const struct totals *totals, struct ms_error *error)
+static enum ms_status print_stats(const struct inspect_arguments *arguments, struct ms_store *store,
+                                  const char *state_dir, const struct totals *totals, struct ms_error *error)
 {
     uint64_t users = 0, behaviors = 0, head_bytes = 0, disk = disk_bytes(state_dir);
     enum ms_status status = MS_OK;
@@ -442,44 +265,240 @@ static enum ms_status show_stats(const struct arguments *arguments, struct ms_st
     return status;
 }
 
-static enum ms_status show(const struct arguments *arguments, const struct ms_config *config,
-                           struct ms_error *error)
+/* ---- the commands ---- */
+
+/* What a command shows of the settings' state directory. */
+typedef enum ms_status show_fn(const struct inspect_arguments *arguments, const struct ms_config *config,
+                               struct ms_error *error);
+
+static enum ms_status load_and_show(struct inspect_arguments *arguments, show_fn *show,
+                                    struct ms_error *error)
+{
+    struct ms_options *options = NULL;
+    arguments->sources.environment = environ;
+    enum ms_status status = ms_options_load(&options, &arguments->sources, error);
+    if (status == MS_OK)
+        status = show(arguments, ms_options_config(options), error);
+    ms_options_destroy(options);
+    return status;
+}
+
+static enum ms_status show_users(const struct inspect_arguments *arguments, const struct ms_config *config,
+                                 struct ms_error *error)
+{
+    struct ms_store *store = NULL;
+    enum ms_status status = ms_inspect_open(&store, config, error);
+    if (status == MS_OK)
+        status = list_users(arguments, store, error);
+    ms_store_close(store);
+    return status;
+}
+
+static enum ms_status show_partitions(const struct inspect_arguments *arguments,
+                                      const struct ms_config *config, struct ms_error *error)
 {
     struct ms_store *store = NULL;
     struct totals totals = {0};
-    if (strcmp(arguments->verb, "user") == 0)
-        return show_user(arguments, config, error);
     enum ms_status status = ms_inspect_open(&store, config, error);
-    if (status == MS_OK && strcmp(arguments->verb, "users") == 0) {
-        status = show_users(arguments, store, error);
-    } else if (status == MS_OK) {
+    if (status == MS_OK)
         status = sum_up(&totals, store, error);
-        if (status == MS_OK && strcmp(arguments->verb, "stats") == 0)
-            status = show_stats(arguments, store, config->state_dir, &totals, error);
-        else if (status == MS_OK)
-            status = arguments->json ? partitions_json(&totals, error) : partitions_text(&totals, error);
-    }
+    if (status == MS_OK)
+        status = arguments->json ? partitions_json(&totals, error) : partitions_text(&totals, error);
     free(totals.list);
     ms_store_close(store);
     return status;
 }
 
-int ms_cmd_inspect(int argc, char **argv)
+static enum ms_status show_stats(const struct inspect_arguments *arguments, const struct ms_config *config,
+                                 struct ms_error *error)
 {
-    struct arguments arguments = {.sources = {.environment = environ}, .partition = -1, .limit = -1};
-    struct ms_options *options = NULL;
-    struct ms_error error = {0};
-    enum ms_status status = parse(&arguments, argc, argv, &error);
-    if (status == MS_OK && arguments.help)
-        fputs(help, stdout);
-    if (status == MS_OK && !arguments.help)
-        status = ms_options_load(&options, &arguments.sources, &error);
-    if (status == MS_OK && options)
-        status = show(&arguments, ms_options_config(options), &error);
-    ms_options_destroy(options);
-    free(arguments.state_dir);
-    free(arguments.model_dir);
-    if (status != MS_OK)
-        fprintf(stderr, "mindstream inspect: %s\n", error.text);
-    return ms_status_exit_code(status);
+    struct ms_store *store = NULL;
+    struct totals totals = {0};
+    enum ms_status status = ms_inspect_open(&store, config, error);
+    if (status == MS_OK)
+        status = sum_up(&totals, store, error);
+    if (status == MS_OK)
+        status = print_stats(arguments, store, config->state_dir, &totals, error);
+    free(totals.list);
+    ms_store_close(store);
+    return status;
 }
+
+static enum ms_status run_user(void *context, struct ms_error *error)
+{
+    return load_and_show(context, show_user, error);
+}
+
+static enum ms_status run_users(void *context, struct ms_error *error)
+{
+    return load_and_show(context, show_users, error);
+}
+
+static enum ms_status run_partitions(void *context, struct ms_error *error)
+{
+    return load_and_show(context, show_partitions, error);
+}
+
+static enum ms_status run_stats(void *context, struct ms_error *error)
+{
+    return load_and_show(context, show_stats, error);
+}
+
+#define AT(field) .offset = offsetof(struct inspect_arguments, field)
+
+/* Rows that every command here has. */
+#define STATE_ROWS                                                                                                  \
+    MS_SETTINGS_ROWS(struct inspect_arguments, sources),                                                            \
+        {.name = "state-dir",                                                                                       \
+         .kind = MS_ARGUMENT_DIRECTORY,                                                                             \
+         .placeholder = "DIR",                                                                                      \
+         .help = "the state directory, instead of state.dir of the settings",                                       \
+         AT(sources.state_dir)},                                                                                    \
+        {.name = "model",                                                                                           \
+         .kind = MS_ARGUMENT_DIRECTORY,                                                                             \
+         .placeholder = "DIR",                                                                                      \
+         .help =                                                                                                    \
+             "the model directory, instead of model.dir of the settings; inspect user works without one and shows " \
+             "behaviors and counters only",                                                                         \
+         AT(sources.model_dir)},                                                                                    \
+    {                                                                                                               \
+        .name = "json", .kind = MS_ARGUMENT_FLAG, .help = "one JSON object, see below", AT(json)                    \
+    }
+
+static const struct ms_argument rows_of_user[] = {
+    {.name = "ID",
+     .kind = MS_ARGUMENT_STRING,
+     .positional = true,
+     .required = true,
+     .not_empty = true,
+     .help = "the user; behind -- when it begins with a dash",
+     AT(id)},
+    STATE_ROWS,
+    {.name = "partition",
+     .kind = MS_ARGUMENT_INTEGER,
+     .max = MS_MAX_PARTITIONS - 1,
+     .absent = -1,
+     .placeholder = "P",
+     .help = "the user of that id in this partition",
+     AT(partition)},
+    {.name = "limit",
+     .kind = MS_ARGUMENT_INTEGER,
+     .max = INT32_MAX,
+     .standard = "0",
+     .placeholder = "N",
+     .help = "the newest N behaviors, 0 for all; not with --json",
+     AT(limit)},
+    {0},
+};
+
+static const struct ms_argument rows_of_users[] = {
+    STATE_ROWS,
+    {.name = "limit",
+     .kind = MS_ARGUMENT_INTEGER,
+     .max = INT32_MAX,
+     .standard = "50",
+     .placeholder = "N",
+     .help = "N users, 0 for all",
+     AT(limit)},
+    {0},
+};
+
+static const struct ms_argument rows_of_totals[] = {STATE_ROWS, {0}};
+
+#define JSON_RULES                                                                                           \
+    "JSON (keys may be added, none change; times in ms; fold ids as 16 hexadecimal digits; null where there is none):\n"
+
+static const char exit_status[] =
+    "0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings";
+
+static const struct ms_command user_command = {
+    .name = "user",
+    .summary = "one user: counters, interests with their nearest items, kept behaviors",
+    .description =
+        "Shows one user: counters, interests with their nearest items, kept behaviors with their coupling to each\n"
+        "interest. With routing.mode=incremental the coupling is that of full routing over the kept window. State that was\n"
+        "folded under another model or other settings is folded again, in a copy. Works beside a running service (as of\n"
+        "its last flush, state.flush.interval.ms ago at most while events come) and on the state of one that is stopped;\n"
+        "changes nothing.\n",
+    .rows = rows_of_user,
+    .notes = JSON_RULES
+    "  user_id, partition, partitions [all that have such a user], version, event_time, own_offset, kept,\n"
+    "  slots (K'u), slots_max, fold_id, profile (its text as it came), model, behaviors [{item, time, type}];\n"
+    "  with a model also routing_mode, refolded, model_fold_id, dim, window, coupling_by,\n"
+    "  interests [{slot, weight, norm, vector [dim], nearest [{item, score}] or null}], and in each behavior\n"
+    "  known (to the model) and coupling [by interest] (null: not in the window).\n",
+    .examples =
+        "mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
+        "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n",
+    .exit_status = exit_status,
+    .arguments_bytes = sizeof(struct inspect_arguments),
+    .run = run_user,
+};
+
+static const struct ms_command users_command = {
+    .name = "users",
+    .summary = "users in the order of partition and id",
+    .description = "Lists users in the order of partition and id.\n",
+    .rows = rows_of_users,
+    .notes = JSON_RULES
+    "  users [{user_id, partition, version, behaviors, slots, event_time, own_offset}], more (true: cut)\n",
+    .examples = "mindstream inspect users -c /etc/mindstream/mindstream.properties\n"
+                "mindstream inspect users --state-dir /var/lib/mindstream --limit 0 | wc -l\n",
+    .exit_status = exit_status,
+    .arguments_bytes = sizeof(struct inspect_arguments),
+    .run = run_users,
+};
+
+static const struct ms_command partitions_command = {
+    .name = "partitions",
+    .summary = "applied offset L, origin, fold id and number of users of each partition",
+    .description =
+        "Lists the partitions of the state. The applied offset L is the next event of the input topic that the state has\n"
+        "not seen.\n",
+    .rows = rows_of_totals,
+    .notes = JSON_RULES "  partitions [{partition, applied, origin, users, fold_id}]\n",
+    .examples = "mindstream inspect partitions --state-dir /var/lib/mindstream\n",
+    .exit_status = exit_status,
+    .arguments_bytes = sizeof(struct inspect_arguments),
+    .run = run_partitions,
+};
+
+static const struct ms_command stats_command = {
+    .name = "stats",
+    .summary = "totals, bytes, and RocksDB's own statistics",
+    .description = "Prints totals of the state, its bytes, and RocksDB's own statistics.\n",
+    .rows = rows_of_totals,
+    .notes = JSON_RULES
+    "  application_id, input_topic, instance_id, workers, partitions, users, behaviors, head_bytes, disk_bytes,\n"
+    "  rocksdb (text)\n",
+    .examples = "mindstream inspect stats --state-dir /var/lib/mindstream --json | jq .users\n",
+    .exit_status = exit_status,
+    .arguments_bytes = sizeof(struct inspect_arguments),
+    .run = run_stats,
+};
+
+static const struct ms_command diff_command = {.name = "diff", .refused = "diff is not in this version"};
+static const struct ms_command verify_command = {.name = "verify",
+                                                 .refused = "verify is not in this version"};
+static const struct ms_command export_command = {.name = "export",
+                                                 .refused = "export is not in this version"};
+
+static const struct ms_command *const commands[] = {
+    &user_command, &users_command,  &partitions_command, &stats_command,
+    &diff_command, &verify_command, &export_command,     NULL,
+};
+
+const struct ms_command ms_command_inspect = {
+    .name = "inspect",
+    .summary = "show the state of a user, live or stopped",
+    .description =
+        "Shows what a state directory holds. Works beside a running service (as of its last flush, state.flush.interval.ms\n"
+        "ago at most while events come) and on the state of one that is stopped; changes nothing. With --json each prints\n"
+        "one JSON object, whose keys are in its help.\n",
+    .commands = commands,
+    .examples =
+        "mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
+        "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n"
+        "mindstream inspect users --state-dir /var/lib/mindstream --limit 0 | wc -l\n",
+    .exit_status = exit_status,
+};

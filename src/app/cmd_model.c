@@ -11,33 +11,12 @@
 #include "mindstream/model.h"
 #include "model/config.h"
 
-static const char help[] =
-    "Usage: mindstream model check DIR [--json]\n"
-    "       mindstream model info DIR [--json]\n"
-    "\n"
-    "check reads config.json, model.safetensors and items.txt as the service would and ends with one line: "
-    "what the\n"
-    "model is, or the first thing that is wrong with it. info prints every option, every tensor, and what it "
-    "costs.\n"
-    "\n"
-    "Options:\n"
-    "  --json   print one JSON object instead of text\n"
-    "  --help   print this\n"
-    "\n"
-    "Examples:\n"
-    "  mindstream model check models/2026-11-20 && mv -T models/2026-11-20 models/next\n"
-    "  mindstream model info models/next --json | jq .options.routing\n"
-    "\n"
-    "Exit status: 0 the model is good, 1 it is not or cannot be read, 2 bad usage.\n";
-
 #define VALUE_MAX 600 /* longer than any value of config.json */
 
-static int usage(const char *what, const char *argument)
-{
-    fprintf(stderr, "mindstream model: %s%s%s; 'mindstream model --help' shows the usage\n", what,
-            argument ? " " : "", argument ? argument : "");
-    return 2;
-}
+struct model_arguments {
+    const char *dir;
+    bool json;
+};
 
 static void shape_text(char *text, size_t size, struct ms_tensor tensor)
 {
@@ -153,101 +132,135 @@ static json_t *tensors_json(const struct ms_model *model)
 }
 
 /* Prints and releases. */
-static int print_json(json_t *json, int exit_code)
+static enum ms_status print_json(json_t *json, struct ms_error *error)
 {
     char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(json);
-    if (!text) {
-        fputs("mindstream model: out of memory\n", stderr);
-        return 1;
-    }
+    if (!text)
+        return ms_fail(error, MS_MEMORY, "out of memory");
     puts(text);
     free(text);
-    return exit_code;
+    return MS_OK;
 }
 
-static int info_json(const struct ms_model *model, const struct ms_error *refused)
+static json_t *info_json(const struct ms_model *model, const struct ms_error *refused)
 {
     const struct ms_model_config *config = ms_model_config(model);
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, ms_model_hash(model));
-    return print_json(json_pack("{s:b, s:s, s:I, s:i, s:i, s:I, s:s, s:b, s:s*, s:o, s:o}", "ok", 1, "model",
-                                config->id, "items", (json_int_t)ms_model_item_count(model), "item_dim",
-                                config->item_dim, "capsule_dim", config->capsule_dim, "memory_bytes",
-                                (json_int_t)ms_model_bytes(model), "hash", hash, "incremental",
-                                refused->status == MS_OK, "incremental_refused",
-                                refused->status == MS_OK ? NULL : refused->text, "options",
-                                options_json(config), "tensors", tensors_json(model)),
-                      0);
+    return json_pack("{s:b, s:s, s:I, s:i, s:i, s:I, s:s, s:b, s:s*, s:o, s:o}", "ok", 1, "model", config->id,
+                     "items", (json_int_t)ms_model_item_count(model), "item_dim", config->item_dim,
+                     "capsule_dim", config->capsule_dim, "memory_bytes", (json_int_t)ms_model_bytes(model),
+                     "hash", hash, "incremental", refused->status == MS_OK, "incremental_refused",
+                     refused->status == MS_OK ? NULL : refused->text, "options", options_json(config),
+                     "tensors", tensors_json(model));
 }
 
-static int check(const struct ms_model *model, const char *dir, bool json)
+/* Loads the model. With --json, what is wrong with it is printed as JSON, and the error has no text then. */
+static enum ms_status load_model(struct ms_model **model, const struct model_arguments *arguments,
+                                 struct ms_error *error)
 {
-    const struct ms_model_config *config = ms_model_config(model);
-    if (json)
-        return print_json(json_pack("{s:b, s:s, s:I, s:i, s:i}", "ok", 1, "model", config->id, "items",
-                                    (json_int_t)ms_model_item_count(model), "interests", config->interests,
-                                    "dim", config->dim),
-                          0);
-    printf("%s: ok, %s, %s, %u items, %d interests of %d floats, window %d\n", dir, config->id,
-           config->extractor_name, ms_model_item_count(model), config->interests, config->dim,
-           config->max_behaviors);
-    return 0;
+    enum ms_status status = ms_model_load(model, arguments->dir, error);
+    if (status != MS_OK && arguments->json) {
+        json_t *answer = json_pack("{s:b, s:s}", "ok", 0, "error", error->text);
+        error->text[0] = '\0';
+        if (print_json(answer, error) != MS_OK)
+            return error->status;
+    }
+    return status;
 }
 
-static int run(const char *verb, const char *dir, bool json)
+static enum ms_status check(void *context, struct ms_error *error)
 {
+    const struct model_arguments *arguments = context;
     struct ms_model *model = NULL;
-    struct ms_error error = {0}, refused = {0};
-    enum ms_status status = ms_model_load(&model, dir, &error);
-    if (status != MS_OK) {
-        if (json)
-            return print_json(json_pack("{s:b, s:s}", "ok", 0, "error", error.text),
-                              ms_status_exit_code(status));
-        fprintf(stderr, "mindstream model: %s\n", error.text);
-        return ms_status_exit_code(status);
-    }
-    int exit_code = 0;
-    if (strcmp(verb, "check") == 0) {
-        exit_code = check(model, dir, json);
-    } else {
-        refused.status = ms_fold_supported(model, &refused);
-        if (json)
-            exit_code = info_json(model, &refused);
-        else
-            print_info(model, &refused);
-    }
+    enum ms_status status = load_model(&model, arguments, error);
+    if (status != MS_OK)
+        return status;
+    const struct ms_model_config *config = ms_model_config(model);
+    if (arguments->json)
+        status = print_json(json_pack("{s:b, s:s, s:I, s:i, s:i}", "ok", 1, "model", config->id, "items",
+                                      (json_int_t)ms_model_item_count(model), "interests", config->interests,
+                                      "dim", config->dim),
+                            error);
+    else
+        printf("%s: ok, %s, %s, %u items, %d interests of %d floats, window %d\n", arguments->dir, config->id,
+               config->extractor_name, ms_model_item_count(model), config->interests, config->dim,
+               config->max_behaviors);
     ms_model_destroy(model);
-    return exit_code;
+    return status;
 }
 
-int ms_cmd_model(int argc, char **argv)
+static enum ms_status info(void *context, struct ms_error *error)
 {
-    const char *words[2] = {NULL, NULL};
-    int count = 0;
-    bool json = false;
-    if (argc > 1 && strcmp(argv[1], "activate") == 0)
-        return usage(
-            "activate is not built yet: point model.dir at the directory and start the service again", NULL);
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (strcmp(argv[i], "--json") == 0)
-            json = true;
-        else if (argv[i][0] == '-')
-            return usage("unknown option", argv[i]);
-        else if (count == 2)
-            return usage("one argument too many:", argv[i]);
-        else
-            words[count++] = argv[i];
-    }
-    if (count == 0)
-        return usage("check or info is missing", NULL);
-    if (strcmp(words[0], "check") != 0 && strcmp(words[0], "info") != 0)
-        return usage("unknown verb", words[0]);
-    if (count == 1)
-        return usage("the model directory is missing", NULL);
-    return run(words[0], words[1], json);
+    const struct model_arguments *arguments = context;
+    struct ms_model *model = NULL;
+    struct ms_error refused = {0};
+    enum ms_status status = load_model(&model, arguments, error);
+    if (status != MS_OK)
+        return status;
+    refused.status = ms_fold_supported(model, &refused);
+    if (arguments->json)
+        status = print_json(info_json(model, &refused), error);
+    else
+        print_info(model, &refused);
+    ms_model_destroy(model);
+    return status;
 }
+
+static const struct ms_argument rows[] = {
+    {.name = "DIR",
+     .kind = MS_ARGUMENT_DIRECTORY,
+     .positional = true,
+     .required = true,
+     .help = "the model directory",
+     .offset = offsetof(struct model_arguments, dir)},
+    {.name = "json",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "print one JSON object instead of text",
+     .offset = offsetof(struct model_arguments, json)},
+    {0},
+};
+
+static const struct ms_command check_command = {
+    .name = "check",
+    .summary = "whether a model directory is good",
+    .description =
+        "Reads config.json, model.safetensors and items.txt as the service would and ends with one line: what the model\n"
+        "is, or the first thing that is wrong with it.\n",
+    .rows = rows,
+    .examples = "mindstream model check models/2026-11-20 && mv -T models/2026-11-20 models/next\n",
+    .exit_status = "0 the model is good, 1 it is not or cannot be read, 2 bad usage",
+    .arguments_bytes = sizeof(struct model_arguments),
+    .run = check,
+};
+
+static const struct ms_command info_command = {
+    .name = "info",
+    .summary = "every option, every tensor, and what a model costs",
+    .description =
+        "Reads a model directory as the service would and prints every option with its value, every tensor with\n"
+        "its shape, and what the model costs.\n",
+    .rows = rows,
+    .examples = "mindstream model info models/next\n"
+                "mindstream model info models/next --json | jq .options.routing\n",
+    .exit_status = "0 printed, 1 the model is not good or cannot be read, 2 bad usage",
+    .arguments_bytes = sizeof(struct model_arguments),
+    .run = info,
+};
+
+static const struct ms_command activate_command = {
+    .name = "activate",
+    .refused = "activate is not built yet: point model.dir at the directory and start the service again",
+};
+
+static const struct ms_command *const commands[] = {&check_command, &info_command, &activate_command, NULL};
+
+const struct ms_command ms_command_model = {
+    .name = "model",
+    .summary = "check or describe a model directory",
+    .description = "Tells what a model directory holds, and whether the service would take it.\n",
+    .commands = commands,
+    .examples = "mindstream model check models/2026-11-20 && mv -T models/2026-11-20 models/next\n"
+                "mindstream model info models/next --json | jq .options.routing\n",
+};

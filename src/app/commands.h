@@ -1,16 +1,14 @@
-/* The subcommands. Each gets argv with its own name in argv[0] and returns the process's exit code (0 done, 1
- * failed at run time, 2 bad usage or configuration). */
+/* All commands of the binary; each is described in cmd_NAME.c. */
 #ifndef MS_APP_COMMANDS_H
 #define MS_APP_COMMANDS_H
 
-int ms_cmd_run(int argc, char **argv);
-int ms_cmd_inspect(int argc, char **argv);
-int ms_cmd_model(int argc, char **argv);
-int ms_cmd_extract(int argc, char **argv);
-int ms_cmd_evaluate(int argc, char **argv);
-int ms_cmd_generate(int argc, char **argv);
-int ms_cmd_bench(int argc, char **argv);
-int ms_cmd_demo(int argc, char **argv);
-int ms_cmd_config(int argc, char **argv);
+#include "app/command.h"
+
+extern const struct ms_command ms_command_run, ms_command_inspect, ms_command_model, ms_command_topics,
+    ms_command_extract, ms_command_evaluate, ms_command_generate, ms_command_bench, ms_command_demo,
+    ms_command_config;
+
+/* mindstream itself, whose commands these are. */
+extern const struct ms_command ms_command_root;
 
 #endif

@@ -66,37 +66,41 @@ static bool parse_decay(const char *text, size_t size, double *decay)
     return true;
 }
 
-enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct ms_decay *parsed,
-                              struct ms_error *error)
+enum ms_status ms_decay_list(const char *name, const char *text, bool by_time, struct ms_decay *parsed,
+                             struct ms_error *error)
 {
     struct ms_decay result = {0};
-    bool by_time = half_life[0] != '\0';
-    if (by_time && decay[0])
-        return ms_fail(error, MS_CONFIG,
-                       "routing.decay=%s and routing.half.life=%s exclude each other: set one", decay,
-                       half_life);
-    if (!by_time && !decay[0]) {
-        *parsed = (struct ms_decay){.count = 1, .per_event = {DEFAULT_DECAY}};
-        return MS_OK;
-    }
-    const char *key = by_time ? "routing.half.life" : "routing.decay";
-    const char *at = by_time ? half_life : decay, *element;
+    const char *at = text, *element;
     size_t size;
     while (next_element(&at, &element, &size)) {
         if (result.count == MS_MAX_DECAYS)
-            return ms_fail(error, MS_CONFIG, "%s=%s: more than %d numbers", key, by_time ? half_life : decay,
-                           MS_MAX_DECAYS);
+            return ms_fail(error, MS_CONFIG, "%s=%s: more than %d numbers", name, text, MS_MAX_DECAYS);
         int shown = size > NUMBER_MAX ? NUMBER_MAX : (int)size;
         if (!by_time && !parse_decay(element, size, &result.per_event[result.count]))
             return ms_fail(error, MS_CONFIG, "%s: '%.*s' is not a decay; each is a number above 0, at most 1",
-                           key, shown, element);
+                           name, shown, element);
         int64_t *half_life_ms = &result.half_life_ms[result.count];
         if (by_time && (!ms_duration_parse(element, size, half_life_ms) || *half_life_ms <= 0))
             return ms_fail(error, MS_CONFIG,
-                           "%s: '%.*s' is not a half-life; each is a duration above 0 like 12h or 7d", key,
+                           "%s: '%.*s' is not a half-life; each is a duration above 0 like 12h or 7d", name,
                            shown, element);
         result.count++;
     }
     *parsed = result;
+    return MS_OK;
+}
+
+enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct ms_decay *parsed,
+                              struct ms_error *error)
+{
+    if (half_life[0] && decay[0])
+        return ms_fail(error, MS_CONFIG,
+                       "routing.decay=%s and routing.half.life=%s exclude each other: set one", decay,
+                       half_life);
+    if (half_life[0])
+        return ms_decay_list("routing.half.life", half_life, true, parsed, error);
+    if (decay[0])
+        return ms_decay_list("routing.decay", decay, false, parsed, error);
+    *parsed = (struct ms_decay){.count = 1, .per_event = {DEFAULT_DECAY}};
     return MS_OK;
 }

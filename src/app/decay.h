@@ -15,6 +15,11 @@
 enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct ms_decay *parsed,
                               struct ms_error *error) MS_MUST_CHECK;
 
+/* Reads a list alone: decays, or half-lives where |by_time| is set. |name| ("--decay") opens the messages; "" is a list
+ * with one element that is not legal. MS_CONFIG likewise. Pure. */
+enum ms_status ms_decay_list(const char *name, const char *text, bool by_time, struct ms_decay *parsed,
+                             struct ms_error *error) MS_MUST_CHECK;
+
 /* Reads one duration, "1500", "500ms", "10s", "5m", "12h" or "7d", into *ms. False when it is none or beyond
  * int64. */
 bool ms_duration_parse(const char *text, size_t size, int64_t *ms);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/decay.h"
+#include "app/nearest.h"
 #include "base/log.h"
 #include "mindstream/record.h"
 
@@ -323,41 +324,12 @@ const struct ms_option *ms_option_find(const char *key)
     return NULL;
 }
 
-#define NEAR_MAX_BYTES 63
-
-/* Edits (insert, delete, replace) between two keys of at most NEAR_MAX_BYTES bytes. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NEAR_MAX_BYTES + 1], width = strlen(b);
-    for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < width; j++) {
-            size_t best = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j + 1] = corner + 1 < best ? corner + 1 : best;
-        }
-    }
-    return row[width];
-}
-
 const char *ms_option_nearest(const char *key)
 {
-    size_t size = strlen(key), best = size / 3 + 2;
-    const char *nearest = NULL;
-    if (size > NEAR_MAX_BYTES)
-        return NULL;
-    for (size_t i = 0; i < ms_option_count; i++) {
-        size_t edits = distance(key, ms_option_table[i].key);
-        if (edits < best) {
-            best = edits;
-            nearest = ms_option_table[i].key;
-        }
-    }
-    return nearest;
+    struct ms_nearest nearest = ms_nearest_start(key);
+    for (size_t i = 0; i < ms_option_count; i++)
+        ms_nearest_try(&nearest, ms_option_table[i].key);
+    return nearest.best;
 }
 
 const char *ms_option_type_name(const struct ms_option *option)

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#define SAMPLE_WIDTH 100
+#include "app/layout.h"
 
 static bool is_number(const struct ms_option *option)
 {
@@ -14,7 +14,7 @@ static bool is_number(const struct ms_option *option)
 }
 
 /* "1 to 10000 ms", "protobuf|json", or "" where anything goes. */
-static void legal(const struct ms_option *option, char *text, size_t size)
+static void write_legal(const struct ms_option *option, char *text, size_t size)
 {
     text[0] = '\0';
     if (is_number(option))
@@ -25,21 +25,6 @@ static void legal(const struct ms_option *option, char *text, size_t size)
         snprintf(text, size, "true|false");
     else if (option->values)
         snprintf(text, size, "%s", option->values);
-}
-
-/* Writes |text| in lines of at most |width| columns that begin with |prefix|, broken at blanks. */
-static void wrapped(FILE *out, const char *prefix, const char *text, size_t width)
-{
-    while (*text) {
-        size_t size = strlen(text), room = width - strlen(prefix), take = size;
-        if (size > room) {
-            for (take = room; take > 0 && text[take] != ' '; take--)
-                ;
-            take = take ? take : strcspn(text, " ");
-        }
-        fprintf(out, "%s%.*s\n", prefix, (int)take, text);
-        text += take + (text[take] == ' ');
-    }
 }
 
 void ms_option_text_table(FILE *out, const struct ms_options *options)
@@ -53,11 +38,11 @@ void ms_option_text_table(FILE *out, const struct ms_options *options)
         if (strcmp(group, option->group) != 0)
             fprintf(out, "\n%s\n", group = option->group);
         char range[128];
-        legal(option, range, sizeof range);
+        write_legal(option, range, sizeof range);
         struct ms_option_text text = ms_options_text(options, option);
         fprintf(out, "%-26s %-24s %-14s %-28s %s\n", option->key, text.value, option->standard, range,
                 text.where);
-        wrapped(out, "    ", option->description, SAMPLE_WIDTH);
+        ms_layout_wrapped(out, "    ", option->description, MS_LAYOUT_WIDTH, 0);
     }
     struct ms_option_text text;
     for (size_t i = 0; ms_options_passthrough_text(options, i, &text); i++)
@@ -81,9 +66,9 @@ void ms_option_text_sample(FILE *out)
         if (strcmp(group, option->group) != 0)
             fprintf(out, "\n\n# ---- %s ----\n", group = option->group);
         char range[128];
-        legal(option, range, sizeof range);
+        write_legal(option, range, sizeof range);
         fputc('\n', out);
-        wrapped(out, "# ", option->description, SAMPLE_WIDTH);
+        ms_layout_wrapped(out, "# ", option->description, MS_LAYOUT_WIDTH, 0);
         if (range[0])
             fprintf(out, "# Legal: %s.\n", range);
         if (option->required_for)
@@ -92,40 +77,25 @@ void ms_option_text_sample(FILE *out)
     }
 }
 
-/* |text| in roff: a dot or quote at a line's start and backslashes mean something else there. */
-static void roff(FILE *out, const char *text)
-{
-    if (*text == '.' || *text == '\'')
-        fputs("\\&", out);
-    for (; *text; text++) {
-        if (*text == '\\')
-            fputs("\\e", out);
-        else if (*text == '-')
-            fputs("\\-", out);
-        else
-            fputc(*text, out);
-    }
-}
-
 static void man_option(FILE *out, const struct ms_option *option)
 {
     char range[128];
-    legal(option, range, sizeof range);
+    write_legal(option, range, sizeof range);
     fputs(".TP\n.B ", out);
-    roff(out, option->key);
+    ms_layout_roff(out, option->key);
     fputc('\n', out);
-    roff(out, option->description);
+    ms_layout_roff(out, option->description);
     fputs("\n.br\nDefault: ", out);
     if (option->standard[0]) {
         fputs("\\fB", out);
-        roff(out, option->standard);
+        ms_layout_roff(out, option->standard);
         fputs("\\fR.", out);
     } else {
         fputs("empty.", out);
     }
     if (range[0]) {
         fputs(" Legal: ", out);
-        roff(out, range);
+        ms_layout_roff(out, range);
         fputc('.', out);
     }
     if (option->required_for)
@@ -171,9 +141,9 @@ void ms_option_text_man(FILE *out)
     for (size_t i = 0; i < ms_option_count; i++) {
         if (!ms_option_table[i].only)
             continue;
-        roff(out, ms_option_table[i].key);
+        ms_layout_roff(out, ms_option_table[i].key);
         fputc('=', out);
-        roff(out, ms_option_table[i].only);
+        ms_layout_roff(out, ms_option_table[i].only);
         fputc('\n', out);
     }
     fputs(".fi\n", out);

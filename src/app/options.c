@@ -37,8 +37,8 @@ struct ms_options {
     struct ms_passthrough passthrough[MAX_PASSTHROUGH];
 };
 
-static enum ms_status keep(struct setting *setting, const char *value, const char *where,
-                           struct ms_error *error)
+static enum ms_status keep_setting(struct setting *setting, const char *value, const char *where,
+                                   struct ms_error *error)
 {
     char *value_copy = strdup(value), *where_copy = strdup(where);
     if (!value_copy || !where_copy) {
@@ -71,10 +71,10 @@ static enum ms_status pass_through(struct ms_options *options, const char *key, 
             return ms_fail(error, MS_MEMORY, "out of memory while settings were read");
         options->passed_count++;
     }
-    return keep(&passed->setting, value, where, error);
+    return keep_setting(&passed->setting, value, where, error);
 }
 
-static enum ms_status unknown(const char *key, const char *where, struct ms_error *error)
+static enum ms_status fail_unknown_key(const char *key, const char *where, struct ms_error *error)
 {
     const char *nearest = ms_option_nearest(key);
     if (nearest)
@@ -88,8 +88,8 @@ static enum ms_status unknown(const char *key, const char *where, struct ms_erro
 
 /* Takes one key and value from any source. Checked here, where the place is at hand, also when a later source
  * wins. */
-static enum ms_status take(void *context, const char *key, const char *value, const char *where,
-                           struct ms_error *error)
+static enum ms_status apply_setting(void *context, const char *key, const char *value, const char *where,
+                                    struct ms_error *error)
 {
     struct ms_options *options = context;
     struct ms_passthrough entry;
@@ -97,9 +97,9 @@ static enum ms_status take(void *context, const char *key, const char *value, co
         return pass_through(options, key, value, where, error);
     const struct ms_option *option = ms_option_find(key);
     if (!option)
-        return unknown(key, where, error);
+        return fail_unknown_key(key, where, error);
     struct setting *setting = &options->settings[option - ms_option_table];
-    enum ms_status status = keep(setting, value, where, error);
+    enum ms_status status = keep_setting(setting, value, where, error);
     return status != MS_OK ? status : ms_option_set(option, setting->value, where, &options->config, error);
 }
 
@@ -109,8 +109,8 @@ static bool is_service_link(const char *name)
     return strcmp(name, "PORT") == 0 || strncmp(name, "PORT_", 5) == 0 || strncmp(name, "SERVICE_", 8) == 0;
 }
 
-static enum ms_status take_environment(struct ms_options *options, char *const *environment,
-                                       struct ms_error *error)
+static enum ms_status apply_environment(struct ms_options *options, char *const *environment,
+                                        struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     for (; status == MS_OK && *environment; environment++) {
@@ -130,12 +130,12 @@ static enum ms_status take_environment(struct ms_options *options, char *const *
         name[size] = '\0';
         snprintf(where, sizeof where, "environment " ENVIRONMENT_PREFIX "%s", name);
         if (!is_service_link(name))
-            status = take(options, key, suffix + size + 1, where, error);
+            status = apply_setting(options, key, suffix + size + 1, where, error);
     }
     return status;
 }
 
-static enum ms_status take_set(struct ms_options *options, const char *set, struct ms_error *error)
+static enum ms_status apply_set(struct ms_options *options, const char *set, struct ms_error *error)
 {
     char key[MAX_KEY_BYTES + 1];
     size_t size = strcspn(set, "=");
@@ -146,10 +146,10 @@ static enum ms_status take_set(struct ms_options *options, const char *set, stru
                        MAX_KEY_BYTES);
     memcpy(key, set, size);
     key[size] = '\0';
-    return take(options, key, set + size + 1, "--set", error);
+    return apply_setting(options, key, set + size + 1, "--set", error);
 }
 
-static const char *given(const struct ms_options *options, const char *key)
+static const char *where_given(const struct ms_options *options, const char *key)
 {
     const struct ms_option *option = ms_option_find(key);
     assert(option);
@@ -172,7 +172,8 @@ static enum ms_status check_topics(const struct ms_options *options, struct ms_e
         for (size_t j = i + 1; j < count; j++) {
             if (topics[i].topic[0] && strcmp(topics[i].topic, topics[j].topic) == 0)
                 return ms_fail(error, MS_CONFIG, "%s: %s and %s are both '%s'; they must differ",
-                               given(options, topics[j].key), topics[i].key, topics[j].key, topics[i].topic);
+                               where_given(options, topics[j].key), topics[i].key, topics[j].key,
+                               topics[i].topic);
         }
     }
     return MS_OK;
@@ -192,7 +193,7 @@ static enum ms_status check_together(struct ms_options *options, struct ms_error
     if (status != MS_OK)
         return ms_fail_in(
             error, status, "%s",
-            given(options, config->routing_half_life[0] ? "routing.half.life" : "routing.decay"));
+            where_given(options, config->routing_half_life[0] ? "routing.half.life" : "routing.decay"));
     return check_topics(options, error);
 }
 
@@ -232,11 +233,15 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
         status = ms_option_set(&ms_option_table[i], ms_option_table[i].standard, "default", &loaded->config,
                                error);
     if (status == MS_OK && sources->file)
-        status = ms_properties_read(sources->file, take, loaded, error);
+        status = ms_properties_read(sources->file, apply_setting, loaded, error);
     if (status == MS_OK && sources->environment)
-        status = take_environment(loaded, sources->environment, error);
+        status = apply_environment(loaded, sources->environment, error);
     for (size_t i = 0; status == MS_OK && i < sources->set_count; i++)
-        status = take_set(loaded, sources->set[i], error);
+        status = apply_set(loaded, sources->set[i], error);
+    if (status == MS_OK && sources->state_dir)
+        status = apply_setting(loaded, "state.dir", sources->state_dir, "--state-dir", error);
+    if (status == MS_OK && sources->model_dir)
+        status = apply_setting(loaded, "model.dir", sources->model_dir, "--model", error);
     if (status == MS_OK)
         status = check_together(loaded, error);
     if (status != MS_OK) {
@@ -335,58 +340,4 @@ void ms_options_differences(const struct ms_options *options, ms_option_fn *fn, 
     struct ms_option_text text;
     for (size_t i = 0; ms_options_passthrough_text(options, i, &text); i++)
         fn(context, text.key, text.value, text.where);
-}
-
-/* The value of option |name| at argv[*at]: behind '=' or in the next argument. NULL when argv[*at] is another
- * option;
- * "" with *missing where the value lacks. */
-static const char *argument_value(const char *name, int argc, char **argv, int *at, bool *missing)
-{
-    size_t size = strlen(name);
-    const char *argument = argv[*at];
-    if (strncmp(argument, name, size) != 0)
-        return NULL;
-    if (argument[size] == '=' && name[1] == '-') {
-        ++*at;
-        return argument + size + 1;
-    }
-    if (argument[size])
-        return NULL;
-    *missing = *at + 1 >= argc;
-    if (*missing)
-        return "";
-    *at += 2;
-    return argv[*at - 1];
-}
-
-enum ms_status ms_options_argument(struct ms_options_sources *sources, int argc, char **argv, int *at,
-                                   bool *taken, struct ms_error *error)
-{
-    bool missing = false;
-    const char *value;
-    *taken = true;
-    if (strcmp(argv[*at], "--fail-fast") == 0) {
-        sources->fail_fast = true;
-        ++*at;
-        return MS_OK;
-    }
-    if ((value = argument_value("-c", argc, argv, at, &missing)) ||
-        (value = argument_value("--config", argc, argv, at, &missing))) {
-        if (missing)
-            return ms_fail(error, MS_USAGE, "%s needs a file", argv[*at]);
-        if (sources->file)
-            return ms_fail(error, MS_USAGE, "-c is given twice (%s and %s)", sources->file, value);
-        sources->file = value;
-        return MS_OK;
-    }
-    if ((value = argument_value("--set", argc, argv, at, &missing))) {
-        if (missing)
-            return ms_fail(error, MS_USAGE, "--set needs KEY=VALUE");
-        if (sources->set_count == MS_OPTIONS_MAX_SET)
-            return ms_fail(error, MS_USAGE, "more than %d --set", MS_OPTIONS_MAX_SET);
-        sources->set[sources->set_count++] = value;
-        return MS_OK;
-    }
-    *taken = false;
-    return MS_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "app/arguments.h"
 #include "app/option_table.h"
 #include "base/config.h"
 #include "mindstream/status.h"
@@ -19,18 +20,27 @@ struct ms_options_sources {
         *environment; /* as environ; NULL: none. MINDSTREAM_COMMIT_INTERVAL_MS is commit.interval.ms */
     const char *set[MS_OPTIONS_MAX_SET]; /* "key=value" of --set, the last of a key counts */
     size_t set_count;
-    bool fail_fast;  /* --fail-fast */
-    bool accept_gap; /* --accept-gap of run */
+    const char *state_dir; /* --state-dir, above all others; NULL: not given */
+    const char *model_dir; /* --model, likewise */
+    bool fail_fast;        /* --fail-fast */
+    bool accept_gap;       /* --accept-gap of run */
 };
 
-/* Takes argv[*at] (and its value) when it is -c FILE, --config FILE, --set KEY=VALUE or --fail-fast, also as
- * --option=value; *taken tells, and *at is moved behind it then. MS_USAGE when the value is missing. */
-enum ms_status ms_options_argument(struct ms_options_sources *sources, int argc, char **argv, int *at,
-                                   bool *taken, struct ms_error *error) MS_MUST_CHECK;
-/* The lines of a --help text that tell of these arguments. */
-#define MS_OPTIONS_HELP                                                                                      \
-    "  -c, --config FILE  read settings from a .properties file\n"                                           \
-    "  --set KEY=VALUE    a setting, above file and environment; may be repeated\n"
+/* The rows of the argument table that a command with settings has; |type| is its struct of arguments, |member| the
+ * struct ms_options_sources in it. */
+#define MS_SETTINGS_ROWS(type, member)                                                                       \
+    {.name = "config",                                                                                       \
+     .letter = 'c',                                                                                          \
+     .kind = MS_ARGUMENT_FILE,                                                                               \
+     .once = true,                                                                                           \
+     .placeholder = "FILE",                                                                                  \
+     .help = "read settings from a .properties file",                                                        \
+     .offset = offsetof(type, member.file)},                                                                 \
+    {                                                                                                        \
+        .name = "set", .kind = MS_ARGUMENT_KEY_VALUE, .repeatable = true, .max = MS_OPTIONS_MAX_SET,         \
+        .placeholder = "KEY=VALUE", .help = "a setting, above file and environment",                         \
+        .offset = offsetof(type, member.set), .count_offset = offsetof(type, member.set_count)               \
+    }
 
 struct ms_options;
 

@@ -98,7 +98,7 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
            config->publish_mode == MS_PUBLISH_EVERY ? "every" : "latest");
 }
 
-int ms_setup_watch(struct ms_service *service, double log_s)
+enum ms_status ms_setup_watch(struct ms_service *service, double log_s)
 {
     struct ms_error error;
     double logged_s = ms_monotonic_s();
@@ -113,8 +113,8 @@ int ms_setup_watch(struct ms_service *service, double log_s)
     enum ms_status status = ms_service_end(service, &error);
     if (status == MS_OK) {
         ms_log(MS_LOG_INFO, "end", "status=done");
-        return 0;
+        return MS_OK;
     }
     ms_log(MS_LOG_ERROR, "end", "status=%s error=\"%s\"", ms_status_name(status), error.text);
-    return ms_status_exit_code(status);
+    return status;
 }

@@ -27,8 +27,8 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
 /* SIGTERM and SIGINT set the flag that is returned; a second one ends the process at once. */
 const atomic_int *ms_setup_signals(void);
 
-/* Logs and waits until the service is done; a progress line every |log_s| seconds. Returns the process's exit
- * code. */
-int ms_setup_watch(struct ms_service *service, double log_s);
+/* Logs and waits until the service is done; a progress line every |log_s| seconds. What it failed with has been
+ * logged. */
+enum ms_status ms_setup_watch(struct ms_service *service, double log_s) MS_MUST_CHECK;
 
 #endif

@@ -84,11 +84,11 @@ def check_model(directory):
 
 def check_usage():
     base = ["--users", "5", "--items", "5", "--events", "5"]
-    for arguments, text in (([], "--users"), (base[:4], "--events"), (["--users", "0", *base[2:]], "at least 1"),
+    for arguments, text in (([], "--users"), (base[:4], "--events"), (["--users", "0", *base[2:]], "from 1 to 2000000000"),
                             ([*base, "--frob"], "--frob"), ([*base, "stray"], "stray"), ([*base, "--seed"], "--seed"),
                             ([*base, "--seed", "-1"], "--seed -1"), ([*base, "--seed", "x"], "--seed x"),
-                            ([*base, "--seed", "99999999999999999999"], "at most"),
-                            ([*base, "--events", "1e6"], "--events 1e6"), ([*base, "--users", "2000000001"], "at most"),
+                            ([*base, "--seed", "99999999999999999999"], "from 0 to 9223372036854775807"),
+                            ([*base, "--events", "1e6"], "--events 1e6"), ([*base, "--users", "2000000001"], "from 1 to 2000000000"),
                             ([*base, "--format", "csv"], "csv"), ([*base, "--dim", "0"], "dim"),
                             ([*base, "--item-skew", "nan"], "--item-skew nan"), ([*base, "--user-skew", "11"], "0 to 10"),
                             ([*base, "--interval-ms", "0"], "interval"), ([*base, "--start", "253402300799999"], "9999")):

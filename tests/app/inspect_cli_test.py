@@ -258,10 +258,10 @@ def check_settings(world, scratch, state):
 def check_usage(scratch, state):
     at = ["--state-dir", state]
     for arguments, code, text in (
-            ([], 2, "user ID"), (["frob"], 2, "frob"), (["user", *at], 2, "which user"), (["user", "", *at], 2, "which user"),
+            ([], 2, "user, users, partitions or stats is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
             (["user", "a", "b", *at], 2, "'b'"), (["users", "a", *at], 2, "'a'"), (["users"], 2, "--state-dir"),
             (["users", "--limit", "-1", *at], 2, "--limit"), (["users", "--limit", *at], 2, "--limit"),
-            (["user", "a", "--partition", "32768", *at], 2, "--partition"), (["users", "--state-dir"], 2, "needs a value"),
+            (["user", "a", "--partition", "32768", *at], 2, "--partition"), (["users", "--state-dir"], 2, "--state-dir needs a directory"),
             (["users", "--frob", *at], 2, "--frob"), (["diff", "a", "b", *at], 2, "not in this version"),
             (["verify", *at], 2, "not in this version"), (["export"], 2, "not in this version"),
             (["users", *at, "--set", "no.such=1"], 2, "no.such"),

@@ -348,28 +348,23 @@ static void test_differences(void **state)
     ms_options_destroy(options);
 }
 
-static void test_arguments(void **state)
+/* Directories of the command line beat every other source, and messages name the option that they came with. */
+static void test_directories(void **state)
 {
     (void)state;
-    static struct ms_options_sources sources;
-    const char *const argv[] = {"run",       "-c",          "f",       "--set", "a=b",
-                                "--set=c=d", "--fail-fast", "--other", "-c"};
-    int at = 1;
-    bool taken = true;
+    static struct ms_options_sources sources = {
+        .set = {"state.dir=/s", "model.dir=/m"}, .set_count = 2, .state_dir = "/a", .model_dir = "/b"};
+    struct ms_options *options = NULL;
     struct ms_error error = {0};
-    while (taken)
-        assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_OK);
-    assert_int_equal(at, 7);
-    assert_string_equal(sources.file, "f");
-    assert_int_equal(sources.set_count, 2);
-    assert_string_equal(sources.set[0], "a=b");
-    assert_string_equal(sources.set[1], "c=d");
-    assert_true(sources.fail_fast);
-    at = 8;
-    assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_USAGE);
-    assert_string_equal(error.text, "-c needs a file");
-    at = 1;
-    assert_int_equal(ms_options_argument(&sources, 9, (char **)argv, &at, &taken, &error), MS_USAGE);
+    assert_int_equal(ms_options_load(&options, &sources, &error), MS_OK);
+    assert_string_equal(ms_options_config(options)->state_dir, "/a");
+    assert_string_equal(ms_options_config(options)->model_dir, "/b");
+    assert_string_equal(ms_options_text(options, ms_option_find("state.dir")).where, "--state-dir");
+    ms_options_destroy(options);
+    options = NULL;
+    sources.model_dir = "/b\n";
+    assert_int_equal(ms_options_load(&options, &sources, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "--model: model.dir has a control character"));
 }
 
 static void test_decay(void **state)
@@ -409,12 +404,12 @@ static void test_decay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_table),
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_places),     cmocka_unit_test(test_together),
-        cmocka_unit_test(test_require),    cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_arguments),  cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_table),
+        cmocka_unit_test(test_precedence),  cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_places),      cmocka_unit_test(test_together),
+        cmocka_unit_test(test_require),     cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_decay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

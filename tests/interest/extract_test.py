@@ -92,7 +92,7 @@ def test_bad_lines(directory):
 
 def test_usage(directory):
     for args, word in ((["--mode", "half"], "--mode"), (["--threads", "0"], "--threads"), (["--nonsense"], "--nonsense"),
-                       (["--decay", "2", "--mode", "incremental"], "routing.decay"), (["--decay", "0.5"], "--mode incremental"),
+                       (["--decay", "2", "--mode", "incremental"], "--decay"), (["--decay", "0.5"], "--mode incremental"),
                        (["--decay", "0.5", "--half-life", "1d", "--mode", "incremental"], "exclude"), (["file"], "file")):
         code, out, err = run(directory, "", *args)
         assert code == 2 and out == "" and word in err and err.count("\n") == 1, f"{args}: {code} {err}"

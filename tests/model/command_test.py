@@ -111,8 +111,8 @@ def bad_directories(directory):
 
 
 def usage(directory):
-    for args, text in (([], "check or info is missing"), (["check"], "the model directory is missing"),
-                       (["verify", directory], "unknown verb verify"), (["check", directory, "x"], "one argument too many: x"),
+    for args, text in (([], "check or info is missing"), (["check"], "DIR is missing"),
+                       (["verify", directory], "unknown command 'verify'"), (["check", directory, "x"], "one argument too many: 'x'"),
                        (["check", "--jsn", directory], "unknown option --jsn"),
                        (["activate", directory, "-c", "x"], "activate is not built yet")):
         code, out, err = run(*args)

@@ -1,0 +1,195 @@
+/* Finding and running a command. */
+#include "app/command.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/command_text.h"
+#include "app/nearest.h"
+
+/* The way to a command: its full name and the words that are left for it. */
+struct call {
+    const struct ms_command *command;
+    char title[MS_COMMAND_TITLE_BYTES];
+    int count;
+    char **words;
+};
+
+static const struct ms_command *find_command(const struct ms_command *group, const char *name)
+{
+    for (const struct ms_command *const *command = group->commands; *command; command++) {
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    }
+    return NULL;
+}
+
+static enum ms_status fail_unknown(const struct call *call, const char *name, struct ms_error *error)
+{
+    struct ms_nearest nearest = ms_nearest_start(name);
+    for (const struct ms_command *const *command = call->command->commands; *command; command++) {
+        if (!(*command)->refused)
+            ms_nearest_try(&nearest, (*command)->name);
+    }
+    if (nearest.best)
+        return ms_fail(error, MS_USAGE, "unknown command '%s' (did you mean %s?)", name, nearest.best);
+    return ms_fail(error, MS_USAGE, "unknown command '%s'; '%s --help' lists the commands", name,
+                   call->title);
+}
+
+/* The option of any command of the group. */
+static const struct ms_argument *find_option(const struct ms_command *group, const char *word)
+{
+    const struct ms_argument *row = NULL;
+    for (const struct ms_command *const *command = group->commands; *command && !row; command++)
+        row = (*command)->rows ? ms_argument_find((*command)->rows, word) : NULL;
+    return row;
+}
+
+/* No word names a command: an unknown option is to blame when there is one. */
+static enum ms_status fail_missing(const struct call *call, struct ms_error *error)
+{
+    char names[MS_COMMAND_TITLE_BYTES];
+    for (int i = 0; i < call->count; i++) {
+        if (!find_option(call->command, call->words[i]))
+            return ms_fail(error, MS_USAGE, "unknown option %s; see '%s --help'", call->words[i],
+                           call->title);
+    }
+    ms_command_names(call->command, names, sizeof names);
+    return ms_fail(error, MS_USAGE, "%s is missing; see '%s --help'", names, call->title);
+}
+
+/* The index of the word that names the command: the first that is neither an option nor its value. Options may
+ * come before it (mindstream inspect --json users). -1: there is none. */
+static int find_name(const struct call *call, bool *help)
+{
+    for (int i = 0; i < call->count; i++) {
+        const char *word = call->words[i];
+        if (word[0] != '-')
+            return i;
+        const struct ms_argument *row = find_option(call->command, word);
+        *help = *help || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
+        if (row && ms_argument_has_value(row) && !strchr(word, '='))
+            i++;
+    }
+    return -1;
+}
+
+/* Puts the word |at| away; those before it move up. */
+static void remove_word(struct call *call, int at)
+{
+    memmove(call->words + 1, call->words, (size_t)at * sizeof *call->words);
+    call->words++;
+    call->count--;
+}
+
+static void extend_title(struct call *call, const char *name)
+{
+    size_t used = strlen(call->title);
+    snprintf(call->title + used, sizeof call->title - used, " %s", name);
+}
+
+/* Goes down the groups to the command that runs. *help is set when the help of the group is asked for. */
+static enum ms_status find_called(struct call *call, bool *help, struct ms_error *error)
+{
+    while (call->command->commands) {
+        int at = find_name(call, help);
+        if (at < 0)
+            return *help ? MS_OK : fail_missing(call, error);
+        const struct ms_command *found = find_command(call->command, call->words[at]);
+        if (!found)
+            return fail_unknown(call, call->words[at], error);
+        remove_word(call, at);
+        if (found->refused)
+            return ms_fail(error, MS_USAGE, "%s", found->refused);
+        call->command = found;
+        extend_title(call, found->name);
+        *help = false; /* a --help before the name is the command's: it is still among the words */
+    }
+    return MS_OK;
+}
+
+static enum ms_status run_called(const struct call *call, struct ms_error *error)
+{
+    bool help = false;
+    void *arguments = calloc(1, call->command->arguments_bytes ? call->command->arguments_bytes : 1);
+    if (!arguments)
+        return ms_fail(error, MS_MEMORY, "no memory for the arguments");
+    enum ms_status status = ms_arguments_parse(call->command->rows, call->title, call->count, call->words,
+                                               arguments, &help, error);
+    if (status == MS_OK && help)
+        ms_command_help(stdout, call->command, call->title);
+    else if (status == MS_OK)
+        status = call->command->run(arguments, error);
+    free(arguments);
+    return status;
+}
+
+/* help NAME...: NAME may have commands of its own. */
+static enum ms_status print_help(struct call *call, struct ms_error *error)
+{
+    while (call->count > 0 && call->command->commands) {
+        const struct ms_command *found = find_command(call->command, call->words[0]);
+        if (!found)
+            return fail_unknown(call, call->words[0], error);
+        if (found->refused)
+            return ms_fail(error, MS_USAGE, "%s", found->refused);
+        call->command = found;
+        extend_title(call, found->name);
+        call->words++;
+        call->count--;
+    }
+    ms_command_help(stdout, call->command, call->title);
+    return MS_OK;
+}
+
+/* Output that could not be written must not end with success: `mindstream ... > /dev/full`. */
+static int flushed(int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    perror("mindstream: standard output");
+    return exit_code ? exit_code : 1;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+int ms_command_main(const struct ms_command *root, int argc, char **argv)
+{
+    struct call call = {.command = root, .count = argc - 1, .words = argv + 1};
+    struct ms_error error = {0};
+    enum ms_status status;
+    bool asked_help = false;
+    snprintf(call.title, sizeof call.title, "%s", root->name);
+    if (argc < 2) {
+        ms_command_help(stderr, root, root->name);
+        return 2;
+    }
+    const char *first = argv[1];
+    if (is_one_of(first, "--version", "-V")) {
+        puts("mindstream " MINDSTREAM_VERSION);
+        return flushed(0);
+    }
+    if (strcmp(first, "help") == 0 || is_one_of(first, "--help", "-h")) {
+        call.words++;
+        call.count--;
+        status = print_help(&call, &error);
+    } else if (first[0] == '-') {
+        status = ms_fail(&error, MS_USAGE, "unknown option %s; '%s --help' lists the commands", first,
+                         root->name);
+    } else {
+        status = find_called(&call, &asked_help, &error);
+        if (status == MS_OK && asked_help)
+            ms_command_help(stdout, call.command, call.title);
+        else if (status == MS_OK)
+            status = run_called(&call, &error);
+    }
+    if (status != MS_OK && error.text[0])
+        fprintf(stderr, "%s: %s\n", call.title, error.text);
+    return flushed(ms_status_exit_code(status));
+}
