@@ -1,124 +1,90 @@
-/* The flush: dirty users in key order, encoded into one file, and the file's way to disk in a thread of its
- * own. */
+/* Users and partition rows to the rows of one file. */
+#include "state/flush.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
-#include "state/overlay_inside.h"
+#include "state/key.h"
+#include "user/codec.h"
 
-#define HISTORY_SPARE 8 /* dead chunks that a user out of order may drag along before its history is read */
+#define SPARE_DEAD_CHUNKS 8 /* that a user out of order may keep before its history is read */
 
-/* How far ahead of the writing an entry, the front of its user, and the rest are brought towards the cache.
- */
-enum { ENTRY_AHEAD = 24, USER_AHEAD = 16, REST_AHEAD = 8 };
+/* How many users ahead the front of a user, and the rest of it, are brought towards the CPU's cache. */
+enum { USERS_AHEAD = 16, REST_AHEAD = 8 };
 
-/* ---- the rows ---- */
+/* A chunk row, or its delete. */
+struct ms_chunk_row {
+    size_t key, value; /* where they begin in the buffers */
+    uint32_t key_bytes, value_bytes;
+    bool remove;
+};
 
-static struct ms_bytes id_at(void *context, uint32_t place)
+void ms_flush_free(struct ms_flush *flush)
 {
-    return ms_user_id(((const struct ms_overlay *)context)->entries[place].user);
+    ms_buffer_free(&flush->key);
+    ms_buffer_free(&flush->value);
+    ms_buffer_free(&flush->chunk_keys);
+    ms_buffer_free(&flush->chunk_values);
+    free(flush->chunks);
+    *flush = (struct ms_flush){0};
 }
 
-/* Notes a chunk row, or its delete. */
-static bool chunk_push(struct ms_overlay *overlay, const struct ms_user *user, uint32_t number, size_t value,
-                       size_t value_bytes, bool remove)
+static enum ms_status no_memory(struct ms_error *error)
 {
-    size_t start = overlay->chunk_keys.size;
-    if (!ms_array_reserve(&overlay->chunks, &overlay->chunks_capacity, overlay->chunks_count + 1,
-                          sizeof *overlay->chunks) ||
-        !ms_key_append_chunk(&overlay->chunk_keys, user->partition, ms_user_id(user), number))
+    return ms_fail(error, MS_MEMORY, "no memory to write the users");
+}
+
+static struct ms_bytes bytes_of(const struct ms_buffer *buffer)
+{
+    return (struct ms_bytes){buffer->data, buffer->size};
+}
+
+bool ms_flush_needs_history(const struct ms_user *user)
+{
+    return !user->complete && !user->ordered &&
+           user->sealed - user->first_chunk > 2 * (user->kept / MS_CHUNK) + SPARE_DEAD_CHUNKS;
+}
+
+/* ---- chunks ---- */
+
+/* Notes a chunk row whose value begins at |value| and ends where chunk_values ends now. */
+static bool note_chunk(struct ms_flush *flush, const struct ms_user *user, uint32_t number, size_t value,
+                       bool remove)
+{
+    size_t key = flush->chunk_keys.size;
+    if (!ms_array_reserve(&flush->chunks, &flush->chunks_capacity, flush->chunks_count + 1,
+                          sizeof *flush->chunks) ||
+        !ms_key_append_chunk(&flush->chunk_keys, user->partition, ms_user_id(user), number))
         return false;
-    overlay->chunks[overlay->chunks_count++] = (struct ms_chunk_row){
-        .key = start,
+    flush->chunks[flush->chunks_count++] = (struct ms_chunk_row){
+        .key = key,
         .value = value,
-        .key_bytes = (uint32_t)(overlay->chunk_keys.size - start),
-        .value_bytes = (uint32_t)value_bytes,
+        .key_bytes = (uint32_t)(flush->chunk_keys.size - key),
+        .value_bytes = (uint32_t)(flush->chunk_values.size - value),
         .remove = remove};
     return true;
 }
 
-/* Encodes what a user's history has to write: the chunks that died and those that are full now. */
-static bool encode_chunks(struct ms_overlay *overlay, const struct ms_user *user)
+/* Notes what a settled user's history has to write: the chunks that died and those that are full now. */
+static bool encode_chunks(struct ms_flush *flush, const struct ms_user *user)
 {
     for (uint32_t c = user->stored_first_chunk; c < user->first_chunk; c++) {
-        if (!chunk_push(overlay, user, c, 0, 0, true))
+        if (!note_chunk(flush, user, c, flush->chunk_values.size, true))
             return false;
     }
     uint32_t sealable = ms_user_sealable(user);
     for (uint32_t i = 0; i < sealable; i++) {
-        size_t start = overlay->chunk_values.size;
-        if (!ms_user_encode_chunk(user, i, &overlay->chunk_values) ||
-            !chunk_push(overlay, user, user->sealed + i, start, overlay->chunk_values.size - start, false))
+        size_t value = flush->chunk_values.size;
+        if (!ms_user_encode_chunk(user, i, &flush->chunk_values) ||
+            !note_chunk(flush, user, user->sealed + i, value, false))
             return false;
     }
     return true;
 }
 
-/* A user whose late events keep it out of order must be read whole now and then, or its dead chunks would
- * pile up. */
-static enum ms_status before_settle(struct ms_overlay *overlay, uint32_t place, struct ms_error *error)
-{
-    const struct ms_user *user = overlay->entries[place].user;
-    if (user->complete || user->ordered ||
-        user->sealed - user->first_chunk <= 2 * (user->kept / MS_CHUNK) + HISTORY_SPARE)
-        return MS_OK;
-    return ms_overlay_complete(overlay, place, error);
-}
-
-/* From now on the user counts as written. */
-static void leave_clean(struct ms_overlay *overlay, struct ms_entry *entry)
-{
-    struct ms_user *user = entry->user;
-    ms_user_stored(user);
-    if (user->version == 0 && user->profile_bytes == 0)
-        user->stored = false;
-    if (ms_may_trim(overlay->fold_context, user))
-        ms_user_trim(user);
-    entry->marks &= (uint16_t)~MS_MARK_DIRTY;
-    entry->flight = overlay->flight.number;
-}
-
-static enum ms_status write_user(struct ms_overlay *overlay, struct ms_store_file *file, uint32_t place,
-                                 struct ms_error *error)
-{
-    enum ms_status status = before_settle(overlay, place, error);
-    if (status != MS_OK)
-        return status;
-    struct ms_user *user = overlay->entries[place].user;
-    ms_user_settle(user);
-    overlay->value.size = 0;
-    if (!ms_key_user(&overlay->key_bytes, user->partition, ms_user_id(user)))
-        return ms_overlay_no_memory(error);
-    struct ms_bytes key = {overlay->key_bytes.data, overlay->key_bytes.size};
-    if (user->version == 0 && user->profile_bytes == 0) {
-        status = user->stored ? ms_store_file_delete(file, key, error) : MS_OK;
-    } else {
-        if (!ms_user_encode_head(user, &overlay->value))
-            return ms_overlay_no_memory(error);
-        status = ms_store_file_put(file, key, (struct ms_bytes){overlay->value.data, overlay->value.size},
-                                   error);
-    }
-    if (status != MS_OK)
-        return status;
-    if (!encode_chunks(overlay, user))
-        return ms_overlay_no_memory(error);
-    leave_clean(overlay, &overlay->entries[place]);
-    return MS_OK;
-}
-
-static enum ms_status write_partition(struct ms_overlay *overlay, struct ms_store_file *file,
-                                      const struct ms_flush_row *row, struct ms_error *error)
-{
-    char value[MS_PARTITION_ROW_BYTES];
-    ms_partition_row_encode(&row->row, value);
-    if (!ms_key_partition(&overlay->key_bytes, row->partition))
-        return ms_overlay_no_memory(error);
-    return ms_store_file_put(file, (struct ms_bytes){overlay->key_bytes.data, overlay->key_bytes.size},
-                             (struct ms_bytes){value, sizeof value}, error);
-}
-
-static int chunk_order(const void *a, const void *b, void *context)
+static int by_key(const void *a, const void *b, void *context)
 {
     const struct ms_chunk_row *x = a, *y = b;
     const char *keys = context;
@@ -127,39 +93,78 @@ static int chunk_order(const void *a, const void *b, void *context)
     return order ? order : (x->key_bytes > y->key_bytes) - (x->key_bytes < y->key_bytes);
 }
 
-static enum ms_status write_chunks(struct ms_overlay *overlay, struct ms_store_file *file,
+static enum ms_status write_chunks(struct ms_flush *flush, const struct ms_row_writer *writer,
                                    struct ms_error *error)
 {
-    if (overlay->chunks_count)
-        qsort_r(overlay->chunks, overlay->chunks_count, sizeof *overlay->chunks, chunk_order,
-                overlay->chunk_keys.data);
+    if (flush->chunks_count)
+        qsort_r(flush->chunks, flush->chunks_count, sizeof *flush->chunks, by_key, flush->chunk_keys.data);
     enum ms_status status = MS_OK;
-    for (size_t i = 0; status == MS_OK && i < overlay->chunks_count; i++) {
-        const struct ms_chunk_row *row = &overlay->chunks[i];
-        struct ms_bytes key = {overlay->chunk_keys.data + row->key, row->key_bytes};
-        status = row->remove ? ms_store_file_delete(file, key, error)
-                             : ms_store_file_put(file, key,
-                                                 (struct ms_bytes){overlay->chunk_values.data + row->value,
-                                                                   row->value_bytes},
-                                                 error);
+    for (size_t i = 0; status == MS_OK && i < flush->chunks_count; i++) {
+        const struct ms_chunk_row *row = &flush->chunks[i];
+        struct ms_bytes key = {flush->chunk_keys.data + row->key, row->key_bytes};
+        struct ms_bytes value = {flush->chunk_values.data + row->value, row->value_bytes};
+        status = row->remove ? writer->remove(writer->context, key, error)
+                             : writer->put(writer->context, key, value, error);
     }
     return status;
 }
 
-/* Users have gone cold since their events: brings those to come towards the cache. Inlined by force: a
- * function that does nothing but prefetch has no effect in gcc's eyes, and calls of it vanish. */
-static inline __attribute__((always_inline)) void fetch_ahead(const struct ms_overlay *overlay, uint32_t i)
+/* ---- head rows and partition rows ---- */
+
+static enum ms_status write_head(struct ms_flush *flush, const struct ms_user *user,
+                                 const struct ms_row_writer *writer, struct ms_error *error)
 {
-    if (i + ENTRY_AHEAD < overlay->dirty_count)
-        __builtin_prefetch(&overlay->entries[overlay->dirty[i + ENTRY_AHEAD].place], 1);
-    if (i + USER_AHEAD < overlay->dirty_count) {
-        const char *user = (const char *)overlay->entries[overlay->dirty[i + USER_AHEAD].place].user;
+    if (!ms_key_user(&flush->key, user->partition, ms_user_id(user)))
+        return no_memory(error);
+    if (ms_user_is_empty(user))
+        return user->stored ? writer->remove(writer->context, bytes_of(&flush->key), error) : MS_OK;
+    flush->value.size = 0;
+    if (!ms_user_encode_head(user, &flush->value))
+        return no_memory(error);
+    return writer->put(writer->context, bytes_of(&flush->key), bytes_of(&flush->value), error);
+}
+
+static enum ms_status write_user(struct ms_flush *flush, const struct ms_fold_context *fold_context,
+                                 struct ms_user *user, const struct ms_row_writer *writer,
+                                 struct ms_error *error)
+{
+    ms_user_settle(user);
+    enum ms_status status = write_head(flush, user, writer, error);
+    if (status != MS_OK)
+        return status;
+    if (!encode_chunks(flush, user))
+        return no_memory(error);
+    ms_user_stored(user);
+    if (ms_may_trim(fold_context, user))
+        ms_user_trim(user);
+    return MS_OK;
+}
+
+static enum ms_status write_partition(struct ms_flush *flush, const struct ms_flush_row *row,
+                                      const struct ms_row_writer *writer, struct ms_error *error)
+{
+    char value[MS_PARTITION_ROW_BYTES];
+    ms_partition_row_encode(&row->row, value);
+    if (!ms_key_partition(&flush->key, row->partition))
+        return no_memory(error);
+    return writer->put(writer->context, bytes_of(&flush->key), (struct ms_bytes){value, sizeof value}, error);
+}
+
+/* ---- a flush ---- */
+
+/* Brings the users to come towards the CPU's cache: they have gone cold since their events. Inlined by force:
+ * gcc takes a function that only prefetches to have no effect, and drops calls of it. */
+static inline __attribute__((always_inline)) void prefetch_users(struct ms_user *const *users, size_t count,
+                                                                 size_t i)
+{
+    if (i + USERS_AHEAD < count) {
+        const char *user = (const char *)users[i + USERS_AHEAD];
         __builtin_prefetch(user, 1);
         __builtin_prefetch(user + 64, 1);
         __builtin_prefetch(user + 128);
     }
-    if (i + REST_AHEAD < overlay->dirty_count) {
-        const struct ms_user *user = overlay->entries[overlay->dirty[i + REST_AHEAD].place].user;
+    if (i + REST_AHEAD < count) {
+        const struct ms_user *user = users[i + REST_AHEAD];
         const char *behaviors = (const char *)ms_user_behaviors(user);
         __builtin_prefetch(behaviors);
         __builtin_prefetch(behaviors + 64);
@@ -168,136 +173,26 @@ static inline __attribute__((always_inline)) void fetch_ahead(const struct ms_ov
     }
 }
 
-/* All rows in key order: each partition's row before its users, then the chunks of all. */
-static enum ms_status write_rows(struct ms_overlay *overlay, struct ms_store_file *file,
-                                 const struct ms_flush_row *rows, size_t count, struct ms_error *error)
+enum ms_status ms_flush_encode(struct ms_flush *flush, const struct ms_fold_context *fold_context,
+                               const struct ms_flush_row *rows, size_t rows_count,
+                               struct ms_user *const *users, size_t users_count,
+                               const struct ms_row_writer *writer, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     size_t next = 0;
-    overlay->chunks_count = overlay->chunk_keys.size = overlay->chunk_values.size = 0;
-    for (uint32_t i = 0; status == MS_OK && i < overlay->dirty_count; i++) {
-        const struct ms_sort_key *key = &overlay->dirty[i];
-        while (status == MS_OK && next < count && rows[next].partition <= key->partition)
-            status = write_partition(overlay, file, &rows[next++], error);
-        assert(next > 0 && rows[next - 1].partition == key->partition);
-        fetch_ahead(overlay, i);
-        if (status == MS_OK)
-            status = write_user(overlay, file, key->place, error);
+    flush->chunks_count = flush->chunk_keys.size = flush->chunk_values.size = 0;
+    /* The users in memory bound what a flush writes; the buffers need no bound of their own. */
+    flush->chunk_keys.max = flush->chunk_values.max = SIZE_MAX;
+    for (size_t i = 0; status == MS_OK && i < users_count; i++) {
+        prefetch_users(users, users_count, i);
+        while (status == MS_OK && next < rows_count && rows[next].partition <= users[i]->partition)
+            status = write_partition(flush, &rows[next++], writer, error);
+        if (status == MS_OK) {
+            assert(next > 0 && rows[next - 1].partition == users[i]->partition);
+            status = write_user(flush, fold_context, users[i], writer, error);
+        }
     }
-    while (status == MS_OK && next < count)
-        status = write_partition(overlay, file, &rows[next++], error);
-    return status == MS_OK ? write_chunks(overlay, file, error) : status;
-}
-
-/* ---- the flight ---- */
-
-static void *fly(void *context)
-{
-    struct ms_flight *flight = context;
-    flight->status = ms_store_file_ingest(flight->file, flight->partitions, flight->count, flight->owner,
-                                          &flight->lost, &flight->error);
-    atomic_store(&flight->done, true);
-    return NULL;
-}
-
-static void launch(struct ms_overlay *overlay, struct ms_store_file *file)
-{
-    struct ms_flight *flight = &overlay->flight;
-    flight->file = file;
-    flight->owner = overlay->owner;
-    flight->lost = false;
-    flight->status = MS_OK;
-    flight->open = true;
-    atomic_store(&flight->done, false);
-    flight->running = pthread_create(&flight->thread, NULL, fly, flight) == 0;
-    if (!flight->running)
-        fly(flight);
-}
-
-void ms_flight_join(struct ms_overlay *overlay)
-{
-    if (overlay->flight.running)
-        pthread_join(overlay->flight.thread, NULL);
-    overlay->flight.running = false;
-}
-
-void ms_flight_free(struct ms_overlay *overlay)
-{
-    ms_flight_join(overlay);
-    free(overlay->flight.partitions);
-}
-
-bool ms_overlay_flush_arrived(const struct ms_overlay *overlay)
-{
-    return !overlay->flight.open || atomic_load(&overlay->flight.done);
-}
-
-enum ms_status ms_overlay_flush_end(struct ms_overlay *overlay, bool *lost, struct ms_error *error)
-{
-    struct ms_flight *flight = &overlay->flight;
-    ms_flight_join(overlay);
-    *lost = flight->open && flight->lost;
-    if (!flight->open || flight->status == MS_OK) {
-        flight->open = false;
-        return MS_OK;
-    }
-    flight->open = false;
-    return ms_fail(error, flight->status, "%s", flight->error.text);
-}
-
-/* ---- a flush ---- */
-
-static int by_partition(const void *a, const void *b)
-{
-    uint16_t x = ((const struct ms_flush_row *)a)->partition, y = ((const struct ms_flush_row *)b)->partition;
-    return x < y ? -1 : x > y;
-}
-
-enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct ms_flush_row *rows,
-                                      size_t count, struct ms_error *error)
-{
-    struct ms_flight *flight = &overlay->flight;
-    assert(!flight->open);
-    if (count == 0) {
-        assert(overlay->dirty_count == 0);
-        return MS_OK;
-    }
-    struct ms_store_file *file = NULL;
-    struct ms_flush_row *sorted = malloc(count * sizeof *sorted);
-    enum ms_status status = MS_OK;
-    if (!sorted ||
-        !ms_array_reserve(&flight->partitions, &flight->capacity, count, sizeof *flight->partitions) ||
-        !ms_array_reserve(&overlay->sort_scratch, &overlay->sort_capacity, overlay->dirty_count,
-                          sizeof *overlay->sort_scratch)) {
-        status = ms_overlay_no_memory(error);
-        goto out;
-    }
-    memcpy(sorted, rows, count * sizeof *sorted);
-    qsort(sorted, count, sizeof *sorted, by_partition);
-    for (size_t i = 0; i < count; i++)
-        flight->partitions[i] = sorted[i].partition;
-    flight->count = count;
-    flight->number++;
-    ms_sort_keys(overlay->dirty, overlay->sort_scratch, overlay->dirty_count, id_at, overlay);
-    status = ms_store_file_begin(&file, overlay->store, error);
-    if (status == MS_OK)
-        status = write_rows(overlay, file, sorted, count, error);
-    if (status == MS_OK) {
-        flight->bytes = overlay->dirty_bytes;
-        overlay->dirty_count = 0;
-        overlay->dirty_bytes = 0;
-        launch(overlay, file);
-        file = NULL;
-    }
-out:
-    ms_store_file_discard(file);
-    free(sorted);
-    return status;
-}
-
-enum ms_status ms_overlay_flush(struct ms_overlay *overlay, const struct ms_flush_row *rows, size_t count,
-                                bool *lost, struct ms_error *error)
-{
-    enum ms_status status = ms_overlay_flush_begin(overlay, rows, count, error);
-    return status == MS_OK ? ms_overlay_flush_end(overlay, lost, error) : status;
+    while (status == MS_OK && next < rows_count)
+        status = write_partition(flush, &rows[next++], writer, error);
+    return status == MS_OK ? write_chunks(flush, writer, error) : status;
 }

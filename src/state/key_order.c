@@ -7,9 +7,9 @@
 #define KEY_BYTES 18 /* the two fronts and the partition */
 #define FEW       64 /* keys that are sorted by comparing */
 
-struct ms_sort_key ms_sort_key(uint16_t partition, struct ms_bytes id, uint32_t place)
+struct ms_sort_key ms_sort_key(uint16_t partition, struct ms_bytes id, uint32_t index)
 {
-    struct ms_sort_key key = {.place = place, .partition = partition};
+    struct ms_sort_key key = {.index = index, .partition = partition};
     unsigned char bytes[16] = {0};
     memcpy(bytes, id.data, id.size < sizeof bytes ? id.size : sizeof bytes);
     for (int i = 0; i < 16; i++)
@@ -40,7 +40,7 @@ static void scatter(const struct ms_sort_key *from, struct ms_sort_key *to, size
 }
 
 struct ids {
-    struct ms_bytes (*id_of)(void *context, uint32_t place);
+    struct ms_bytes (*id_of)(void *context, uint32_t index);
     void *context;
 };
 
@@ -54,7 +54,7 @@ static int by_key(const void *a, const void *b, void *context)
         if (x->front[i] != y->front[i])
             return x->front[i] < y->front[i] ? -1 : 1;
     }
-    struct ms_bytes p = ids->id_of(ids->context, x->place), q = ids->id_of(ids->context, y->place);
+    struct ms_bytes p = ids->id_of(ids->context, x->index), q = ids->id_of(ids->context, y->index);
     int order = memcmp(p.data, q.data, p.size < q.size ? p.size : q.size);
     return order ? order : (p.size > q.size) - (p.size < q.size);
 }
@@ -76,7 +76,7 @@ static void sort_runs(struct ms_sort_key *keys, size_t count, struct ids *ids)
 }
 
 void ms_sort_keys(struct ms_sort_key *keys, struct ms_sort_key *scratch, size_t count,
-                  struct ms_bytes (*id_of)(void *context, uint32_t place), void *context)
+                  struct ms_bytes (*id_of)(void *context, uint32_t index), void *context)
 {
     struct ids ids = {id_of, context};
     struct ms_sort_key *from = keys, *to = scratch;

@@ -39,6 +39,12 @@ struct ms_partition_row {
 /* The row of a partition of which nothing is stored. */
 #define MS_EMPTY_ROW ((struct ms_partition_row){.sources = {{-1, -1}, {-1, -1}}, .changelog = -1})
 
+/* A partition's row as it is to be written with its users. */
+struct ms_flush_row {
+    uint16_t partition;
+    struct ms_partition_row row;
+};
+
 void ms_partition_row_encode(const struct ms_partition_row *row, char out[MS_PARTITION_ROW_BYTES]);
 
 /* Decodes the value of |partition|'s row. MS_STATE when it is damaged, MS_STATE_NEWER when a newer version

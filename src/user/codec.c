@@ -345,7 +345,7 @@ void ms_user_stored(struct ms_user *user)
     user->sealed_time_ms = sealed_time_after(user);
     user->sealed += ms_user_sealable(user);
     user->stored_first_chunk = user->first_chunk;
-    user->stored = true;
+    user->stored = !ms_user_is_empty(user);
 }
 
 /* Reads |count| behaviors from [at, end) and inserts them after those that the user has, arrival numbers from

@@ -26,8 +26,8 @@ bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_
  * few events are left out where its behaviors give them again (sums_of_kept). */
 bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out);
 
-/* Tells the user that its head and chunks have been written. An incomplete or complete user keeps its
- * behaviors. */
+/* Tells the user that its rows have been written: head and chunks, or the delete of the head of an empty user.
+ * It keeps its behaviors. */
 void ms_user_stored(struct ms_user *user);
 
 /* Whether the tail holds a behavior older than the newest in a sealed chunk: what slides out next may then be

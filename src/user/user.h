@@ -119,6 +119,12 @@ static inline struct ms_bytes ms_behavior_type(const struct ms_user *user, const
                              behavior->type_bytes};
 }
 
+/* Whether there is nothing to store of it: no event and no profile. */
+static inline bool ms_user_is_empty(const struct ms_user *user)
+{
+    return user->version == 0 && user->profile_bytes == 0;
+}
+
 /* A user without events, with room for |floats| sums (zeros). NULL when memory ended. Free with free(). */
 struct ms_user *ms_user_new(uint16_t partition, struct ms_bytes id, uint32_t floats);
 

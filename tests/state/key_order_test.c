@@ -22,11 +22,11 @@ struct id {
 static struct id ids[MOST];
 static uint64_t asked; /* for whole ids */
 
-static struct ms_bytes id_of(void *context, uint32_t place)
+static struct ms_bytes id_of(void *context, uint32_t index)
 {
     assert_ptr_equal(context, ids);
     asked++;
-    return (struct ms_bytes){ids[place].bytes, ids[place].size};
+    return (struct ms_bytes){ids[index].bytes, ids[index].size};
 }
 
 static int order(const struct id *a, const struct id *b)
@@ -46,11 +46,11 @@ static void sort_and_check(size_t count)
         keys[i] = ms_sort_key(ids[i].partition, (struct ms_bytes){ids[i].bytes, ids[i].size}, i);
     ms_sort_keys(keys, scratch, count, id_of, ids);
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(keys[i].partition, ids[keys[i].place].partition);
-        assert_false(seen[keys[i].place]);
-        seen[keys[i].place] = true;
+        assert_int_equal(keys[i].partition, ids[keys[i].index].partition);
+        assert_false(seen[keys[i].index]);
+        seen[keys[i].index] = true;
         if (i)
-            assert_true(order(&ids[keys[i - 1].place], &ids[keys[i].place]) <= 0);
+            assert_true(order(&ids[keys[i - 1].index], &ids[keys[i].index]) <= 0);
     }
 }
 
