@@ -7,7 +7,7 @@
 
 #include "app/generator.h"
 #include "base/buffer.h"
-#include "stream/demo_broker.h"
+#include "stream/kafka/demo_broker.h"
 
 #define MS_DEMO_INPUT        "clicks"
 #define MS_DEMO_OUTPUT       "interests"

@@ -10,7 +10,7 @@
 #include "app/decay.h"
 #include "app/service_setup.h"
 #include "app/table.h"
-#include "stream/service.h"
+#include "stream/kafka/service.h"
 #include "user/codec.h"
 #include "user/apply.h"
 

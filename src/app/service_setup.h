@@ -5,7 +5,7 @@
 #include <signal.h>
 
 #include "app/options.h"
-#include "stream/service.h"
+#include "stream/kafka/service.h"
 
 struct ms_setup {
     struct ms_model *model;

@@ -140,7 +140,7 @@ void ms_cache_mark_dirty(struct ms_cache *cache, uint32_t index)
 
 static bool may_leave(const struct ms_cache *cache, const struct ms_entry *entry)
 {
-    return entry->user && !(entry->marks & (MS_MARK_DIRTY | MS_MARK_TOUCHED | MS_MARK_OWED)) &&
+    return entry->user && !(entry->marks & (MS_MARK_DIRTY | MS_MARK_HELD)) &&
            !(cache->pins && entry->flush == cache->flush);
 }
 

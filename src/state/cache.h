@@ -7,7 +7,7 @@
  *   pinned   encoded by a flush that is running or has failed: the database lacks its current value.
  *
  * A user that changes while it is pinned is dirty and pinned. Only clean users that are not pinned and that
- * the worker does not hold (MS_MARK_TOUCHED, MS_MARK_OWED) are evicted, by CLOCK: a hand goes round the
+ * the worker does not hold (MS_MARK_HELD) are evicted, by CLOCK: a hand goes round the
  * entries, takes the mark of use from those that have it and evicts those that have none.
  *
  * An entry is known by its index, which stays until the user leaves. Belongs to one thread. */

@@ -10,16 +10,15 @@ struct ms_entry {
     struct ms_user *user;
     uint64_t hash;
     uint16_t marks;        /* enum ms_mark */
-    uint16_t slots_before; /* the worker's: interests the user had when the transaction began */
+    uint16_t slots_stored; /* interests that its row named when it was loaded, before any refold */
     uint32_t flush;        /* number of the flush that last encoded the user */
 };
 
 enum ms_mark {
     MS_MARK_DIRTY = 1,    /* changed since it was last encoded */
     MS_MARK_USED = 2,     /* used since the eviction hand last passed */
-    MS_MARK_TOUCHED = 4,  /* in the worker's list of this transaction; never evicted */
-    MS_MARK_REFOLDED = 8, /* was met under another fold id since it was loaded */
-    MS_MARK_OWED = 16,    /* the worker's: to be published when the replay reaches C; never evicted */
+    MS_MARK_HELD = 4,     /* set and cleared by the publisher, which has it in a list; never evicted */
+    MS_MARK_REFOLDED = 8, /* loaded under another fold id and refolded; the publisher clears it */
     MS_MARK_LISTED = 32,  /* the overlay's, while it lists the users of a batch: lists each once */
 };
 

@@ -273,7 +273,7 @@ static enum ms_status make_ready(struct ms_overlay *overlay, struct ms_entry *en
     struct ms_user *user = entry->user;
     bool same_fold = user->fold_id == fold_context->fold_id;
     bool new_user = user->version == 0 && user->floats == fold_context->first_floats;
-    entry->slots_before = user->slots;
+    entry->slots_stored = user->slots;
     enum ms_status status = ms_fold_check(fold_context, user, error);
     if (status != MS_OK)
         return status;

@@ -6,7 +6,7 @@
  * the state as of L, the applied offset of the partition's row.
  *
  * An entry's index names a user until it is evicted or dropped. Dirty users and those that the worker holds
- * (MS_MARK_TOUCHED, MS_MARK_OWED) are not evicted.
+ * (MS_MARK_HELD) are not evicted.
  *
  * Belongs to one thread. Once warm, only new and growing users allocate. */
 #ifndef MS_STATE_OVERLAY_H

@@ -1,67 +1,20 @@
-/* The way of a batch of records through the house: decode -> look the users up together -> fold -> encode ->
- * emit.
+/* What happens to a batch of records: decode, look the users up together, apply to each, publish.
  *
- * Knows offsets and partitions but no Kafka: records come in as bytes, what is to be published goes out
- * through a sink. The worker (worker.h) puts it between a consumer and a transactional producer; tests put it
- * between arrays.
+ * The engine knows offsets and partitions but no Kafka: records come in as bytes, what is to be published goes
+ * out through a sink. The worker (kafka/worker.h) puts it between a consumer and a transactional producer;
+ * tests put it between arrays.
  *
  * An engine belongs to one thread. Engines share the store and the model, nothing else. */
 #ifndef MS_STREAM_ENGINE_H
 #define MS_STREAM_ENGINE_H
 
 #include "base/config.h"
-#include "base/log.h"
-#include "event/event.h"
-#include "state/overlay.h"
-#include "mindstream/record.h"
+#include "mindstream/extract.h"
+#include "state/store.h"
+#include "stream/offsets.h"
+#include "stream/positions.h"
+#include "stream/records.h"
 #include "stream/stats.h"
-
-/* One record of the input topic, or of the profile topic. data NULL: no key, no value. */
-struct ms_input {
-    int32_t partition;
-    int64_t offset;
-    int64_t time_ms; /* of the record, negative: none */
-    struct ms_bytes key, value;
-    bool profile; /* it came from the profile topic */
-};
-
-enum ms_output_kind { MS_OUTPUT_RECORD, MS_OUTPUT_DEAD_LETTER };
-
-/* One record to publish. */
-struct ms_output {
-    enum ms_output_kind kind;
-    struct ms_bytes key, value;   /* value.data NULL: a null value */
-    uint64_t version;             /* of the user, for the header */
-    const struct ms_input *input; /* dead letters: where it came from */
-    const char *reason;           /* dead letters */
-};
-
-struct ms_sink {
-    void *context;
-    /* Takes a record; its bytes are the caller's again afterwards. */
-    enum ms_status (*emit)(void *context, const struct ms_output *output, struct ms_error *error);
-};
-
-/* Where a partition stands. C is the committed offset, L the applied one. */
-struct ms_part {
-    int32_t partition;
-    int64_t committed;    /* C: the group's offset, -1: none yet */
-    int64_t folded;       /* events below it are in the overlay */
-    int64_t replay_until; /* events below it are folded in silence: C as of the assignment */
-    int64_t origin;
-    int64_t flushed; /* L as stored or on its way there, -1: no row yet */
-    bool must_send; /* something was emitted for it, or its first offset is to be pinned: the next transaction
-                       carries its offset */
-    bool republish; /* what [L, C) published came from another fold id: its users are owed a record at C */
-    int shown_slots; /* with republish: slots that the other fold may have shown of them */
-    uint32_t owed;   /* how many are */
-    bool open;
-    bool paused;        /* the worker's: the consumer does not fetch it */
-    bool passed_over;   /* records from |folded| on came while it had to rest: they are to be read again */
-    bool profile;       /* of the profile topic: its offsets are that topic's */
-    int64_t wait_until; /* of a profile part: clicks wait until it is folded up to here; 0: they do not */
-    struct ms_partition_row row; /* as stored when it was opened */
-};
 
 struct ms_engine;
 
@@ -83,48 +36,46 @@ void ms_engine_destroy(struct ms_engine *engine);
 
 uint64_t ms_engine_fold_id(const struct ms_engine *engine);
 
-/* Makes this engine's owner the one whose flushes count for a partition, and reads its row. In this order: a
- * former owner that does not know yet could else flush between the look at L and the taking over, and later L
- * would be set back below the users on disk. Without a row (*stored false) *row is that of a partition of
- * which nothing is applied. */
-enum ms_status ms_engine_claim_part(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
-                                    bool *stored, struct ms_error *error) MS_MUST_CHECK;
-/* Takes a claimed partition: |part| says where it stands (folded = where reading begins). */
-void ms_engine_open_part(struct ms_engine *engine, const struct ms_part *part);
-/* Lets a partition go, with its users, flushed or not. */
-void ms_engine_close_part(struct ms_engine *engine, int32_t partition);
-/* The partitions held, in any order; closed ones have open == false. */
-struct ms_part *ms_engine_parts(struct ms_engine *engine, size_t *count);
-struct ms_part *ms_engine_part(struct ms_engine *engine, int32_t partition);
-/* The same of the profile topic's partition: its clicks' twin, with offsets of its own and the same users. */
-struct ms_part *ms_engine_profile_part(struct ms_engine *engine, int32_t partition);
-/* Whether this part has to rest so that nothing is published from half of what is known: profiles while their
- * clicks replay; clicks, once at C, while their profiles replay or those that were there at the assignment
- * are not all read. What comes of it meanwhile is passed over, and |passed_over| tells so. */
-bool ms_engine_rests(struct ms_engine *engine, const struct ms_part *part);
+/* Takes a partition and reads its row: from now on this engine's flushes count, nobody else's. In this order:
+ * a former owner that does not know yet could else flush between the reading of L and the taking, and later L
+ * would be set back below the users on disk. *row is MS_EMPTY_ROW where nothing is stored. */
+enum ms_status ms_engine_claim(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
+                               struct ms_error *error) MS_MUST_CHECK;
+/* Begins to read a source of a claimed partition where |position| says (ms_decide). */
+void ms_engine_open(struct ms_engine *engine, const struct ms_position *position);
+/* Lets a partition go with all its sources and users, flushed or not. Nothing happens to one that is not
+ * held. */
+void ms_engine_close(struct ms_engine *engine, int32_t partition);
+void ms_engine_close_all(struct ms_engine *engine);
+/* Where the sources of the partitions held stand; the engine's. */
+struct ms_positions *ms_engine_positions(struct ms_engine *engine);
+/* Whether an open position has to wait for other sources of its partition (source.h). Records that come of it
+ * meanwhile are passed over, and |passed_over| tells so. */
+bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *position);
+/* Writes the note that goes beside an offset of |position| when it is committed (offsets.h), and returns its
+ * length. */
+size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *position,
+                      char text[MS_NOTE_BYTES]);
 
 /* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, records
- * already folded, and those of parts that rest, are passed over. MS_KAFKA_ABORT when the sink refused. */
+ * already folded, and those of sources that wait, are passed over. MS_KAFKA_ABORT when the sink refused. */
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error) MS_MUST_CHECK;
 
-/* The log of a partition has nothing below |offset| that has not been seen: ends a replay that no record
- * ends. */
-enum ms_status ms_engine_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
+/* All records of |source| below |offset| have been seen: ends a replay that no record ends. */
+enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t partition, int64_t offset,
                                  struct ms_error *error) MS_MUST_CHECK;
-enum ms_status ms_engine_profile_reached(struct ms_engine *engine, int32_t partition, int64_t offset,
-                                         struct ms_error *error) MS_MUST_CHECK;
 
 /* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
 enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
-/* The transaction has committed: every part not in replay stands at its folded offset. */
+/* The transaction has committed: C of every position that has reached its C moves to its next offset. */
 void ms_engine_committed(struct ms_engine *engine);
 /* Whether there is anything that a commit would change. */
 bool ms_engine_pending(const struct ms_engine *engine);
 
-/* Writes dirty users and L = min(folded, C) of all parts. Only between transactions. The file is on its way
- * when this returns; ms_engine_flush_end waits for it and says what came of it, and has to before the next
- * begins. After a failure, or where it was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
+/* Writes dirty users and L = min(next offset, C) of all positions. Only between transactions. The file is
+ * written by a thread of its own when this returns; ms_engine_flush_end waits for it and says how it ended,
+ * and has to be called before the next begins. After a failure, or where it was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
 enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
 bool ms_engine_flush_arrived(const struct ms_engine *engine);
 enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost,

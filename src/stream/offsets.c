@@ -14,7 +14,7 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
 }
 
 /* A number of the given base up to a blank or the end. strtoull alone would take signs and blanks. */
-static bool take_number(const char **at, int base, uint64_t max, uint64_t *value)
+static bool read_number(const char **at, int base, uint64_t max, uint64_t *value)
 {
     const char *digits = base == 16 ? "0123456789abcdef" : "0123456789";
     size_t n = strspn(*at, digits);
@@ -26,7 +26,7 @@ static bool take_number(const char **at, int base, uint64_t max, uint64_t *value
     return found <= max;
 }
 
-static bool take_word(const char **at, const char *word)
+static bool read_word(const char **at, const char *word)
 {
     size_t n = strlen(word);
     if (strncmp(*at, word, n) != 0)
@@ -44,21 +44,26 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
         return false;
     memcpy(text, metadata, size);
     text[size] = '\0';
-    if (!take_word(&at, "mindstream/1 origin=") || !take_number(&at, 10, INT64_MAX, &origin) ||
-        !take_word(&at, " fold=") || !take_number(&at, 16, UINT64_MAX, &fold_id))
+    if (!read_word(&at, "mindstream/1 origin=") || !read_number(&at, 10, INT64_MAX, &origin) ||
+        !read_word(&at, " fold=") || !read_number(&at, 16, UINT64_MAX, &fold_id))
         return false;
-    if (take_word(&at, " slots=") && !take_number(&at, 10, UINT16_MAX, &slots))
+    if (read_word(&at, " slots=") && !read_number(&at, 10, UINT16_MAX, &slots))
         return false;
     *note = (struct ms_offset_note){.origin = (int64_t)origin, .fold_id = fold_id, .slots = (int)slots};
     return true;
 }
 
+static bool stored(const struct ms_known *known)
+{
+    return known->row.applied >= 0;
+}
+
 /* Whether C and L fit together and lie within the log's end. */
 static enum ms_misfit check(const struct ms_known *known, int64_t start)
 {
-    if (known->stored && known->committed < 0)
+    if (stored(known) && known->committed < 0)
         return MS_MISFIT_NO_COMMIT;
-    if (known->stored && known->committed < known->row.sources[0].applied)
+    if (stored(known) && known->committed < known->row.applied)
         return MS_MISFIT_BEHIND;
     if (known->committed > known->high)
         return MS_MISFIT_BEYOND_END;
@@ -67,15 +72,15 @@ static enum ms_misfit check(const struct ms_known *known, int64_t start)
     return MS_FITS;
 }
 
-enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule, struct ms_part *part,
-                         int64_t *gap_from)
+enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule,
+                         struct ms_position *position, int64_t *gap_from)
 {
-    bool fresh = known->committed < 0 && !known->stored;
+    bool fresh = known->committed < 0 && !stored(known);
     int64_t start, gap = -1;
     if (fresh)
         start = rule->start_latest ? known->high : known->low;
-    else if (known->stored)
-        start = known->row.sources[0].applied;
+    else if (stored(known))
+        start = known->row.applied;
     else
         start = known->ours ? known->note.origin : known->committed;
     enum ms_misfit misfit = fresh ? MS_FITS : check(known, start);
@@ -83,23 +88,23 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
         return misfit;
     if (start < known->low) {
         if (!rule->accept_gap)
-            return known->stored ? MS_MISFIT_GAP_STATE : MS_MISFIT_GAP_ORIGIN;
+            return stored(known) ? MS_MISFIT_GAP_STATE : MS_MISFIT_GAP_ORIGIN;
         gap = start;
         start = known->low;
     }
-    *part = (struct ms_part){.partition = known->partition,
-                             .profile = known->profile,
-                             .wait_until = known->profile ? known->high : 0,
-                             .row = known->row,
-                             .committed = known->committed,
-                             .folded = start,
-                             .replay_until = fresh ? start : known->committed,
-                             .origin = known->stored ? known->row.sources[0].origin : start,
-                             .flushed = known->stored ? known->row.sources[0].applied : -1,
-                             .must_send = fresh};
+    *position = (struct ms_position){.source = known->source,
+                                     .partition = known->partition,
+                                     .wait_until = known->high,
+                                     .committed = known->committed,
+                                     .next = start,
+                                     .replay_until = fresh ? start : known->committed,
+                                     .origin = stored(known) ? known->row.origin : start,
+                                     .flushed = stored(known) ? known->row.applied : -1,
+                                     .must_send = fresh};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
-    part->republish = start < part->replay_until && known->ours && known->note.fold_id != rule->fold_id;
-    part->shown_slots = part->republish ? known->note.slots : 0;
+    position->republish = ms_position_replays(position) && known->ours &&
+                          known->note.fold_id != rule->fold_id;
+    position->shown_slots = position->republish ? known->note.slots : 0;
     *gap_from = gap;
     return MS_FITS;
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "state/store.h"
-#include "stream/engine.h"
+#include "stream/positions.h"
 
 /* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
  * the fold id under which the events below the offset were published, and the most interests that a user can
@@ -27,16 +27,15 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
  * a later version's and passed over. */
 bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note);
 
-/* What is known of a partition when it is assigned. */
+/* What is known of one source of a partition when it is assigned. */
 struct ms_known {
+    int source;
     int32_t partition;
-    bool profile;      /* of the profile topic */
     int64_t committed; /* C, -1: none */
     bool ours;         /* |note| was read beside it */
     struct ms_offset_note note;
-    int64_t low, high; /* the log's start and end */
-    bool stored;       /* the state has a row */
-    struct ms_partition_row row;
+    int64_t low, high;        /* the log's start and end */
+    struct ms_row_source row; /* L and origin as stored, -1: none */
 };
 
 enum ms_misfit {
@@ -56,7 +55,7 @@ struct ms_begin_rule {
     bool accept_gap;
 };
 
-/* Decides where a partition begins, and fills *part for ms_engine_open_part when it fits:
+/* Decides where a partition begins, and fills *position for ms_engine_open when it fits:
  *
  *   C    L     begins at
  *   -    -     input.start; that is its origin, pinned by the first commit
@@ -64,9 +63,8 @@ struct ms_begin_rule {
  *   yes  -     the origin, in silence up to C (somebody else's metadata: the offset was set by hand; at C)
  *   yes  yes   L, in silence up to C
  *
- * part->folded > the offset that was due tells that a gap was accepted: *gap_from is that offset then, else
- * -1. */
-enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule, struct ms_part *part,
-                         int64_t *gap_from);
+ * Where a gap was accepted, *gap_from is the offset that was due, else -1. */
+enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule,
+                         struct ms_position *position, int64_t *gap_from);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/source.h"
+
 static enum ms_status take_output(void *context, const struct ms_output *output, struct ms_error *error)
 {
     struct fake_worker *worker = context;
@@ -78,6 +80,12 @@ static void restart(struct fake_worker *worker)
 
 /* ---- partitions ---- */
 
+/* Where the clicks of a partition stand; NULL when it is not held. */
+static const struct ms_position *position_of(struct fake_worker *worker, int p)
+{
+    return ms_positions_find(ms_engine_positions(worker->engine), p, MS_SOURCE_CLICKS);
+}
+
 static void assign(struct fake_worker *worker, int p)
 {
     struct world *world = worker->world;
@@ -85,33 +93,34 @@ static void assign(struct fake_worker *worker, int p)
     struct ms_known known = {
         .partition = p, .committed = broker->committed, .low = broker->low, .high = world_end(broker)};
     struct ms_error error;
-    struct ms_part part;
+    struct ms_partition_row row;
+    struct ms_position position;
     int64_t gap;
-    CHECK(world, ms_engine_claim_part(worker->engine, p, &known.row, &known.stored, &error) == MS_OK, "%s",
-          error.text);
+    CHECK(world, ms_engine_claim(worker->engine, p, &row, &error) == MS_OK, "%s", error.text);
+    known.row = row.sources[MS_SOURCE_CLICKS];
     if (known.committed > known.high) /* markers behind the last record */
         known.high = known.committed;
     known.ours = ms_offset_note_read(broker->note, broker->note_bytes, &known.note);
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
                                        .start_latest = world->config.input_start == MS_START_LATEST};
-    enum ms_misfit misfit = ms_decide(&known, &rule, &part, &gap);
+    enum ms_misfit misfit = ms_decide(&known, &rule, &position, &gap);
     CHECK(world, misfit == MS_FITS, "partition %d: misfit %d: C %lld, L %lld", p, misfit,
-          (long long)known.committed, known.stored ? (long long)known.row.sources[0].applied : -1LL);
-    ms_engine_open_part(worker->engine, &part);
+          (long long)known.committed, (long long)known.row.applied);
+    ms_engine_open(worker->engine, &position);
     if (broker->committed < 0)
-        broker->origin = part.folded;
-    CHECK(world, part.origin == broker->origin, "partition %d: origin %lld, not %lld", p,
-          (long long)part.origin, (long long)broker->origin);
-    world_begin(world, p, part.folded);
-    oracle_start(&worker->oracle[p], world, &worker->fold_contexts, p, part.folded);
-    oracle_replay(&worker->oracle[p], part.replay_until,
-                  known.ours && known.note.fold_id != rule.fold_id && part.folded < part.replay_until);
+        broker->origin = position.next;
+    CHECK(world, position.origin == broker->origin, "partition %d: origin %lld, not %lld", p,
+          (long long)position.origin, (long long)broker->origin);
+    world_begin(world, p, position.next);
+    oracle_start(&worker->oracle[p], world, &worker->fold_contexts, p, position.next);
+    oracle_replay(&worker->oracle[p], position.replay_until,
+                  known.ours && known.note.fold_id != rule.fold_id && position.next < position.replay_until);
     worker->next[p] = 0;
-    while (worker->next[p] < broker->count && broker->records[worker->next[p]].input.offset < part.folded)
+    while (worker->next[p] < broker->count && broker->records[worker->next[p]].input.offset < position.next)
         worker->next[p]++;
     worker->holds[p] = true;
-    worker->began[p] = part.folded;
-    worker->owes[p] = part.republish;
+    worker->began[p] = position.next;
+    worker->owes[p] = position.republish;
 }
 
 /* From nobody, or from somebody who does not know yet. */
@@ -178,8 +187,9 @@ static bool process(struct fake_worker *worker, size_t most)
                 end = world->part[p].committed;
             bool still = worker->next[p] >= world->part[p].seen;
             pthread_mutex_unlock(&world->lock);
-            CHECK(world, !still || ms_engine_reached(worker->engine, p, end, &error) == MS_OK, "%s",
-                  error.text);
+            CHECK(world,
+                  !still || ms_engine_reached(worker->engine, MS_SOURCE_CLICKS, p, end, &error) == MS_OK,
+                  "%s", error.text);
         }
     }
     return count > 0;
@@ -189,35 +199,29 @@ static bool process(struct fake_worker *worker, size_t most)
 static bool transact(struct fake_worker *worker)
 {
     struct world *world = worker->world;
-    size_t count;
-    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
+    const struct ms_positions *positions = ms_engine_positions(worker->engine);
+    const struct ms_position *position;
     bool sent[PARTS] = {false}, all = true;
-    for (size_t i = 0; i < count; i++) {
-        const struct ms_part *part = &parts[i];
-        if (!part->open || part->folded < part->replay_until ||
-            (!part->must_send && part->folded == part->committed))
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+        if (!ms_position_to_send(position))
             continue;
-        sent[part->partition] = true;
-        all = all && world->part[part->partition].owner == worker->number;
+        sent[position->partition] = true;
+        all = all && world->part[position->partition].owner == worker->number;
     }
     for (size_t i = 0; i < worker->open.count; i++)
         CHECK(world, sent[worker->open.items[i].partition],
               "a record of partition %d rides without its offset", worker->open.items[i].partition);
     if (!all)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        struct part *broker = &world->part[parts[i].partition];
-        if (!parts[i].open || !sent[parts[i].partition])
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+        struct part *broker = &world->part[position->partition];
+        if (!sent[position->partition])
             continue;
-        const struct ms_offset_note note = {
-            .origin = parts[i].origin,
-            .fold_id = ms_engine_fold_id(worker->engine),
-            .slots = ms_model_config(world->models[world->variant]->model)->interests};
-        CHECK(world, parts[i].folded >= broker->committed, "offset %lld sent, below %lld",
-              (long long)parts[i].folded, (long long)broker->committed);
-        oracle_check(&worker->oracle[parts[i].partition], parts[i].folded, &worker->open);
-        broker->committed = parts[i].folded;
-        broker->note_bytes = ms_offset_note_write(broker->note, &note);
+        CHECK(world, position->next >= broker->committed, "offset %lld sent, below %lld",
+              (long long)position->next, (long long)broker->committed);
+        oracle_check(&worker->oracle[position->partition], position->next, &worker->open);
+        broker->committed = position->next;
+        broker->note_bytes = ms_engine_note(worker->engine, position, broker->note);
     }
     return true;
 }
@@ -274,7 +278,7 @@ static bool flush_begin(struct fake_worker *worker)
     CHECK(world, ms_engine_flush_begin(worker->engine, &error) == MS_OK, "%s", error.text);
     worker->flushing = true;
     for (int p = 0; p < world->parts; p++) {
-        const struct ms_part *part = ms_engine_part(worker->engine, p);
+        const struct ms_position *part = position_of(worker, p);
         CHECK(world,
               !part || !worker->owes[p] || part->flushed == worker->began[p] ||
                   part->flushed == part->committed,
@@ -309,7 +313,7 @@ static bool release(struct fake_worker *worker, int p)
 {
     if (!worker->holds[p] || !commit(worker, true) || !flush(worker))
         return false;
-    ms_engine_close_part(worker->engine, p);
+    ms_engine_close(worker->engine, p);
     leave(worker, p);
     return true;
 }
@@ -323,7 +327,7 @@ static void lose_all(struct fake_worker *worker)
     }
     for (int p = 0; p < worker->world->parts; p++) {
         if (worker->holds[p]) {
-            ms_engine_close_part(worker->engine, p);
+            ms_engine_close(worker->engine, p);
             leave(worker, p);
         }
     }
@@ -385,7 +389,7 @@ void fake_finish(struct fake_worker *worker)
         if (!worker->holds[p])
             continue;
         check(worker, p);
-        struct ms_part *part = ms_engine_part(worker->engine, p);
+        const struct ms_position *part = position_of(worker, p);
         CHECK(world,
               part && part->flushed == part->committed && part->committed >= world_end(&world->part[p]),
               "partition %d did not reach its end", p);

@@ -1,4 +1,4 @@
-/* A worker without Kafka: does with an engine what src/stream/worker.c and transaction.c do, against the
+/* A worker without Kafka: does with an engine what the worker in src/stream/kafka does, against the
  * world's broker, and meets every kind of trouble on the way. */
 #ifndef TESTS_STREAM_FAKE_WORKER_H
 #define TESTS_STREAM_FAKE_WORKER_H

@@ -1,5 +1,5 @@
 /* The service on librdkafka's mock cluster: errors that a real broker gives rarely, and ways of the client
- * that the service works around (fetch.h, in_flight.h). The argument is the scenario.
+ * that the service works around (consumer_queue.h, in_flight.h). The argument is the scenario.
  *
  * The mock keeps no transactional offsets and hides no aborted records. So a session that begins anew reads
  * from the start of the log again, and what is looked at is whether it goes on, ends, or waits as it should.
@@ -18,9 +18,9 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "state/fixture.h"
-#include "stream/clients.h"
-#include "stream/fetch.h"
-#include "stream/service.h"
+#include "stream/kafka/clients.h"
+#include "stream/kafka/consumer_queue.h"
+#include "stream/kafka/service.h"
 
 enum request {
     PRODUCE = 0,
@@ -441,7 +441,7 @@ static void assert_setting(rd_kafka_t *rk, const char *key, const char *value)
 static int empty_polls(int records, bool wakes)
 {
     struct ms_error error;
-    struct ms_fetch fetch;
+    struct ms_consumer_queue queue;
     rd_kafka_t *rk = NULL;
     int empty = 0, read = 0;
     scene.pass[4] = (struct ms_passthrough){.key = "queued.min.messages", .value = "1000", .consumer = true};
@@ -449,7 +449,7 @@ static int empty_polls(int records, bool wakes)
     scene.pass[6] = (struct ms_passthrough){.key = "sasl.password", .value = "a secret", .consumer = true};
     scene.config.passthrough_count = 7;
     assert_int_equal(ms_consumer_new(&rk, &scene.config, "reader", NULL, no_rebalance, NULL, &error), MS_OK);
-    assert_int_equal(ms_fetch_open(&fetch, rk, &error), MS_OK);
+    assert_int_equal(ms_consumer_queue_open(&queue, rk, &error), MS_OK);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, "in", 0)->offset = 0;
     assert_int_equal(rd_kafka_assign(rk, list), 0);
@@ -462,14 +462,14 @@ static int empty_polls(int records, bool wakes)
         if (record && read % 200 == 0)
             usleep(10000); /* slower than the fetcher, as folding is */
         if (wakes)
-            ms_fetch_look(&fetch, record, record ? message->len : 0, ms_monotonic_s());
+            ms_consumer_queue_watch(&queue, record, record ? message->len : 0, ms_monotonic_s());
         if (message)
             rd_kafka_message_destroy(message);
     }
-    assert_true(wakes == ms_fetch_behind(&fetch, ms_monotonic_s(), 60));
+    assert_true(wakes == ms_consumer_queue_lags(&queue, ms_monotonic_s(), 60));
     assert_setting(rk, "sasl.username", "someone"); /* waking goes by way of them */
     assert_setting(rk, "sasl.password", "a secret");
-    ms_fetch_close(&fetch);
+    ms_consumer_queue_close(&queue);
     rd_kafka_consumer_close(rk);
     rd_kafka_destroy(rk);
     return empty;

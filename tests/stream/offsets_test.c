@@ -12,13 +12,13 @@
 
 #define FOLD 77
 
-static enum ms_misfit decide(const struct ms_known *known, bool latest, bool accept_gap, struct ms_part *part,
-                             int64_t *gap)
+static enum ms_misfit decide(const struct ms_known *known, bool latest, bool accept_gap,
+                             struct ms_position *position, int64_t *gap)
 {
     const struct ms_begin_rule rule = {.fold_id = FOLD, .start_latest = latest, .accept_gap = accept_gap};
-    memset(part, 0xAA, sizeof *part);
+    memset(position, 0xAA, sizeof *position);
     *gap = -7;
-    return ms_decide(known, &rule, part, gap);
+    return ms_decide(known, &rule, position, gap);
 }
 
 static struct ms_known known_of(int64_t committed, int64_t applied)
@@ -29,128 +29,127 @@ static struct ms_known known_of(int64_t committed, int64_t applied)
                              .note = {.origin = 20, .fold_id = FOLD, .slots = 4},
                              .low = 10,
                              .high = 100,
-                             .stored = applied >= 0,
-                             .row.sources[0] = {applied, 15}};
+                             .row = {applied, 15}};
 }
 
 static void new_group(void **state)
 {
     struct ms_known known = known_of(-1, -1);
-    struct ms_part part;
+    struct ms_position position;
     int64_t gap;
     (void)state;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.partition, 3);
-    assert_int_equal(part.folded, 10);
-    assert_int_equal(part.replay_until, 10);
-    assert_int_equal(part.origin, 10);
-    assert_int_equal(part.committed, -1);
-    assert_int_equal(part.flushed, -1);
-    assert_true(part.must_send); /* the origin is pinned by the first commit */
-    assert_false(part.republish);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.partition, 3);
+    assert_int_equal(position.next, 10);
+    assert_int_equal(position.replay_until, 10);
+    assert_int_equal(position.origin, 10);
+    assert_int_equal(position.committed, -1);
+    assert_int_equal(position.flushed, -1);
+    assert_true(position.must_send); /* the origin is pinned by the first commit */
+    assert_false(position.republish);
     assert_int_equal(gap, -1);
-    assert_int_equal(decide(&known, true, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, 100);
-    assert_int_equal(part.origin, 100);
-    assert_true(part.must_send);
+    assert_int_equal(decide(&known, true, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 100);
+    assert_int_equal(position.origin, 100);
+    assert_true(position.must_send);
 }
 
 static void no_state(void **state)
 {
     struct ms_known known = known_of(60, -1);
-    struct ms_part part;
+    struct ms_position position;
     int64_t gap;
     (void)state;
-    assert_int_equal(decide(&known, true, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, 20); /* the origin, whatever input.start says */
-    assert_int_equal(part.replay_until, 60);
-    assert_int_equal(part.origin, 20);
-    assert_int_equal(part.committed, 60);
-    assert_false(part.must_send || part.republish);
+    assert_int_equal(decide(&known, true, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 20); /* the origin, whatever input.start says */
+    assert_int_equal(position.replay_until, 60);
+    assert_int_equal(position.origin, 20);
+    assert_int_equal(position.committed, 60);
+    assert_false(position.must_send || position.republish);
     known.ours = false; /* set by hand: begin there */
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, 60);
-    assert_int_equal(part.replay_until, 60);
-    assert_int_equal(part.origin, 60);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 60);
+    assert_int_equal(position.replay_until, 60);
+    assert_int_equal(position.origin, 60);
     known = known_of(19, -1); /* before the origin that is noted beside it */
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_ORIGIN);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_ORIGIN);
     known = known_of(20, -1);
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
 }
 
 static void both(void **state)
 {
     struct ms_known known = known_of(60, 40);
-    struct ms_part part;
+    struct ms_position position;
     int64_t gap;
     (void)state;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, 40);
-    assert_int_equal(part.replay_until, 60);
-    assert_int_equal(part.flushed, 40);
-    assert_int_equal(part.origin, 15); /* the state's */
-    assert_false(part.must_send);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 40);
+    assert_int_equal(position.replay_until, 60);
+    assert_int_equal(position.flushed, 40);
+    assert_int_equal(position.origin, 15); /* the state's */
+    assert_false(position.must_send);
     known = known_of(40, 40);
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, part.replay_until);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, position.replay_until);
     known = known_of(39, 40);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEHIND);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_BEHIND);
     known = known_of(-1, 40);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_NO_COMMIT);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_NO_COMMIT);
     known = known_of(100, 100);
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
     known = known_of(101, 100);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEYOND_END);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_BEYOND_END);
     known = known_of(101, -1);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_MISFIT_BEYOND_END);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_BEYOND_END);
 }
 
 /* The log begins after what is due. */
 static void gaps(void **state)
 {
     struct ms_known known = known_of(60, 40);
-    struct ms_part part;
+    struct ms_position position;
     int64_t gap;
     (void)state;
     known.low = 41;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_GAP_STATE);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_STATE);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_FITS);
     assert_int_equal(gap, 40);
-    assert_int_equal(part.folded, 41);
-    assert_int_equal(part.replay_until, 60);
+    assert_int_equal(position.next, 41);
+    assert_int_equal(position.replay_until, 60);
     known.low = 70; /* C is gone too: nothing to replay, and 70 is what will be sent */
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
-    assert_int_equal(part.folded, 70);
-    assert_true(part.folded >= part.replay_until);
-    assert_int_equal(part.committed, 60);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 70);
+    assert_true(position.next >= position.replay_until);
+    assert_int_equal(position.committed, 60);
     known = known_of(60, -1);
     known.low = 21;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_MISFIT_GAP_ORIGIN);
-    assert_int_equal(decide(&known, false, true, &part, &gap), MS_FITS);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_ORIGIN);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_FITS);
     assert_int_equal(gap, 20);
-    assert_int_equal(part.origin, 21);
+    assert_int_equal(position.origin, 21);
     known.low = 20;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
     assert_int_equal(gap, -1);
 }
 
 static void other_fold(void **state)
 {
     struct ms_known known = known_of(60, 40);
-    struct ms_part part;
+    struct ms_position position;
     int64_t gap;
     (void)state;
     known.note.fold_id = FOLD + 1;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_true(part.republish);
-    assert_int_equal(part.shown_slots, 4);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(position.republish);
+    assert_int_equal(position.shown_slots, 4);
     known.ours = false;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_false(part.republish);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_false(position.republish);
     known = known_of(40, 40); /* nothing to replay, so nobody is owed */
     known.note.fold_id = FOLD + 1;
-    assert_int_equal(decide(&known, false, false, &part, &gap), MS_FITS);
-    assert_false(part.republish);
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_false(position.republish);
 }
 
 static void note_there_and_back(void **state)

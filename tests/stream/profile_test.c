@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "model/model_writer.h"
 #include "state/fixture.h"
-#include "stream/offsets.h"
+#include "mindstream/record.h"
+#include "stream/engine.h"
+#include "stream/source.h"
 
-enum topic { CLICKS, PROFILES };
+enum topic { CLICKS = MS_SOURCE_CLICKS, PROFILES = MS_SOURCE_PROFILES };
 #define LOG 256
 
 struct shown {
@@ -84,7 +86,7 @@ static enum ms_status take_output(void *context, const struct ms_output *output,
     if (output->kind == MS_OUTPUT_DEAD_LETTER) {
         snprintf(shown->reason, sizeof shown->reason, "%s", output->reason);
         shown->offset = output->input->offset;
-        shown->profile = output->input->profile;
+        shown->profile = output->input->source == PROFILES;
         return MS_OK;
     }
     if (shown->null)
@@ -107,7 +109,7 @@ static void put(struct rig *rig, enum topic topic, const char *key, const char *
                                                         .time_ms = 1000 + offset,
                                                         .key = {key, key ? strlen(key) : 0},
                                                         .value = {value, value ? strlen(value) : 0},
-                                                        .profile = topic == PROFILES};
+                                                        .source = (int)topic};
 }
 
 /* A click on item |item| (0 .. 3); no two of one user at the same time. */
@@ -121,25 +123,23 @@ static void click(struct rig *rig, const char *user, int item)
 static void assign(struct rig *rig, enum topic topic)
 {
     struct ms_known known = {
-        .profile = topic == PROFILES, .committed = rig->log[topic].committed, .high = rig->log[topic].end};
+        .source = (int)topic, .committed = rig->log[topic].committed, .high = rig->log[topic].end};
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(rig->engine)};
     struct ms_error error;
-    struct ms_part part;
+    struct ms_partition_row row;
+    struct ms_position position;
     int64_t gap;
-    assert_int_equal(ms_engine_claim_part(rig->engine, 0, &known.row, &known.stored, &error), MS_OK);
-    if (topic == PROFILES) {
-        known.row.sources[0] = known.row.sources[1];
-        known.stored = known.stored && known.row.sources[1].applied >= 0;
-    }
+    assert_int_equal(ms_engine_claim(rig->engine, 0, &row, &error), MS_OK);
+    known.row = row.sources[topic];
     known.ours = ms_offset_note_read(rig->log[topic].note, rig->log[topic].note_bytes, &known.note);
-    assert_int_equal(ms_decide(&known, &rule, &part, &gap), MS_FITS);
-    ms_engine_open_part(rig->engine, &part);
-    rig->log[topic].next = part.folded;
+    assert_int_equal(ms_decide(&known, &rule, &position, &gap), MS_FITS);
+    ms_engine_open(rig->engine, &position);
+    rig->log[topic].next = position.next;
 }
 
-static struct ms_part *part_of(struct rig *rig, enum topic topic)
+static struct ms_position *position_of(struct rig *rig, enum topic topic)
 {
-    return topic == PROFILES ? ms_engine_profile_part(rig->engine, 0) : ms_engine_part(rig->engine, 0);
+    return ms_positions_find(ms_engine_positions(rig->engine), 0, (int)topic);
 }
 
 static void start(struct rig *rig)
@@ -178,22 +178,19 @@ static void feed(struct rig *rig, enum topic topic, size_t most)
     assert_int_equal(ms_engine_process(rig->engine, rig->log[topic].records + from, count, &error), MS_OK);
     rig->log[topic].next += (int64_t)count;
     if (rig->log[topic].next == rig->log[topic].end)
-        assert_int_equal(topic == PROFILES
-                             ? ms_engine_profile_reached(rig->engine, 0, rig->log[topic].end, &error)
-                             : ms_engine_reached(rig->engine, 0, rig->log[topic].end, &error),
-                         MS_OK);
+        assert_int_equal(ms_engine_reached(rig->engine, (int)topic, 0, rig->log[topic].end, &error), MS_OK);
 }
 
-/* What the worker does between batches: parts that rest are not fetched, what was passed over is read again.
+/* What the worker does between batches: sources that wait are not fetched, what was passed over is read again.
  */
 static bool may_feed(struct rig *rig, enum topic topic)
 {
-    struct ms_part *part = part_of(rig, topic);
-    if (ms_engine_rests(rig->engine, part))
+    struct ms_position *position = position_of(rig, topic);
+    if (ms_engine_waits(rig->engine, position))
         return false;
-    if (part->passed_over)
-        rig->log[topic].next = part->folded;
-    part->passed_over = false;
+    if (position->passed_over)
+        rig->log[topic].next = position->next;
+    position->passed_over = false;
     return true;
 }
 
@@ -205,8 +202,8 @@ static void feed_all(struct rig *rig, enum topic first)
         if (may_feed(rig, topic))
             feed(rig, topic, LOG);
     }
-    assert_int_equal(part_of(rig, CLICKS)->folded, rig->log[CLICKS].end);
-    assert_int_equal(part_of(rig, PROFILES)->folded, rig->log[PROFILES].end);
+    assert_int_equal(position_of(rig, CLICKS)->next, rig->log[CLICKS].end);
+    assert_int_equal(position_of(rig, PROFILES)->next, rig->log[PROFILES].end);
 }
 
 static void commit(struct rig *rig)
@@ -215,15 +212,13 @@ static void commit(struct rig *rig)
     bool sent = false, replays = false;
     assert_int_equal(ms_engine_before_commit(rig->engine, &error), MS_OK);
     for (int topic = CLICKS; topic <= PROFILES; topic++) {
-        const struct ms_part *part = part_of(rig, (enum topic)topic);
-        replays |= part->folded < part->replay_until;
-        if (part->folded < part->replay_until || (!part->must_send && part->folded == part->committed))
+        const struct ms_position *position = position_of(rig, (enum topic)topic);
+        replays |= ms_position_replays(position);
+        if (!ms_position_to_send(position))
             continue;
-        const struct ms_offset_note note = {
-            .origin = part->origin, .fold_id = ms_engine_fold_id(rig->engine), .slots = 2};
-        assert_true(part->folded >= rig->log[topic].committed);
-        rig->log[topic].committed = part->folded;
-        rig->log[topic].note_bytes = ms_offset_note_write(rig->log[topic].note, &note);
+        assert_true(position->next >= rig->log[topic].committed);
+        rig->log[topic].committed = position->next;
+        rig->log[topic].note_bytes = ms_engine_note(rig->engine, position, rig->log[topic].note);
         sent = true;
     }
     assert_true(sent || rig->open_count == 0); /* no record without an offset */
@@ -475,16 +470,16 @@ static void replay(void **state)
     saw(rig, 1, "u", 2, 'm', "0");
     saw(rig, 2, "u", 3, 'm', "01");
     saw(rig, 3, "u", 4, 'm', "012");
-    click(rig, "u", 3); /* folded, not committed */
+    click(rig, "u", 3); /* next, not committed */
     put(rig, PROFILES, "u", F);
     feed_all(rig, CLICKS);
     assert_int_equal(rig->open_count, 2);
     crash(rig);
     start(rig);
-    assert_int_equal(part_of(rig, CLICKS)->folded, 1);
-    assert_int_equal(part_of(rig, CLICKS)->replay_until, 3);
-    assert_int_equal(part_of(rig, PROFILES)->folded, 4);
-    assert_int_equal(part_of(rig, PROFILES)->replay_until, 5);
+    assert_int_equal(position_of(rig, CLICKS)->next, 1);
+    assert_int_equal(position_of(rig, CLICKS)->replay_until, 3);
+    assert_int_equal(position_of(rig, PROFILES)->next, 4);
+    assert_int_equal(position_of(rig, PROFILES)->replay_until, 5);
     feed_all(rig, PROFILES); /* profiles are offered first, beyond their C */
     commit(rig);
     saw_no_more(rig, 6);
@@ -502,7 +497,7 @@ static void replay(void **state)
     saw_no_more(rig, 7);
 }
 
-/* Records beyond C that come in one batch with the last of the replay are not folded into half a state. */
+/* Records beyond C that come in one batch with the last of the replay are not next into half a state. */
 static void passed_over(void **state)
 {
     struct rig *rig = *state;
@@ -517,14 +512,14 @@ static void passed_over(void **state)
     feed(rig, CLICKS, 2);
     feed(rig, PROFILES, LOG);
     assert_int_equal(rig->open_count, 0);
-    assert_true(part_of(rig, PROFILES)->passed_over);
-    assert_int_equal(part_of(rig, PROFILES)->folded, 0);
-    assert_int_equal(part_of(rig, PROFILES)->wait_until, 1); /* its end was not its end */
+    assert_true(position_of(rig, PROFILES)->passed_over);
+    assert_int_equal(position_of(rig, PROFILES)->next, 0);
+    assert_int_equal(position_of(rig, PROFILES)->wait_until, 1); /* its end was not its end */
     click(rig, "u", 0);
     feed(rig, CLICKS, LOG); /* the last two of the replay, and one that has to wait for the profile */
     assert_int_equal(rig->open_count, 0);
-    assert_int_equal(part_of(rig, CLICKS)->folded, 4);
-    assert_true(part_of(rig, CLICKS)->passed_over);
+    assert_int_equal(position_of(rig, CLICKS)->next, 4);
+    assert_true(position_of(rig, CLICKS)->passed_over);
     feed_all(rig, CLICKS);
     commit(rig);
     saw(rig, 4, "u", 5, 'f', "0123");
@@ -704,7 +699,7 @@ static void topic_later(void **state)
     start(rig);
     click(rig, "u", 0);
     feed_all(rig, CLICKS);
-    ms_engine_close_part(rig->engine, 0);
+    ms_engine_close(rig->engine, 0);
     crash(rig);
     struct ms_partition_row row;
     struct ms_error error;
@@ -714,7 +709,7 @@ static void topic_later(void **state)
     assert_false(found);
     put(rig, PROFILES, "u", F);
     start(rig);
-    assert_true(ms_engine_rests(rig->engine, part_of(rig, CLICKS)));
+    assert_true(ms_engine_waits(rig->engine, position_of(rig, CLICKS)));
     feed(rig, CLICKS, LOG);
     assert_int_equal(rig->open_count, 0);
     feed_all(rig, CLICKS);
@@ -736,20 +731,23 @@ static void rests(void **state)
                  {true, true, false, false, true},    {true, true, true, false, true}};
     start(rig);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct ms_part *clicks = part_of(rig, CLICKS), *profiles = part_of(rig, PROFILES);
-        clicks->folded = profiles->folded = 5;
+        struct ms_position *clicks = position_of(rig, CLICKS), *profiles = position_of(rig, PROFILES);
+        clicks->next = profiles->next = 5;
         clicks->replay_until = table[i].clicks_replay ? 9 : 5;
         profiles->replay_until = table[i].profiles_replay ? 9 : 5;
         profiles->wait_until = table[i].waits ? 12 : 0;
-        assert_int_equal(ms_engine_rests(rig->engine, clicks), table[i].clicks_rest);
-        assert_int_equal(ms_engine_rests(rig->engine, profiles), table[i].profiles_rest);
+        assert_int_equal(ms_engine_waits(rig->engine, clicks), table[i].clicks_rest);
+        assert_int_equal(ms_engine_waits(rig->engine, profiles), table[i].profiles_rest);
         assert_false(table[i].clicks_rest && table[i].profiles_rest); /* somebody goes on */
     }
-    ms_engine_close_part(rig->engine, 0);
-    assert_null(part_of(rig, CLICKS));
-    assert_null(part_of(rig, PROFILES));
-    ms_engine_open_part(rig->engine, &(struct ms_part){.partition = 0, .wait_until = 12, .replay_until = 5});
-    assert_false(ms_engine_rests(rig->engine, part_of(rig, CLICKS))); /* no twin */
+    ms_engine_close(rig->engine, 0);
+    assert_null(position_of(rig, CLICKS));
+    assert_null(position_of(rig, PROFILES));
+    struct ms_partition_row row;
+    struct ms_error error;
+    assert_int_equal(ms_engine_claim(rig->engine, 0, &row, &error), MS_OK);
+    ms_engine_open(rig->engine, &(struct ms_position){.wait_until = 12, .replay_until = 5});
+    assert_false(ms_engine_waits(rig->engine, position_of(rig, CLICKS))); /* of no other source */
 }
 
 int main(void)

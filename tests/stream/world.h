@@ -9,7 +9,9 @@
 #include <pthread.h>
 
 #include "base/config.h"
+#include "mindstream/record.h"
 #include "state/fixture.h"
+#include "stream/engine.h"
 #include "stream/offsets.h"
 
 #define PARTS       3  /* most partitions */

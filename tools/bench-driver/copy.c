@@ -98,8 +98,8 @@ static void *work(void *context)
 
 static void start(struct worker *worker, const struct driver_options *options, int number)
 {
-    /* The settings of src/stream/clients.c: both sides of the comparison talk to the broker alike. The queue
-     * alone is longer: nobody here wakes a fetcher that sleeps when it is full (src/stream/fetch.h). */
+    /* The settings of src/stream/kafka/clients.c: both sides of the comparison talk to the broker alike. The queue
+     * alone is longer: nobody here wakes a fetcher that sleeps when it is full (src/stream/kafka/consumer_queue.h). */
     const char *const consumer[] = {"group.id",
                                     options->group,
                                     "socket.nagle.disable",

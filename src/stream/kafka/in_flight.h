@@ -4,8 +4,8 @@
  * because an earlier batch of their partition is still on its way, the client (2.0.2) polls without a pause:
  * up to a fifth of a busy service's CPU. So a commit waits until nothing is on its way, asleep; then what is
  * left goes at once. */
-#ifndef MS_STREAM_IN_FLIGHT_H
-#define MS_STREAM_IN_FLIGHT_H
+#ifndef MS_KAFKA_IN_FLIGHT_H
+#define MS_KAFKA_IN_FLIGHT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

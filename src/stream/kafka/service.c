@@ -1,14 +1,16 @@
 /* Starting, watching and ending the workers. */
-#include "stream/service.h"
+#include "stream/kafka/service.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/progress.h"
-#include "stream/clients.h"
-#include "stream/worker.h"
+#include "mindstream/record.h"
+#include "stream/kafka/clients.h"
+#include "stream/kafka/worker.h"
 
 #define MIN_BLOCK_CACHE ((size_t)16 << 20)
 #define MAX_BLOCK_CACHE ((size_t)1 << 30)

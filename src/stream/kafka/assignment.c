@@ -1,6 +1,6 @@
 /* Taking partitions: asks the group for C, the log for its ends and the state for L, lets ms_decide
  * (offsets.h) say where each begins, and tells the operator what to do where they do not fit together. */
-#include "stream/worker.h"
+#include "stream/kafka/worker.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,20 +9,16 @@
 #include <unistd.h>
 
 #include "base/progress.h"
-#include "stream/clients.h"
-#include "stream/offsets.h"
+#include "base/log.h"
+#include "stream/kafka/clients.h"
+#include "stream/source.h"
 
 #define NO_COMMIT_TRIES 5
 #define TRY_MS          2000
 
-static const char *topic_of(const struct ms_worker *worker, bool profile)
+static const char *topic_of(const struct ms_worker *worker, int source)
 {
-    return profile ? worker->config->profile_topic : worker->config->input_topic;
-}
-
-static bool is_profile(const struct ms_worker *worker, const char *topic)
-{
-    return worker->config->profile_topic[0] && strcmp(topic, worker->config->profile_topic) == 0;
+    return ms_source_topic(source, worker->config);
 }
 
 static enum ms_status committed_once(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
@@ -56,7 +52,7 @@ static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known
 {
     for (;;) {
         rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            worker->consumer, topic_of(worker, known->profile), known->partition, &known->low, &known->high,
+            worker->consumer, topic_of(worker, known->source), known->partition, &known->low, &known->high,
             5000);
         if (!code)
             return MS_OK;
@@ -67,7 +63,7 @@ static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known
     }
 }
 
-static void take_committed(struct ms_known *known, const rd_kafka_topic_partition_t *at)
+static void note_committed(struct ms_known *known, const rd_kafka_topic_partition_t *at)
 {
     known->committed = at->offset >= 0 ? at->offset : -1;
     known->ours = ms_offset_note_read(at->metadata, at->metadata_size, &known->note);
@@ -78,11 +74,11 @@ static enum ms_status ask_again(struct ms_worker *worker, struct ms_known *known
 {
     for (int i = 0; i < NO_COMMIT_TRIES && known->committed < 0 && !atomic_load(worker->stop); i++) {
         rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(list, topic_of(worker, known->profile), known->partition);
+        rd_kafka_topic_partition_list_add(list, topic_of(worker, known->source), known->partition);
         usleep(TRY_MS * 1000);
         enum ms_status status = read_committed(worker, list, error);
         if (status == MS_OK)
-            take_committed(known, &list->elems[0]);
+            note_committed(known, &list->elems[0]);
         rd_kafka_topic_partition_list_destroy(list);
         if (status != MS_OK)
             return status;
@@ -128,7 +124,7 @@ static enum ms_status misfit(const struct ms_worker *worker, const struct ms_kno
 {
     const struct ms_config *config = worker->config;
     const struct remedy *remedy = &remedies[misfit];
-    int64_t applied = known->stored ? known->row.sources[0].applied : (int64_t)-1;
+    int64_t applied = known->row.applied;
     char where[64] = "--to-earliest";
     if (!remedy->to_earliest)
         snprintf(where, sizeof where, "--to-offset %" PRId64, applied);
@@ -138,68 +134,71 @@ static enum ms_status misfit(const struct ms_worker *worker, const struct ms_kno
         ", log from %" PRId64 " to %" PRId64
         "): kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s:%d --reset-offsets "
         "%s --execute",
-        topic_of(worker, known->profile), known->partition, remedy->what, known->committed, applied,
+        topic_of(worker, known->source), known->partition, remedy->what, known->committed, applied,
         known->low, known->high, config->bootstrap_servers, config->application_id,
-        topic_of(worker, known->profile), known->partition, where);
+        topic_of(worker, known->source), known->partition, where);
 }
 
-static void tell(const struct ms_worker *worker, const struct ms_part *part, const struct ms_known *known)
+static void tell(const struct ms_worker *worker, const struct ms_position *position,
+                 const struct ms_known *known)
 {
     ms_log(MS_LOG_INFO, "assigned",
            "worker=%d topic=%s partition=%d start=%" PRId64 " committed=%" PRId64 " replay=%" PRId64
            " end=%" PRId64 " state=%s republish=%d",
-           worker->number, topic_of(worker, part->profile), part->partition, part->folded, part->committed,
-           part->replay_until > part->folded ? part->replay_until - part->folded : (int64_t)0, known->high,
-           known->stored ? "local" : "none", part->republish);
+           worker->number, topic_of(worker, position->source), position->partition, position->next,
+           position->committed,
+           ms_position_replays(position) ? position->replay_until - position->next : (int64_t)0, known->high,
+           known->row.applied >= 0 ? "local" : "none", position->republish);
 }
 
+/* Opens one source of a partition, and says where to read from. */
 static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known, int64_t *offset,
                                 struct ms_error *error)
 {
-    enum ms_status status = ms_engine_claim_part(worker->engine, known->partition, &known->row,
-                                                 &known->stored, error);
-    if (status == MS_OK && known->profile) { /* the row's other pair of offsets */
-        known->row.sources[0] = known->row.sources[1];
-        known->stored = known->stored && known->row.sources[1].applied >= 0;
-    }
-    if (status == MS_OK)
+    const struct ms_source *source = ms_sources[known->source];
+    struct ms_engine *engine = worker->session.engine;
+    struct ms_partition_row row;
+    enum ms_status status = ms_engine_claim(engine, known->partition, &row, error);
+    if (status == MS_OK) {
+        known->row = row.sources[known->source];
         status = read_ends(worker, known, error);
-    if (status == MS_OK && known->stored && known->committed < 0)
+    }
+    if (status == MS_OK && known->row.applied >= 0 && known->committed < 0)
         status = ask_again(worker, known, error);
     if (status != MS_OK)
         return status;
-    struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
-                                 .start_latest = !known->profile &&
-                                                 worker->config->input_start == MS_START_LATEST,
-                                 /* what compaction takes away has been replaced */
-                                 .accept_gap = worker->config->accept_gap || known->profile};
-    struct ms_part part;
+    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(engine),
+                                       .start_latest = source->input_start &&
+                                                       worker->config->input_start == MS_START_LATEST,
+                                       .accept_gap = worker->config->accept_gap || source->compacted};
+    struct ms_position position;
     int64_t gap_from;
-    enum ms_misfit why = ms_decide(known, &rule, &part, &gap_from);
+    enum ms_misfit why = ms_decide(known, &rule, &position, &gap_from);
     if (why != MS_FITS)
         return misfit(worker, known, why, error);
-    if (gap_from >= 0 && !known->profile)
+    if (gap_from >= 0 && !source->compacted)
         ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
-               worker->config->input_topic, known->partition, gap_from, part.folded);
-    ms_engine_open_part(worker->engine, &part);
-    *offset = part.folded;
-    tell(worker, &part, known);
+               topic_of(worker, known->source), known->partition, gap_from, position.next);
+    ms_engine_open(engine, &position);
+    *offset = position.next;
+    tell(worker, &position, known);
     return MS_OK;
 }
 
-/* Clicks without their profiles, or the other way round: topics that have grown apart. */
-static enum ms_status check_twins(struct ms_worker *worker, struct ms_error *error)
+/* A partition of one source without that of another: topics that have grown apart. */
+static enum ms_status check_partitions(struct ms_worker *worker, struct ms_error *error)
 {
-    size_t count;
-    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (parts[i].open && (!ms_engine_part(worker->engine, parts[i].partition) ||
-                              !ms_engine_profile_part(worker->engine, parts[i].partition)))
-            return ms_fail(error, MS_KAFKA,
-                           "partition %d of topic %s was assigned without that of topic %s: both need the "
-                           "same number of partitions",
-                           parts[i].partition, topic_of(worker, parts[i].profile),
-                           topic_of(worker, !parts[i].profile));
+    const struct ms_position *position;
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+        for (int source = 0; source < MS_SOURCES; source++) {
+            if (topic_of(worker, source)[0] && !ms_positions_find(positions, position->partition, source))
+                return ms_fail(error, MS_KAFKA,
+                               "partition %d of topic %s was assigned without that of topic %s: both need "
+                               "the same number of partitions",
+                               position->partition, topic_of(worker, position->source),
+                               topic_of(worker, source));
+        }
     }
     return MS_OK;
 }
@@ -213,34 +212,34 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
     enum ms_status status = read_committed(worker, committed, error);
     for (int i = 0; status == MS_OK && i < committed->cnt; i++) {
         rd_kafka_topic_partition_t *at = &committed->elems[i];
-        struct ms_known known = {.partition = at->partition, .profile = is_profile(worker, at->topic)};
+        struct ms_known known = {.partition = at->partition,
+                                 .source = ms_source_of_topic(at->topic, worker->config)};
         int64_t offset = 0;
-        take_committed(&known, at);
+        note_committed(&known, at);
         status = start_one(worker, &known, &offset, error);
         rd_kafka_topic_partition_t *assign = rd_kafka_topic_partition_list_find(partitions, at->topic,
                                                                                 at->partition);
         assign->offset = offset;
     }
     rd_kafka_topic_partition_list_destroy(committed);
-    if (status == MS_OK && worker->config->profile_topic[0])
-        status = check_twins(worker, error);
-    if (status == MS_OK && ms_engine_pending(worker->engine) && worker->pending_since_s <= 0)
-        worker->pending_since_s = ms_monotonic_s(); /* pin the first offsets soon */
+    if (status == MS_OK)
+        status = check_partitions(worker, error);
+    if (status == MS_OK && ms_engine_pending(worker->session.engine))
+        ms_pace_pending(&worker->session.pace, ms_monotonic_s()); /* pin the first offsets soon */
     return status;
 }
 
 void ms_assignment_lag(struct ms_worker *worker)
 {
-    size_t count;
+    const struct ms_position *position;
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
     uint64_t lag = 0;
-    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
         int64_t low, high;
-        if (parts[i].open &&
-            !rd_kafka_get_watermark_offsets(worker->consumer, topic_of(worker, parts[i].profile),
-                                            parts[i].partition, &low, &high) &&
-            high > parts[i].folded)
-            lag += (uint64_t)(high - parts[i].folded);
+        if (!rd_kafka_get_watermark_offsets(worker->consumer, topic_of(worker, position->source),
+                                            position->partition, &low, &high) &&
+            high > position->next)
+            lag += (uint64_t)(high - position->next);
     }
     ms_gauge(&worker->stats.lag, lag);
 }

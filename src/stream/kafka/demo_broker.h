@@ -4,8 +4,8 @@
  * The broker is librdkafka's mock cluster: real TCP on the loopback, so that other processes can join it, but
  * in memory, with about 5 MiB kept a partition, without the isolation of transactions, and without the
  * offsets that transactions commit. It shows the service at work; it proves nothing about exactly-once. */
-#ifndef MS_STREAM_DEMO_BROKER_H
-#define MS_STREAM_DEMO_BROKER_H
+#ifndef MS_KAFKA_DEMO_BROKER_H
+#define MS_KAFKA_DEMO_BROKER_H
 
 #include <stdbool.h>
 #include <stddef.h>

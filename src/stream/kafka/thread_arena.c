@@ -1,5 +1,5 @@
 /* jemalloc's control calls, and librdkafka's hooks into its threads. */
-#include "stream/heap.h"
+#include "stream/kafka/thread_arena.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 extern int mallctl(const char *name, void *old, size_t *old_size, void *new, size_t new_size)
     __attribute__((weak));
 
-void ms_heap_own(void)
+void ms_thread_arena_own(void)
 {
     unsigned arena;
     size_t size = sizeof arena;
@@ -33,13 +33,13 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     (void)conf;
     (void)text;
     (void)text_bytes;
-    return rd_kafka_interceptor_add_on_thread_start(rk, "heap", on_thread_start, context);
+    return rd_kafka_interceptor_add_on_thread_start(rk, "thread_arena", on_thread_start, context);
 }
 
-void ms_heap_share(rd_kafka_conf_t *conf)
+void ms_thread_arena_share(rd_kafka_conf_t *conf)
 {
     unsigned arena;
     size_t size = sizeof arena;
     if (mallctl && mallctl("thread.arena", &arena, &size, NULL, 0) == 0)
-        (void)rd_kafka_conf_interceptor_add_on_new(conf, "heap", on_new, (void *)(uintptr_t)arena);
+        (void)rd_kafka_conf_interceptor_add_on_new(conf, "thread_arena", on_new, (void *)(uintptr_t)arena);
 }

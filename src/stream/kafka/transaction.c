@@ -5,16 +5,16 @@
  * broker checks group membership only for transactions with offsets, and an empty list commits unchecked.
  * Every send takes the group's metadata afresh, because the generation moves. at_least_once: records first,
  * all delivered, then offsets. */
-#include "stream/worker.h"
+#include "stream/kafka/worker.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/progress.h"
-#include "stream/clients.h"
-#include "stream/offsets.h"
+#include "base/log.h"
+#include "stream/kafka/clients.h"
+#include "stream/source.h"
 
 #define DEAD_LETTER_ROOM 4096 /* what headers and framing of a dead letter may take */
 #define MOST_WAIT_MS     500  /* for batches on their way before a commit flushes whatever is left */
@@ -97,7 +97,7 @@ static enum ms_status emit_dead_letter(struct ms_worker *worker, const struct ms
 {
     char number[32], limit_text[32] = "1000000";
     size_t limit_size = sizeof limit_text;
-    const char *topic = output->input->profile ? worker->config->profile_topic : worker->config->input_topic;
+    const char *topic = ms_source_topic(output->input->source, worker->config);
     rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
     rd_kafka_header_add(headers, "error", -1, output->reason, -1);
     rd_kafka_header_add(headers, "source-topic", -1, topic, -1);
@@ -145,32 +145,22 @@ void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message,
 
 /* ---- offsets ---- */
 
-/* The offsets that this commit carries; NULL when there are none. */
+/* The offsets that this commit carries, each with its note. */
 static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker)
 {
-    size_t count;
-    const struct ms_part *parts = ms_engine_parts(worker->engine, &count);
-    rd_kafka_topic_partition_list_t *list = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct ms_part *part = &parts[i];
-        /* In a replay nothing is sent: an offset below the C found at assignment would take back what is
-         * published. */
-        if (!part->open || part->folded < part->replay_until ||
-            (!part->must_send && part->folded == part->committed))
+    const struct ms_engine *engine = worker->session.engine;
+    const struct ms_position *position;
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)positions->count);
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+        char note[MS_NOTE_BYTES];
+        if (!ms_position_to_send(position))
             continue;
-        if (!list)
-            list = rd_kafka_topic_partition_list_new((int)count);
         rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
-            list, part->profile ? worker->config->profile_topic : worker->config->input_topic,
-            part->partition);
-        const struct ms_offset_note note = {
-            .origin = part->origin,
-            .fold_id = ms_engine_fold_id(worker->engine),
-            .slots = ms_model_config(worker->engine_options.model)->interests};
-        char text[MS_NOTE_BYTES];
-        at->offset = part->folded;
-        at->metadata_size = ms_offset_note_write(text, &note);
-        at->metadata = strdup(text); /* the list frees it */
+            list, ms_source_topic(position->source, worker->config), position->partition);
+        at->offset = position->next;
+        at->metadata_size = ms_engine_note(engine, position, note);
+        at->metadata = strdup(note); /* the list frees it */
     }
     return list;
 }
@@ -262,39 +252,13 @@ static enum ms_status commit_at_least_once(struct ms_worker *worker,
 
 /* ---- the commit ---- */
 
-static void count_commit(struct ms_worker *worker, double began_s)
+enum ms_status ms_transaction_commit(void *context, struct ms_error *error)
 {
-    double now_s = ms_monotonic_s();
-    ms_count(&worker->stats.commits, 1);
-    ms_count(&worker->stats.commit_us, (uint64_t)((now_s - began_s) * 1e6));
-    pthread_mutex_lock(&worker->stats.lock);
-    for (size_t i = 0; i < worker->reads_count; i++)
-        ms_histogram_add(&worker->stats.publish_us, (uint64_t)((now_s - worker->reads[i].at_s) * 1e6),
-                         worker->reads[i].events);
-    pthread_mutex_unlock(&worker->stats.lock);
-    worker->reads_count = 0;
-}
-
-enum ms_status ms_transaction_commit(struct ms_worker *worker, struct ms_error *error)
-{
-    double began_s = ms_monotonic_s();
-    enum ms_status status = ms_engine_before_commit(worker->engine, error);
-    if (status != MS_OK)
-        return status;
+    struct ms_worker *worker = context;
     rd_kafka_topic_partition_list_t *offsets = offsets_to_send(worker);
-    if (!offsets) {
-        worker->pending_since_s = 0;
-        worker->reads_count = 0;
-        return MS_OK;
-    }
-    status = worker->config->processing_guarantee == MS_EXACTLY_ONCE
-                 ? commit_exactly_once(worker, offsets, error)
-                 : commit_at_least_once(worker, offsets, error);
+    enum ms_status status = worker->config->processing_guarantee == MS_EXACTLY_ONCE
+                                ? commit_exactly_once(worker, offsets, error)
+                                : commit_at_least_once(worker, offsets, error);
     rd_kafka_topic_partition_list_destroy(offsets);
-    if (status != MS_OK)
-        return status;
-    ms_engine_committed(worker->engine);
-    worker->pending_since_s = 0;
-    count_commit(worker, began_s);
-    return MS_OK;
+    return status;
 }

@@ -1,5 +1,5 @@
 /* Making clients, telling errors apart, waiting. */
-#include "stream/clients.h"
+#include "stream/kafka/clients.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 
 #include "base/log.h"
 #include "base/progress.h"
-#include "stream/heap.h"
+#include "stream/kafka/thread_arena.h"
+#include "stream/source.h"
 
 struct setting {
     const char *key, *value;
@@ -60,7 +61,7 @@ static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf
                            struct ms_error *error)
 {
     char text[512];
-    ms_heap_share(conf);
+    ms_thread_arena_share(conf);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!rk) {
         rd_kafka_conf_destroy(conf);
@@ -334,6 +335,28 @@ static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *confi
     return MS_OK;
 }
 
+/* Waits for the topics of all sources, which must have as many partitions as the first. */
+static enum ms_status wait_sources(rd_kafka_t *rk, const struct ms_config *config, const atomic_int *stop,
+                                   struct ms_error *error)
+{
+    int partitions[MS_SOURCES] = {0};
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const char *topic = ms_source_topic(source, config);
+        if (!topic[0])
+            continue;
+        enum ms_status status = wait_topic(rk, config, topic, &partitions[source], stop, error);
+        if (status == MS_OK && partitions[source] != partitions[0])
+            status = ms_fail(error, MS_CONFIG,
+                             "topic %s has %d partitions and %s %s has %d: a user's %s and %s must lie in "
+                             "partitions of the same number",
+                             ms_source_topic(0, config), partitions[0], ms_sources[source]->option, topic,
+                             partitions[source], ms_sources[0]->name, ms_sources[source]->name);
+        if (status != MS_OK)
+            return status;
+    }
+    return MS_OK;
+}
+
 enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
                              const atomic_int *stop, struct ms_error *error)
 {
@@ -341,19 +364,13 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
     enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, error);
     if (status != MS_OK)
         return status;
-    const char *topics[] = {config->input_topic, config->output_topic, config->dead_letter_topic,
-                            config->profile_topic};
-    int partitions[sizeof topics / sizeof *topics] = {0};
-    for (size_t i = 0; status == MS_OK && i < sizeof topics / sizeof *topics; i++) {
-        if (topics[i][0])
-            status = wait_topic(rk, config, topics[i], &partitions[i], stop, error);
+    status = wait_sources(rk, config, stop, error);
+    const char *outputs[] = {config->output_topic, config->dead_letter_topic};
+    for (size_t i = 0; status == MS_OK && i < sizeof outputs / sizeof *outputs; i++) {
+        int partitions;
+        if (outputs[i][0])
+            status = wait_topic(rk, config, outputs[i], &partitions, stop, error);
     }
-    if (status == MS_OK && config->profile_topic[0] && partitions[3] != partitions[0])
-        status = ms_fail(error, MS_CONFIG,
-                         "topic %s has %d partitions and profile.topic %s has %d: a user's clicks and "
-                         "profile must lie in partitions of "
-                         "the same number",
-                         config->input_topic, partitions[0], config->profile_topic, partitions[3]);
     if (status == MS_OK)
         status = check_limits(rk, config, largest_record_bytes, error);
     rd_kafka_destroy(rk);

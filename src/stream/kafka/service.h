@@ -1,6 +1,6 @@
 /* The service: the store, the workers, and the line every ten seconds. */
-#ifndef MS_STREAM_SERVICE_H
-#define MS_STREAM_SERVICE_H
+#ifndef MS_KAFKA_SERVICE_H
+#define MS_KAFKA_SERVICE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

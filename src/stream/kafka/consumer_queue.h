@@ -5,8 +5,8 @@
  * meanwhile. A queue that outlasts the second would hide that, but every record of it is memory touched for
  * the first time, and cold again when its turn comes. So the queue is short, and the thread is woken as soon
  * as half of it is gone. */
-#ifndef MS_STREAM_FETCH_H
-#define MS_STREAM_FETCH_H
+#ifndef MS_KAFKA_CONSUMER_QUEUE_H
+#define MS_KAFKA_CONSUMER_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +15,9 @@
 
 #include "mindstream/status.h"
 
-struct ms_fetch {
+struct ms_consumer_queue {
     rd_kafka_t *consumer;
-    rd_kafka_queue_t *queue;
+    rd_kafka_queue_t *handle;
     char *username, *password; /* as configured, "" where not */
     size_t half_records, half_bytes;
     double record_bytes; /* of the records taken last */
@@ -26,17 +26,17 @@ struct ms_fetch {
 };
 
 /* Of a consumer whose records are taken from its one queue (rd_kafka_poll_set_consumer). MS_MEMORY. */
-enum ms_status ms_fetch_open(struct ms_fetch *fetch, rd_kafka_t *consumer,
-                             struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_consumer_queue_open(struct ms_consumer_queue *queue, rd_kafka_t *consumer,
+                                      struct ms_error *error) MS_MUST_CHECK;
 
 /* Before the consumer is closed; an unopened (zeroed) one is fine. */
-void ms_fetch_close(struct ms_fetch *fetch);
+void ms_consumer_queue_close(struct ms_consumer_queue *queue);
 
 /* To be called between polls: |records| of |bytes| in all were taken since the last call. Wakes the fetcher
  * where it may sleep and half the queue or more is gone; costs next to nothing else. */
-void ms_fetch_look(struct ms_fetch *fetch, size_t records, size_t bytes, double now_s);
+void ms_consumer_queue_watch(struct ms_consumer_queue *queue, size_t records, size_t bytes, double now_s);
 
 /* Whether more events waited than are taken at once, now or within the last |within_s|. */
-bool ms_fetch_behind(const struct ms_fetch *fetch, double now_s, double within_s);
+bool ms_consumer_queue_lags(const struct ms_consumer_queue *queue, double now_s, double within_s);
 
 #endif

@@ -1,5 +1,5 @@
 /* librdkafka's hooks into requests. */
-#include "stream/in_flight.h"
+#include "stream/kafka/in_flight.h"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /* Kafka clients as the service needs them: settings, error classes, waiting for brokers and topics. */
-#ifndef MS_STREAM_CLIENTS_H
-#define MS_STREAM_CLIENTS_H
+#ifndef MS_KAFKA_CLIENTS_H
+#define MS_KAFKA_CLIENTS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 #include "base/config.h"
 #include "mindstream/status.h"
-#include "stream/in_flight.h"
+#include "stream/kafka/in_flight.h"
 
 /* A consumer of the group with |instance| as its static member id (NULL: dynamic); |rebalance| and |opaque|
  * are its callback. It neither stores nor commits offsets by itself, fails where an offset is out of range,

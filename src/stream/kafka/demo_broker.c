@@ -1,5 +1,5 @@
 /* The mock cluster, and a client on it. */
-#include "stream/demo_broker.h"
+#include "stream/kafka/demo_broker.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,366 @@
+/* The worker's loop, and what a rebalance does to it. */
+#include "stream/kafka/worker.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "stream/kafka/clients.h"
+#include "stream/kafka/thread_arena.h"
+#include "stream/restart.h"
+#include "stream/source.h"
+
+static bool stopping(const struct ms_worker *worker)
+{
+    return atomic_load_explicit(worker->stop, memory_order_relaxed) != 0;
+}
+
+/* Whether more records wait than are taken at once. */
+static bool lagging(const struct ms_worker *worker)
+{
+    return ms_consumer_queue_lags(&worker->queue, ms_monotonic_s(), 1);
+}
+
+/* ---- sources that wait for others ---- */
+
+/* Has the consumer stop fetching a source of a partition, or go on with it: from the next offset to fold where
+ * records were passed over. */
+static rd_kafka_resp_err_t pause_or_resume(struct ms_worker *worker, const struct ms_position *position,
+                                           bool waits)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
+        list, ms_source_topic(position->source, worker->config), position->partition);
+    rd_kafka_error_t *failure = NULL;
+    rd_kafka_resp_err_t code = waits ? rd_kafka_pause_partitions(worker->consumer, list)
+                                     : rd_kafka_resume_partitions(worker->consumer, list);
+    if (!code && !at->err && !waits && position->passed_over) {
+        at->offset = position->next;
+        failure = rd_kafka_seek_partitions(worker->consumer, list, 10000);
+    }
+    if (failure)
+        code = rd_kafka_error_code(failure);
+    else if (!code)
+        code = at->err;
+    rd_kafka_error_destroy(failure);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+/* Pauses the sources that have to wait for others, and resumes those that no longer have to. |all| tells the
+ * consumer even what it should know: whether a partition that came back is still paused is its own affair. */
+static void pause_and_resume(struct ms_worker *worker, bool all)
+{
+    struct ms_position *position;
+    struct ms_session *session = &worker->session;
+    const struct ms_positions *positions = ms_engine_positions(session->engine);
+    for (size_t cursor = 0; !session->broken && (position = ms_positions_next(positions, &cursor));) {
+        bool waits = ms_engine_waits(session->engine, position);
+        if (!all && waits == position->paused && (waits || !position->passed_over))
+            continue;
+        rd_kafka_resp_err_t code = pause_or_resume(worker, position, waits);
+        if (code) { /* passed-over records could be missed: begin anew */
+            struct ms_error error;
+            ms_fail(&error, MS_KAFKA_ABORT, "%s of partition %d: %s", waits ? "pause" : "resume",
+                    position->partition, rd_kafka_err2str(code));
+            ms_session_break(session, MS_KAFKA_ABORT, &error);
+            return;
+        }
+        position->paused = waits;
+        position->passed_over &= waits;
+    }
+}
+
+/* ---- rebalance: called from within polls and the consumer's close ---- */
+
+static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions)
+{
+    struct ms_error error;
+    enum ms_status status = worker->session.broken ? MS_KAFKA_RETRY
+                                                   : ms_assignment_start(worker, partitions, &error);
+    if (status != MS_OK) {
+        if (!worker->session.broken)
+            ms_session_break(&worker->session, status, &error);
+        rd_kafka_assign(worker->consumer, NULL);
+        return;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
+    if (!code)
+        pause_and_resume(worker, true); /* before the first record can come */
+    if (code) {
+        ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
+        ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
+    }
+}
+
+/* What was polled and is not folded yet will be read again by whoever comes next. */
+static void drop_batch(struct ms_worker *worker)
+{
+    for (size_t i = 0; i < worker->batch; i++)
+        rd_kafka_message_destroy(worker->messages[i]);
+    worker->batch = 0;
+}
+
+static void on_revoke(struct ms_worker *worker)
+{
+    bool lost = rd_kafka_assignment_lost(worker->consumer);
+    drop_batch(worker);
+    if (lost && worker->in_transaction) { /* the session's end aborts it and drops the overlay */
+        struct ms_error error;
+        ms_fail(&error, MS_KAFKA_ABORT, "the partitions were lost within a transaction");
+        ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
+    }
+    ms_session_release(&worker->session, lost);
+    ms_log(MS_LOG_INFO, "revoked", "worker=%d lost=%d", worker->number, lost);
+    rd_kafka_assign(worker->consumer, NULL);
+}
+
+static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
+                      void *opaque)
+{
+    struct ms_worker *worker = opaque;
+    (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+        on_assign(worker, partitions);
+    else
+        on_revoke(worker);
+}
+
+/* ---- reading ---- */
+
+static int source_of(const struct ms_worker *worker, const rd_kafka_message_t *message)
+{
+    return message->rkt ? ms_source_of_topic(rd_kafka_topic_name(message->rkt), worker->config) : 0;
+}
+
+/* A message that is no record: the end of a partition, or an error of the consumer. */
+static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *message)
+{
+    struct ms_error error;
+    char text[512];
+    switch ((int)message->err) {
+    case RD_KAFKA_RESP_ERR__FATAL: {
+        rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->consumer, text, sizeof text);
+        if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+            ms_fail(&error, MS_KAFKA,
+                    "another process runs with instance.id %s (its member %s has taken over)",
+                    worker->instance_id, worker->member_id);
+        else
+            ms_fail(&error, MS_KAFKA_ABORT, "consumer: %s", text);
+        ms_session_break(&worker->session, error.status, &error);
+        break;
+    }
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+        ms_fail(&error, MS_OFFSETS, "topic %s partition %d: %s",
+                ms_source_topic(source_of(worker, message), worker->config), message->partition,
+                rd_kafka_message_errstr(message));
+        ms_session_break(&worker->session, MS_OFFSETS, &error);
+        break;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        ms_fail(&error, MS_KAFKA, "consumer: %s", rd_kafka_message_errstr(message));
+        ms_session_break(&worker->session, MS_KAFKA, &error);
+        break;
+    default:
+        ms_log(MS_LOG_WARN, "consumer", "worker=%d error=\"%s\"", worker->number,
+               rd_kafka_message_errstr(message));
+    }
+}
+
+static void add_to_batch(struct ms_worker *worker, rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t time_ms = rd_kafka_message_timestamp(message, &type);
+    worker->inputs[worker->batch] = (struct ms_input){
+        .source = source_of(worker, message),
+        .partition = message->partition,
+        .offset = message->offset,
+        .time_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time_ms,
+        .key = {message->key, message->key_len},
+        .value = {message->payload, message->len}};
+    worker->messages[worker->batch++] = message;
+    worker->batch_bytes += message->key_len + message->len;
+}
+
+/* Gathers what is there, up to a batch, waiting only for the first. Ends early at the end of a partition. */
+static struct ms_end poll_batch(struct ms_worker *worker, int wait_ms)
+{
+    struct ms_end end = {.partition = -1};
+    worker->batch_bytes = 0;
+    while (worker->batch < MS_BATCH && !worker->session.broken) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->consumer, worker->batch ? 0 : wait_ms);
+        if (!message)
+            break;
+        if (!message->err) {
+            add_to_batch(worker, message);
+            continue;
+        }
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            end = (struct ms_end){.source = source_of(worker, message),
+                                  .partition = message->partition,
+                                  .offset = message->offset};
+        else
+            consumer_event(worker, message);
+        rd_kafka_message_destroy(message);
+        break;
+    }
+    ms_consumer_queue_watch(&worker->queue, worker->batch, worker->batch_bytes, ms_monotonic_s());
+    return end;
+}
+
+/* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
+static void loop(struct ms_worker *worker)
+{
+    double lag_s = 0;
+    struct ms_session *session = &worker->session;
+    while (!session->broken && !stopping(worker)) {
+        struct ms_end end = poll_batch(worker, ms_session_wait_ms(session, lagging(worker)));
+        bool idle = worker->batch == 0 && end.partition < 0;
+        ms_session_process(session, worker->inputs, worker->batch, end);
+        drop_batch(worker);
+        if (!session->broken)
+            ms_session_maintain(session, idle, lagging(worker));
+        if (!session->broken)
+            pause_and_resume(worker, false);
+        rd_kafka_poll(worker->producer, 0);
+        double now_s = ms_monotonic_s();
+        if (now_s - lag_s > 0.5) {
+            lag_s = now_s;
+            ms_assignment_lag(worker);
+        }
+    }
+}
+
+/* ---- a session ---- */
+
+static enum ms_status subscribe(struct ms_worker *worker, struct ms_error *error)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(MS_SOURCES);
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const char *topic = ms_source_topic(source, worker->config);
+        if (topic[0])
+            rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+    }
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->consumer, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    return code ? ms_kafka_failed_code(code, error, "subscribe") : MS_OK;
+}
+
+static enum ms_status open_session(struct ms_worker *worker, struct ms_error *error)
+{
+    const struct ms_config *config = worker->config;
+    bool exactly_once = config->processing_guarantee == MS_EXACTLY_ONCE;
+    struct ms_engine_options options = worker->engine_options;
+    options.sink = (struct ms_sink){.context = worker, .emit = ms_transaction_emit};
+    options.stats = &worker->stats;
+    /* Stable over restarts: init_transactions then settles what the last run of this worker left in doubt,
+     * before C is read. */
+    snprintf(worker->transactional_id, sizeof worker->transactional_id, "%s-%s-%d", config->application_id,
+             worker->instance_id, worker->number);
+    snprintf(worker->member_id, sizeof worker->member_id, "%s-%d", worker->instance_id, worker->number);
+    enum ms_status status = ms_engine_new(&worker->session.engine, &options, error);
+    if (status == MS_OK)
+        status = ms_producer_new(&worker->producer, config, worker->transactional_id,
+                                 exactly_once ? worker->transactional_id : NULL,
+                                 exactly_once ? NULL : ms_transaction_delivered, worker, &worker->in_flight,
+                                 error);
+    if (status == MS_OK && exactly_once)
+        status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, error);
+    if (status == MS_OK) {
+        worker->output = rd_kafka_topic_new(worker->producer, config->output_topic, NULL);
+        if (config->dead_letter_topic[0])
+            worker->dead_letters = rd_kafka_topic_new(worker->producer, config->dead_letter_topic, NULL);
+        status = ms_consumer_new(&worker->consumer, config, worker->transactional_id,
+                                 config->group_static ? worker->member_id : NULL, rebalance, worker, error);
+    }
+    if (status == MS_OK)
+        status = ms_consumer_queue_open(&worker->queue, worker->consumer, error);
+    if (status != MS_OK)
+        return status;
+    return subscribe(worker, error);
+}
+
+static void close_session(struct ms_worker *worker)
+{
+    drop_batch(worker);
+    if (worker->in_transaction && worker->producer) { /* broken: what it carried must never be seen */
+        rd_kafka_error_t *failure = rd_kafka_abort_transaction(worker->producer, 5000);
+        if (failure) {
+            ms_log(MS_LOG_DEBUG, "abort", "worker=%d error=\"%s\"", worker->number,
+                   rd_kafka_error_string(failure));
+            rd_kafka_error_destroy(failure);
+        }
+    }
+    ms_consumer_queue_close(&worker->queue);
+    if (worker->consumer) {
+        worker->session.broken = true; /* the close revokes: nothing is left to commit */
+        rd_kafka_consumer_close(worker->consumer);
+        rd_kafka_destroy(worker->consumer);
+    }
+    if (worker->output)
+        rd_kafka_topic_destroy(worker->output);
+    if (worker->dead_letters)
+        rd_kafka_topic_destroy(worker->dead_letters);
+    if (worker->producer) {
+        rd_kafka_purge(worker->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_destroy(worker->producer);
+    }
+    ms_engine_destroy(worker->session.engine);
+    worker->consumer = worker->producer = NULL;
+    worker->output = worker->dead_letters = NULL;
+    worker->session.engine = NULL;
+    worker->in_transaction = false;
+}
+
+/* From clients made to clients closed. MS_OK when it was asked to stop and has committed and flushed. */
+static enum ms_status run_session(struct ms_worker *worker, struct ms_error *error)
+{
+    struct ms_session *session = &worker->session;
+    ms_session_begin(session, worker->config, &worker->stats,
+                     (struct ms_committer){.context = worker, .commit = ms_transaction_commit});
+    atomic_store(&worker->delivery_failures, 0);
+    enum ms_status status = open_session(worker, error);
+    if (status != MS_OK) {
+        close_session(worker);
+        return status;
+    }
+    loop(worker);
+    ms_session_commit(session);
+    ms_session_flush_begin(session);
+    ms_session_flush_end(session, true);
+    status = session->status;
+    if (status != MS_OK)
+        *error = session->error;
+    close_session(worker);
+    return status;
+}
+
+void *ms_worker_main(void *context)
+{
+    struct ms_worker *worker = context;
+    struct ms_error error = {0};
+    struct ms_restarts restarts = {0};
+    enum ms_status status = MS_OK;
+    ms_thread_arena_own();
+    while (!stopping(worker)) {
+        uint64_t commits = ms_counted(&worker->stats.commits);
+        status = run_session(worker, &error);
+        bool committed = ms_counted(&worker->stats.commits) != commits;
+        if (!ms_restart_follows(&restarts, &status, &error, committed, stopping(worker)))
+            break;
+        ms_count(&worker->stats.restarts, 1);
+        ms_log(MS_LOG_WARN, "restart", "worker=%d try=%d reason=\"%s\"", worker->number,
+               restarts.in_a_row + 1, error.text);
+        for (int left_ms = ms_restart_pause_ms(&restarts); left_ms > 0 && !stopping(worker); left_ms -= 100)
+            usleep(100000);
+        status = MS_OK;
+    }
+    worker->status = status;
+    worker->error = error;
+    atomic_store(&worker->done, true);
+    return NULL;
+}

@@ -1,0 +1,125 @@
+/* Where the reading of each input topic stands, partition by partition.
+ *
+ * Two offsets describe it. C, the committed offset, is the consumer group's offset at the broker: everything
+ * below it is published. L, the applied offset, is stored with the users: everything below it is in the
+ * state on disk. A flush writes L after the commit that moved C, so L <= C. When a partition is taken, the
+ * records of [L, C) are folded again without publishing anything: the replay.
+ *
+ * A position is that of one source (source.h) in one partition. The partitions of the same number of all
+ * sources share their users, and are one struct ms_partition here. */
+#ifndef MS_STREAM_POSITIONS_H
+#define MS_STREAM_POSITIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "state/overlay.h"
+
+#define MS_SOURCES MS_ROW_SOURCES
+
+/* Where one source of a partition stands. */
+struct ms_position {
+    int source;
+    int32_t partition;
+    int64_t committed;    /* C, -1: none yet */
+    int64_t next;         /* the next offset to fold */
+    int64_t replay_until; /* records below it are folded in silence: C as of the assignment */
+    int64_t origin;       /* the first offset ever folded */
+    int64_t flushed;      /* L as stored or as the running flush stores it, -1: none yet */
+    int64_t wait_until;   /* the log's end at the assignment, 0 once read: others may wait for it */
+    bool must_send;       /* the next transaction carries its offset, whether it moved or not */
+    bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
+    int shown_slots;      /* with republish: slots that the other fold may have shown of them */
+    uint32_t owed;        /* how many users are owed a record */
+    bool paused;          /* the consumer does not fetch it: the worker's */
+    bool passed_over;     /* records from |next| on came while it had to wait: they are to be read again */
+};
+
+/* The partitions of one number. */
+struct ms_partition {
+    int32_t number;
+    bool claimed;                /* its flushes count */
+    unsigned open;               /* sources that are read, as bits */
+    struct ms_partition_row row; /* as stored when it was claimed */
+    struct ms_position positions[MS_SOURCES];
+};
+
+/* All partitions of an engine. */
+struct ms_positions {
+    struct ms_partition *partitions;
+    size_t count; /* ever claimed */
+    struct ms_partition **by_number;
+};
+
+/* Makes room for MS_MAX_PARTITIONS; false without memory. Pointers to partitions and positions stay valid
+ * until ms_positions_free, which a zeroed one may be given, too. */
+bool ms_positions_init(struct ms_positions *positions);
+void ms_positions_free(struct ms_positions *positions);
+
+/* Whether a partition can have this number. */
+bool ms_partition_number_valid(int32_t number);
+
+/* The partition of a valid number, made when there is none. */
+struct ms_partition *ms_positions_add(struct ms_positions *positions, int32_t number);
+
+/* The partition of this number, NULL when it was never claimed. */
+static inline struct ms_partition *ms_positions_partition(const struct ms_positions *positions,
+                                                          int32_t number)
+{
+    return number >= 0 && number < MS_MAX_PARTITIONS ? positions->by_number[number] : NULL;
+}
+
+/* An open position, or NULL. */
+static inline struct ms_position *ms_positions_find(const struct ms_positions *positions, int32_t number,
+                                                    int source)
+{
+    struct ms_partition *partition = ms_positions_partition(positions, number);
+    return partition && partition->open & 1u << source ? &partition->positions[source] : NULL;
+}
+
+/* The open positions one after the other, by partition; NULL after the last. *cursor begins with 0. */
+struct ms_position *ms_positions_next(const struct ms_positions *positions, size_t *cursor);
+
+/* Whether it has not reached C yet. */
+static inline bool ms_position_replays(const struct ms_position *position)
+{
+    return position->next < position->replay_until;
+}
+
+/* L as a flush would store it now, -1: none. */
+static inline int64_t ms_position_applied(const struct ms_position *position)
+{
+    return position->next < position->committed ? position->next : position->committed;
+}
+
+/* Whether a commit carries its offset. In a replay it does not: an offset below C would take back what is
+ * published. */
+static inline bool ms_position_to_send(const struct ms_position *position)
+{
+    return !ms_position_replays(position) && (position->must_send || position->next != position->committed);
+}
+
+/* Whether any source of the partition replays. */
+bool ms_partition_replays(const struct ms_partition *partition);
+
+/* Whether |source| has to wait for others, as the table of sources says. So nothing is published from half of
+ * what is known. */
+bool ms_partition_waits(const struct ms_partition *partition, int source);
+
+/* Whether a commit would change anything, and what it changes once it has succeeded. */
+bool ms_positions_pending(const struct ms_positions *positions);
+void ms_positions_committed(struct ms_positions *positions);
+
+/* Whether a replay still owes users a record. */
+bool ms_positions_owe(const struct ms_positions *positions);
+
+/* Whether a flush would move an L. */
+bool ms_positions_unflushed(const struct ms_positions *positions);
+
+/* Writes the rows of a flush, at most |count| of them, and returns how many. */
+size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, struct ms_flush_row *rows);
+/* These rows are on their way to disk. */
+void ms_positions_flushed(struct ms_positions *positions);
+
+#endif

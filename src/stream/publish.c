@@ -1,0 +1,308 @@
+/* The lists of users to publish, and the records of a user. */
+#include "stream/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "mindstream/record.h"
+
+/* A user that waits for its record. It is held in the overlay. */
+struct waiting {
+    struct ms_position *position; /* whose record changed it first */
+    uint32_t place;
+    uint16_t slots_shown; /* before that change */
+};
+
+struct waiting_list {
+    struct waiting *items;
+    size_t count, capacity;
+};
+
+struct ms_publisher {
+    struct ms_publisher_options options;
+    struct ms_encoder *encoder;
+    struct waiting_list touched; /* for the commit */
+    struct waiting_list owed;    /* for the end of their partition's replay */
+    struct ms_log_limit bad_limit;
+};
+
+enum ms_status ms_publisher_new(struct ms_publisher **out, const struct ms_publisher_options *options,
+                                struct ms_error *error)
+{
+    struct ms_publisher *publisher = calloc(1, sizeof *publisher);
+    if (!publisher)
+        return ms_fail(error, MS_MEMORY, "no memory for a worker");
+    publisher->options = *options;
+    enum ms_status status = ms_encoder_new(&publisher->encoder,
+                                           (enum ms_record_format)options->config->output_format, error);
+    if (status != MS_OK) {
+        free(publisher);
+        return status;
+    }
+    *out = publisher;
+    return MS_OK;
+}
+
+void ms_publisher_destroy(struct ms_publisher *publisher)
+{
+    if (!publisher)
+        return;
+    ms_encoder_destroy(publisher->encoder);
+    free(publisher->touched.items);
+    free(publisher->owed.items);
+    free(publisher);
+}
+
+/* ---- records ---- */
+
+static enum ms_status emit(struct ms_publisher *publisher, struct ms_position *position,
+                           const struct ms_output *output, struct ms_error *error)
+{
+    position->must_send = true;
+    if (output->kind == MS_OUTPUT_RECORD)
+        ms_count(&publisher->options.stats->records, 1);
+    return publisher->options.sink.emit(publisher->options.sink.context, output, error);
+}
+
+static enum ms_status no_memory(struct ms_error *error)
+{
+    return ms_fail(error, MS_MEMORY, "no memory for a record");
+}
+
+/* A null value under the user's key, or under that of one of its slots. */
+static enum ms_status emit_null(struct ms_publisher *publisher, struct ms_position *position,
+                                const struct ms_user *user, int slot, struct ms_error *error)
+{
+    struct ms_bytes id = ms_user_id(user);
+    struct ms_output output = {.kind = MS_OUTPUT_RECORD, .version = user->version};
+    output.key = slot < 0 ? id : ms_encode_interest_key(publisher->encoder, id, slot);
+    return output.key.data ? emit(publisher, position, &output, error) : no_memory(error);
+}
+
+static enum ms_status publish_user(struct ms_publisher *publisher, struct ms_position *position,
+                                   const struct ms_record *record, struct ms_error *error)
+{
+    struct ms_output output = {.kind = MS_OUTPUT_RECORD, .key = record->user_id, .version = record->version};
+    output.value = ms_encode_user(publisher->encoder, record);
+    return output.value.data ? emit(publisher, position, &output, error) : no_memory(error);
+}
+
+static enum ms_status publish_interests(struct ms_publisher *publisher, struct ms_position *position,
+                                        const struct ms_record *record, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (int i = 0; i < record->interests.count && status == MS_OK; i++) {
+        struct ms_output output = {.kind = MS_OUTPUT_RECORD, .version = record->version};
+        output.value = ms_encode_interest(publisher->encoder, record, i);
+        output.key = ms_encode_interest_key(publisher->encoder, record->user_id, i);
+        if (!output.value.data || !output.key.data)
+            return no_memory(error);
+        status = emit(publisher, position, &output, error);
+    }
+    return status;
+}
+
+/* The user's record, or its records in layout interest with null values for slots that it no longer has. */
+static enum ms_status publish(struct ms_publisher *publisher, struct ms_position *position,
+                              const struct ms_user *user, uint16_t slots_shown, struct ms_error *error)
+{
+    const char *model = ms_model_config(publisher->options.model)->id;
+    struct ms_record record = {.user_id = ms_user_id(user),
+                               .version = user->version,
+                               .event_time_ms = user->last_time_ms,
+                               .model = {model, strlen(model)},
+                               .interests = ms_user_interests(publisher->options.fold_context, user)};
+    if (publisher->options.config->output_layout == MS_LAYOUT_USER)
+        return publish_user(publisher, position, &record, error);
+    enum ms_status status = publish_interests(publisher, position, &record, error);
+    for (int slot = record.interests.count; slot < slots_shown && status == MS_OK; slot++)
+        status = emit_null(publisher, position, user, slot, error);
+    return status;
+}
+
+/* ---- users that wait ---- */
+
+static bool list_push(struct waiting_list *list, const struct waiting *item)
+{
+    if (list->count == list->capacity) {
+        size_t next = list->capacity ? list->capacity * 2 : 1024;
+        struct waiting *bigger = realloc(list->items, next * sizeof *bigger);
+        if (!bigger)
+            return false;
+        list->items = bigger;
+        list->capacity = next;
+    }
+    list->items[list->count++] = *item;
+    return true;
+}
+
+/* Adds a user that is in no list yet. */
+static enum ms_status wait_in(struct ms_publisher *publisher, struct waiting_list *list,
+                              const struct waiting *item, struct ms_error *error)
+{
+    if (!list_push(list, item))
+        return ms_fail(error, MS_MEMORY, "no memory for the users to publish");
+    ms_overlay_entry(publisher->options.overlay, item->place)->marks |= MS_MARK_HELD;
+    return MS_OK;
+}
+
+static struct ms_user *let_go(struct ms_publisher *publisher, const struct waiting *item)
+{
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
+    entry->marks &= (uint16_t)~MS_MARK_HELD;
+    return entry->user;
+}
+
+/* Publishes a user now, or notes it for the commit: once, however often it changes. */
+static enum ms_status publish_or_touch(struct ms_publisher *publisher, const struct waiting *item,
+                                       struct ms_error *error)
+{
+    const struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
+    if (publisher->options.config->publish_mode == MS_PUBLISH_EVERY)
+        return publish(publisher, item->position, entry->user, item->slots_shown, error);
+    if (entry->marks & MS_MARK_HELD)
+        return MS_OK;
+    item->position->must_send = true;
+    return wait_in(publisher, &publisher->touched, item, error);
+}
+
+/* A user has changed in silence, and what was published of it came from another fold: that showed at most
+ * position->shown_slots of it. */
+static enum ms_status owe(struct ms_publisher *publisher, const struct waiting *item, struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
+    if (entry->user->slots_max < item->position->shown_slots)
+        entry->user->slots_max = (uint16_t)item->position->shown_slots;
+    if (entry->marks & MS_MARK_HELD)
+        return MS_OK;
+    item->position->owed++;
+    return wait_in(publisher, &publisher->owed, item, error);
+}
+
+enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_position *position,
+                                    uint32_t place, uint16_t slots_shown, bool silent, struct ms_error *error)
+{
+    const struct waiting item = {position, place, slots_shown};
+    ms_overlay_entry(publisher->options.overlay, place)->marks &= (uint16_t)~MS_MARK_REFOLDED;
+    if (!silent)
+        return publish_or_touch(publisher, &item, error);
+    return position->republish ? owe(publisher, &item, error) : MS_OK;
+}
+
+enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_position *position,
+                                   uint32_t place, bool silent, struct ms_error *error)
+{
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
+    const struct ms_user *user = entry->user;
+    entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
+    if (silent || user->version == 0)
+        return MS_OK;
+    if (entry->marks & MS_MARK_HELD) { /* changed within this transaction, and shown nothing from here on */
+        size_t i = publisher->touched.count;
+        while (i > 0 && publisher->touched.items[i - 1].place != place)
+            i--;
+        if (i > 0)
+            publisher->touched.items[i - 1].slots_shown = 0;
+    }
+    if (publisher->options.config->output_layout == MS_LAYOUT_USER)
+        return emit_null(publisher, position, user, -1, error);
+    enum ms_status status = MS_OK;
+    for (int slot = 0; slot < user->slots_max && status == MS_OK; slot++)
+        status = emit_null(publisher, position, user, slot, error);
+    return status;
+}
+
+enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct ms_position *position,
+                                        const char *topic, const struct ms_input *input, const char *reason,
+                                        struct ms_error *error)
+{
+    unsigned long long held_back;
+    ms_count(&publisher->options.stats->dead_letters, 1);
+    if (ms_log_allow(&publisher->bad_limit, &held_back))
+        ms_log(MS_LOG_WARN, "bad_event", "topic=%s partition=%d offset=%lld error=\"%s\" not_shown=%llu",
+               topic, input->partition, (long long)input->offset, reason, held_back);
+    if (!publisher->options.config->dead_letter_topic[0])
+        return MS_OK;
+    const struct ms_output output = {.kind = MS_OUTPUT_DEAD_LETTER,
+                                     .key = input->key,
+                                     .value = input->value,
+                                     .input = input,
+                                     .reason = reason};
+    return emit(publisher, position, &output, error);
+}
+
+/* ---- the moments at which they are published ---- */
+
+/* What a reader may see of a user that is owed a record: the slots before the replay, or those that the other
+ * fold may have shown since. A user that was forgotten since has no more than it ever had after that. */
+static uint16_t slots_shown_at_most(const struct waiting *item, const struct ms_user *user, int shown_slots)
+{
+    uint16_t slots = item->slots_shown < shown_slots ? (uint16_t)shown_slots : item->slots_shown;
+    return slots < user->slots_max ? slots : user->slots_max;
+}
+
+enum ms_status ms_publisher_replayed(struct ms_publisher *publisher, struct ms_partition *partition,
+                                     struct ms_position *position, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    size_t kept = 0;
+    int shown_slots = 0;
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const struct ms_position *p = &partition->positions[source];
+        if (partition->open & 1u << source && p->republish && p->shown_slots > shown_slots)
+            shown_slots = p->shown_slots;
+    }
+    struct waiting_list *owed = &publisher->owed;
+    for (size_t i = 0; i < owed->count; i++) {
+        struct waiting item = owed->items[i];
+        if (item.position->partition != partition->number) {
+            owed->items[kept++] = item;
+            continue;
+        }
+        const struct ms_user *user = let_go(publisher, &item);
+        item.position = position;
+        item.slots_shown = slots_shown_at_most(&item, user, shown_slots);
+        if (status == MS_OK && user->version > 0)
+            status = publish_or_touch(publisher, &item, error);
+    }
+    owed->count = kept;
+    for (int source = 0; source < MS_SOURCES; source++) {
+        struct ms_position *p = &partition->positions[source];
+        if (partition->open & 1u << source) {
+            p->must_send |= p->republish; /* from now on the note beside its offset names this fold */
+            p->owed = 0;
+            p->republish = false;
+        }
+    }
+    return status;
+}
+
+enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; i < publisher->touched.count && status == MS_OK; i++) {
+        const struct waiting *item = &publisher->touched.items[i];
+        const struct ms_user *user = let_go(publisher, item);
+        if (user->version > 0)
+            status = publish(publisher, item->position, user, item->slots_shown, error);
+    }
+    publisher->touched.count = 0;
+    return status;
+}
+
+static void list_drop(struct waiting_list *list, int32_t partition)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].position->partition != partition)
+            list->items[kept++] = list->items[i];
+    }
+    list->count = kept;
+}
+
+void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition)
+{
+    list_drop(&publisher->touched, partition);
+    list_drop(&publisher->owed, partition);
+}

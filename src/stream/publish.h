@@ -1,0 +1,72 @@
+/* What is to be published: now, at the commit, or once a replay under another fold id has reached C.
+ *
+ * publish.mode=every publishes a user at each change. publish.mode=latest notes a changed user and publishes
+ * it once, at the commit. After a change of model or settings, users whose events lie in [L, C) are owed one
+ * record, because what was published of them came from another fold. Users that are noted are held in the
+ * overlay: they are not evicted.
+ *
+ * In layout interest a user has a record per interest, and slots that it no longer has get a null value. The
+ * publisher knows how many slots a reader sees: those of the user before its change, or those that were
+ * stored where loading refolded the user. */
+#ifndef MS_STREAM_PUBLISH_H
+#define MS_STREAM_PUBLISH_H
+
+#include "base/config.h"
+#include "mindstream/model.h"
+#include "state/overlay.h"
+#include "stream/positions.h"
+#include "stream/records.h"
+#include "stream/stats.h"
+#include "user/apply.h"
+
+struct ms_publisher;
+
+struct ms_publisher_options {
+    const struct ms_config *config;
+    const struct ms_model *model;
+    struct ms_fold_context *fold_context;
+    struct ms_overlay *overlay;
+    struct ms_sink sink;
+    struct ms_stats *stats;
+};
+
+/* All that |options| point at outlives the publisher. One thread. */
+enum ms_status ms_publisher_new(struct ms_publisher **publisher, const struct ms_publisher_options *options,
+                                struct ms_error *error) MS_MUST_CHECK;
+void ms_publisher_destroy(struct ms_publisher *publisher);
+
+/* Slots that a reader sees of a user: to be asked before the user changes. */
+static inline uint16_t ms_slots_shown(const struct ms_entry *entry)
+{
+    return entry->marks & MS_MARK_REFOLDED ? entry->slots_stored : entry->user->slots;
+}
+
+/* The user at |place| has changed by a record of |position|, and |slots_shown| were shown of it before.
+ * |silent|: in a replay. */
+enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_position *position,
+                                    uint32_t place, uint16_t slots_shown, bool silent,
+                                    struct ms_error *error) MS_MUST_CHECK;
+
+/* The user at |place| is about to be forgotten: null values under every key that it ever had, unless
+ * |silent|. */
+enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_position *position,
+                                   uint32_t place, bool silent, struct ms_error *error) MS_MUST_CHECK;
+
+/* A record of |topic| could not be decoded: counted, logged, and sent to the dead-letter topic if there is
+ * one. */
+enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct ms_position *position,
+                                        const char *topic, const struct ms_input *input, const char *reason,
+                                        struct ms_error *error) MS_MUST_CHECK;
+
+/* All sources of the partition have reached C, |position| last: publishes the users that are owed a record.
+ */
+enum ms_status ms_publisher_replayed(struct ms_publisher *publisher, struct ms_partition *partition,
+                                     struct ms_position *position, struct ms_error *error) MS_MUST_CHECK;
+
+/* Publishes the users that wait for the commit. */
+enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error) MS_MUST_CHECK;
+
+/* Drops what waits of a partition, before the overlay drops its users. */
+void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition);
+
+#endif
