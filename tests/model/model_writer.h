@@ -1,5 +1,5 @@
-/* Writes small model directories for tests. Whatever fails ends the test program: a test has no use for the
- * error. */
+/* Small model directories for tests, written piece by piece with model/write.h, so that a test can also leave a
+ * broken one. Whatever fails ends the test program. */
 #ifndef TESTS_MODEL_WRITER_H
 #define TESTS_MODEL_WRITER_H
 
