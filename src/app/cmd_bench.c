@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/generator.h"
 #include "base/progress.h"
 #include "mindstream/extract.h"
+#include "synth/generator.h"
+#include "synth/model.h"
 
 #define ITEMS      2000 /* their rows stay in the cache: this times arithmetic, not memory */
 #define HISTORIES  16

@@ -15,6 +15,7 @@
 #include "app/table.h"
 #include "base/progress.h"
 #include "mindstream/record.h"
+#include "synth/model.h"
 
 #define USERS 2000
 #define ITEMS 5000

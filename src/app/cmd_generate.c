@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/generator.h"
 #include "base/progress.h"
+#include "synth/generator.h"
+#include "synth/model.h"
 
 #define CHUNK_BYTES     ((size_t)1 << 20)
 #define LATEST_MS       253402300799999 /* the end of the year 9999 */

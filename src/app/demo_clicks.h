@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "app/generator.h"
+#include "synth/generator.h"
 #include "base/buffer.h"
 #include "stream/kafka/demo_broker.h"
 

@@ -1,19 +1,20 @@
 /* Who clicks what, and when. */
-#include "app/generator.h"
+#include "synth/generator.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/zipf.h"
+#include "synth/random.h"
+#include "synth/zipf.h"
 
 #define MAX_CLUSTERS      1000
 #define ITEMS_PER_CLUSTER 100
-#define STRAY_OF_256      32 /* clicks, out of 256, that follow no interest */
+#define STRAY_OF_256      32 /* clicks, out of 256, that are on any item */
 
 enum tag { TAG_EVENTS = 1, TAG_USER, TAG_CLUSTER, TAG_USER_ORDER, TAG_ITEM_ORDER };
 
-/* rank -> rank * factor mod count, so that ids do not tell how popular they are. */
+/* rank -> rank * factor mod count, so that an id does not show how popular it is. */
 struct shuffle {
     uint32_t count, factor, inverse;
 };
@@ -27,7 +28,7 @@ struct ms_generator {
     struct shuffle user_order, item_order;
     struct ms_zipf user_law, item_law;
     uint32_t clusters;
-    struct ms_zipf in_cluster[]; /* by cluster: which of its items */
+    struct ms_zipf in_cluster[]; /* by cluster: the law of its items */
 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -39,9 +40,9 @@ static uint64_t mix(uint64_t a, uint64_t b)
 static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
 {
     while (b) {
-        uint32_t rest = a % b;
+        uint32_t remainder = a % b;
         a = b;
-        b = rest;
+        b = remainder;
     }
     return a;
 }
@@ -60,7 +61,7 @@ static uint32_t modular_inverse(uint32_t factor, uint32_t count)
     return (uint32_t)(t0 < 0 ? t0 + count : t0);
 }
 
-static struct shuffle make_shuffle(uint32_t count, uint64_t hash)
+static struct shuffle shuffle_of(uint32_t count, uint64_t hash)
 {
     uint32_t factor = count < 3 ? 1 : 1 + (uint32_t)(hash % (count - 1));
     while (greatest_common_divisor(factor, count) != 1)
@@ -143,15 +144,14 @@ enum ms_status ms_generator_new(struct ms_generator **generator, const struct ms
     made->user_seed = mix(settings->seed, TAG_USER);
     made->cluster_seed = mix(settings->seed, TAG_CLUSTER);
     made->drift_period = (uint64_t)settings->drift_events * settings->users;
-    made->user_order = make_shuffle(settings->users, mix(settings->seed, TAG_USER_ORDER));
-    made->item_order = make_shuffle(settings->items, mix(settings->seed, TAG_ITEM_ORDER));
+    made->user_order = shuffle_of(settings->users, mix(settings->seed, TAG_USER_ORDER));
+    made->item_order = shuffle_of(settings->items, mix(settings->seed, TAG_ITEM_ORDER));
     ms_zipf_init(&made->user_law, settings->users, settings->user_skew, 1.0);
     ms_zipf_init(&made->item_law, settings->items, settings->item_skew, 1.0);
     made->clusters = clusters;
-    /* Cluster c has the items of rank c, c + clusters, ...: weights (c + 1 + k * clusters)^-s, that is, up to
-     * a factor,
-     * ((c + 1) / clusters + k)^-s. With clusters taken as often as the law takes their items, all items
-     * follow it. */
+    /* Cluster c has the items of rank c, c + clusters, ...: weights (c + 1 + k * clusters)^-s. Up to a factor
+     * these are ((c + 1) / clusters + k)^-s. A cluster is drawn as often as the law draws its items, so all
+     * items follow the law. */
     for (uint32_t c = 0; c < clusters; c++)
         ms_zipf_init(&made->in_cluster[c], (settings->items - c - 1) / clusters + 1, settings->item_skew,
                      (c + 1.0) / clusters);

@@ -1,11 +1,11 @@
-/* A synthetic click stream and the model that fits it. A function of its settings alone: the same on every
- * machine.
+/* A synthetic click stream. It depends on its settings alone and is the same on every machine.
  *
- * Items lie in clusters; over all users an item's clicks follow Zipf's law. A user has one to |interests|
- * clusters at a time, each of which is exchanged now and then (drift), and follows them but for some clicks
- * on anything. All of that is derived from hashes, so memory does not grow with users or events. */
-#ifndef MS_APP_GENERATOR_H
-#define MS_APP_GENERATOR_H
+ * Items lie in clusters. Over all users, the clicks on items follow Zipf's law. A user has one to |interests|
+ * clusters at a time. Most of its clicks are on items of these clusters, some are on any item. Each cluster of a
+ * user is replaced now and then (drift). All of this comes from hashes, so memory does not grow with users or
+ * events. */
+#ifndef MS_SYNTH_GENERATOR_H
+#define MS_SYNTH_GENERATOR_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,15 +19,16 @@ struct ms_generator_settings {
     uint64_t seed;
     uint32_t users, items;
     double item_skew, user_skew;   /* exponents of Zipf's law, 0 to 10; 0 is uniform */
-    uint32_t drift_events;         /* how many clicks of an average user a cluster of his lives; > 0 */
+    uint32_t drift_events;         /* clicks of an average user until one of its clusters is replaced; > 0 */
     int64_t start_ms, interval_ms; /* event n lies in [start + n * interval, start + (n + 1) * interval) */
-    int dim, interests, max_behaviors; /* of the model; interests also bounds a user's clusters */
+    int dim, interests,
+        max_behaviors; /* of the model (synth/model.h); interests also bounds a user's clusters */
 };
 
 /* The defaults of all but users and items, which are 0. */
 struct ms_generator_settings ms_generator_defaults(void);
 
-/* User "u<user>" clicked item "i<item>". Times increase strictly. */
+/* User "u<user>" clicked item "i<item>". Each event is later than the one before. */
 struct ms_generated {
     uint32_t user; /* < users */
     uint32_t item; /* < items; the item's row in the model */
@@ -52,10 +53,5 @@ const struct ms_generator_settings *ms_generator_settings(const struct ms_genera
 /* Writes the event as one JSON object without newline, at most MS_GENERATOR_JSON_MAX_BYTES; returns its size.
  */
 size_t ms_generator_json(char *at, const struct ms_generated *event);
-
-/* Writes the model directory |dir|: under another name first, then renamed, so that no reader meets half a
- * model. A model that is there is replaced; a directory that holds anything else is left alone (MS_IO). */
-enum ms_status ms_generator_write_model(const struct ms_generator *generator, const char *dir,
-                                        struct ms_error *error) MS_MUST_CHECK;
 
 #endif

@@ -1,8 +1,10 @@
 /* Rejection-inversion (Hoermann and Derflinger, "Rejection-inversion to generate variates from monotone
- * discrete distributions", 1996), on logarithm and exponential made of IEEE +, -, * and / alone. */
-#include "app/zipf.h"
+ * discrete distributions", 1996), with a logarithm and an exponential that use IEEE +, -, * and / alone. */
+#include "synth/zipf.h"
 
 #include <string.h>
+
+#include "synth/random.h"
 
 #define LN2 0.693147180559945309417
 
@@ -25,7 +27,7 @@ static double portable_log(double x)
     return 2.0 * z * sum + exponent * LN2;
 }
 
-/* e^x for |x| < 700: 2^k times the series of what is left. */
+/* e^x for |x| < 700: 2^k times the series of the remainder. */
 static double portable_exp(double x)
 {
     static const double inverse[] = {1.0,     1.0,     1.0 / 2, 1.0 / 3,  1.0 / 4,  1.0 / 5, 1.0 / 6,
@@ -44,18 +46,18 @@ static double portable_exp(double x)
 /* The weight's integral from 1 to y, and its inverse. */
 static double integral(double exponent, double y)
 {
-    double rest = 1.0 - exponent;
-    if (rest > -1e-6 && rest < 1e-6)
+    double power = 1.0 - exponent;
+    if (power > -1e-6 && power < 1e-6)
         return portable_log(y);
-    return (portable_exp(rest * portable_log(y)) - 1.0) / rest;
+    return (portable_exp(power * portable_log(y)) - 1.0) / power;
 }
 
 static double inverse_integral(double exponent, double u)
 {
-    double rest = 1.0 - exponent;
-    if (rest > -1e-6 && rest < 1e-6)
+    double power = 1.0 - exponent;
+    if (power > -1e-6 && power < 1e-6)
         return portable_exp(u);
-    return portable_exp(portable_log(1.0 + rest * u) / rest);
+    return portable_exp(portable_log(1.0 + power * u) / power);
 }
 
 static double weight(double exponent, double y)
@@ -70,8 +72,8 @@ void ms_zipf_init(struct ms_zipf *zipf, uint32_t count, double exponent, double 
     zipf->first = integral(exponent, shift + 0.5);
     zipf->low = zipf->first - weight(exponent, shift);
     zipf->high = integral(exponent, shift + count - 0.5);
-    zipf->sure = second -
-                 inverse_integral(exponent, integral(exponent, second + 0.5) - weight(exponent, second));
+    zipf->accept_below = second - inverse_integral(exponent, integral(exponent, second + 0.5) -
+                                                                 weight(exponent, second));
 }
 
 uint32_t ms_zipf_draw(const struct ms_zipf *zipf, uint64_t *state)
@@ -85,7 +87,7 @@ uint32_t ms_zipf_draw(const struct ms_zipf *zipf, uint64_t *state)
         double at = y - zipf->shift + 0.5;
         uint32_t k = at < 1.0 ? 1 : at >= zipf->count ? zipf->count - 1 : (uint32_t)at;
         double center = zipf->shift + k;
-        if (center - y <= zipf->sure ||
+        if (center - y <= zipf->accept_below ||
             u >= integral(zipf->exponent, center + 0.5) - weight(zipf->exponent, center))
             return k;
     }

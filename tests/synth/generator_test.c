@@ -1,23 +1,18 @@
-/* The generated stream: the same bytes for a seed, ids in range, the promised laws, and the model's files. */
+/* The generated stream: the same bytes for a seed, ids in range, and the promised laws. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "app/generator.h"
-#include "app/zipf.h"
-
-#include "mindstream/model.h"
+#include "synth/generator.h"
 
 static struct ms_generator *make(uint32_t users, uint32_t items, uint64_t seed)
 {
@@ -111,32 +106,6 @@ static void test_all_items_come(void **state)
     }
 }
 
-/* Draws against the law's own probabilities, by libm: chi-square over the ranks. */
-static void test_zipf_law(void **state)
-{
-    (void)state;
-    enum { COUNT = 50, DRAWS = 400000 };
-    static const double exponents[] = {0, 0.5, 1.0, 1.3, 2.0}, shifts[] = {1.0, 0.01, 0.37, 3.0};
-    uint64_t random = 42;
-    for (size_t i = 0; i < 20; i++) {
-        struct ms_zipf zipf;
-        double exponent = exponents[i % 5], shift = shifts[i / 5], total = 0, chi_square = 0;
-        int seen[COUNT] = {0};
-        ms_zipf_init(&zipf, COUNT, exponent, shift);
-        for (int n = 0; n < DRAWS; n++)
-            seen[ms_zipf_draw(&zipf, &random)]++;
-        for (int k = 0; k < COUNT; k++)
-            total += pow(shift + k, -exponent);
-        for (int k = 0; k < COUNT; k++) {
-            double expected = DRAWS * pow(shift + k, -exponent) / total;
-            chi_square += (seen[k] - expected) * (seen[k] - expected) / expected;
-        }
-        /* 49 degrees of freedom: 1 in 10,000 is above 94. The draws are fixed, so the test is, too. */
-        if (chi_square > 94)
-            fail_msg("exponent %g, shift %g: chi-square %g", exponent, shift, chi_square);
-    }
-}
-
 /* Over all users the items follow the law, and a user's own clicks lie in few clusters. */
 static void test_stream(void **state)
 {
@@ -225,93 +194,12 @@ static void test_json(void **state)
     assert_true(ms_generator_json(line, &event) <= MS_GENERATOR_JSON_MAX_BYTES);
 }
 
-static void touch(const char *dir, const char *name, const char *text)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static void drop(const char *dir, const char *name)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    unlink(path);
-}
-
-static off_t size_of(const char *dir, const char *name)
-{
-    struct stat found;
-    char path[300];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return stat(path, &found) == 0 ? found.st_size : -1;
-}
-
-static void test_model(void **state)
-{
-    (void)state;
-    char base[] = "/tmp/ms-generator-XXXXXX", dir[64];
-    struct ms_error error = {0};
-    assert_non_null(mkdtemp(base));
-    snprintf(dir, sizeof dir, "%s/model", base);
-    struct ms_generator *generator = make(10, 300, 5);
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_OK);
-    assert_int_equal(size_of(dir, "items.txt"), 10 * 3 + 90 * 4 + 200 * 5);
-    assert_true(size_of(dir, "model.safetensors") > (300 + 64) * 64 * 4);
-    /* A model gives way to a model, in one step; nothing else is left beside it. */
-    touch(dir, "config.json", "old");
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_OK);
-    assert_true(size_of(dir, "config.json") > 100);
-
-    struct ms_model *model = NULL;
-    if (ms_model_load(&model, dir, &error) != MS_OK)
-        fail_msg("%s", error.text);
-    assert_string_equal(ms_model_config(model)->id, "generated@5");
-    assert_int_equal(ms_model_item_count(model), 300);
-    assert_int_equal(ms_model_find(model, "i299", 4), 299);
-    /* Items of one cluster are alike, others are not. */
-    double same = 0, other = 0;
-    int same_count = 0, other_count = 0;
-    for (uint32_t i = 1; i < 300; i++) {
-        const float *a = ms_model_item_embedding(model, 0), *b = ms_model_item_embedding(model, i);
-        double dot = 0, aa = 0, bb = 0;
-        for (int d = 0; d < 64; d++) {
-            dot += (double)a[d] * (double)b[d];
-            aa += (double)a[d] * (double)a[d];
-            bb += (double)b[d] * (double)b[d];
-        }
-        bool together = ms_generator_cluster(generator, 0) == ms_generator_cluster(generator, i);
-        *(together ? &same : &other) += dot / sqrt(aa * bb);
-        *(together ? &same_count : &other_count) += 1;
-    }
-    assert_true(same / same_count > 0.75 && other / other_count < 0.4);
-    ms_model_destroy(model);
-
-    /* What is no model is left alone. */
-    touch(dir, "thesis.tex", "precious");
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_IO);
-    assert_non_null(strstr(error.text, "thesis.tex"));
-    assert_int_equal(size_of(dir, "thesis.tex"), 8);
-    drop(dir, "thesis.tex");
-    drop(dir, "config.json");
-    drop(dir, "items.txt");
-    drop(dir, "model.safetensors");
-    assert_int_equal(rmdir(dir), 0);
-    assert_int_equal(rmdir(base), 0);
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_IO); /* no parent directory */
-    ms_generator_destroy(generator);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bytes),     cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_all_items_come), cmocka_unit_test(test_zipf_law),
-        cmocka_unit_test(test_stream),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_json),           cmocka_unit_test(test_model),
+        cmocka_unit_test(test_all_items_come), cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
