@@ -68,7 +68,7 @@ static void write_title(void *context, const struct ms_command *command, const c
     (void)command;
     if (!strchr(title, ' '))
         return; /* the binary itself */
-    fprintf(titles->out, "%s'%s'", titles->any ? " |\n            " : "        ", title);
+    fprintf(titles->out, "%s'%s'", titles->any ? " | \\\n            " : "        ", title);
     titles->any = true;
 }
 

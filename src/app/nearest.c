@@ -1,30 +1,36 @@
-/* Levenshtein's edit distance, one row at a time. */
+/* Edit distance with exchanged neighbours (optimal string alignment). */
 #include "app/nearest.h"
 
 #include <string.h>
 
-/* Inserted, left out and exchanged letters between two words; |b| has at most MS_NEAREST_MAX_BYTES. */
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Letters inserted, left out or replaced, and neighbours exchanged, between two words of at most
+ * MS_NEAREST_MAX_BYTES. Row i of the table holds the distances of the first i letters of |a|; three rows are kept. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[MS_NEAREST_MAX_BYTES + 1], width = strlen(b);
+    size_t rows[3][MS_NEAREST_MAX_BYTES + 1], width = strlen(b), i = 0;
     for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t corner = row[0];
+        rows[0][j] = j;
+    for (; a[i]; i++) {
+        const size_t *above = rows[i % 3], *above_that = rows[(i + 2) % 3];
+        size_t *row = rows[(i + 1) % 3];
         row[0] = i + 1;
         for (size_t j = 0; j < width; j++) {
-            size_t best = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j + 1] = corner + 1 < best ? corner + 1 : best;
+            row[j + 1] = smaller(above[j] + (a[i] != b[j]), smaller(above[j + 1], row[j]) + 1);
+            if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j])
+                row[j + 1] = smaller(row[j + 1], above_that[j - 1] + 1);
         }
     }
-    return row[width];
+    return rows[i % 3][width];
 }
 
 struct ms_nearest ms_nearest_start(const char *word)
 {
-    return (struct ms_nearest){.word = word, .edits = strlen(word) / 3 + 2};
+    return (struct ms_nearest){.word = word, .edits = strlen(word) / 4 + 2};
 }
 
 void ms_nearest_try(struct ms_nearest *nearest, const char *candidate)

@@ -12,7 +12,7 @@ struct ms_nearest {
     size_t edits;     /* a candidate must be nearer than this */
 };
 
-/* Begins a search: a candidate is near when at most a third of the letters and one more are wrong. */
+/* Begins a search: a candidate is near when at most a quarter of the letters and one more are wrong. */
 struct ms_nearest ms_nearest_start(const char *word);
 /* Looks at one known word, which must outlive the search. Of equally near ones the first stays. */
 void ms_nearest_try(struct ms_nearest *nearest, const char *candidate);

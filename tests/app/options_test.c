@@ -1,4 +1,5 @@
 /* Settings: which source wins, what is refused and in which words, what is secret, decays and half-lives. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -243,6 +244,80 @@ static void test_refused(void **state)
     }
 }
 
+/* Sets |option| to |number| and returns its field; fails the test unless it is taken (|legal|) or refused as out of
+ * range. */
+static int64_t set_number(const struct ms_option *option, int64_t number, bool legal)
+{
+    char value[32];
+    struct ms_config config = {0};
+    struct ms_error error = {0};
+    snprintf(value, sizeof value, "%" PRId64, number);
+    enum ms_status status = ms_option_set(option, value, "--set", &config, &error);
+    if (status != (legal ? MS_OK : MS_CONFIG))
+        fail_msg("%s=%s: %s", option->key, value, legal ? error.text : "was taken");
+    if (!legal)
+        assert_non_null(strstr(error.text, "is out of range"));
+    int64_t field;
+    memcpy(&field, (char *)&config + option->offset, sizeof field);
+    return field;
+}
+
+/* Both ends of every range are legal, and one beyond is not. */
+static void test_ends(void **state)
+{
+    (void)state;
+    int ranged = 0;
+    for (size_t i = 0; i < ms_option_count; i++) {
+        const struct ms_option *option = &ms_option_table[i];
+        bool number = option->type == MS_OPTION_INT || option->type == MS_OPTION_BYTES ||
+                      option->type == MS_OPTION_DURATION;
+        if (!number || option->only)
+            continue;
+        ranged++;
+        assert_int_equal(set_number(option, option->min, true), option->min);
+        assert_int_equal(set_number(option, option->max, true), option->max);
+        set_number(option, option->min - 1, option->automatic && option->min == 1);
+        if (option->max < INT64_MAX)
+            set_number(option, option->max + 1, false);
+        if (option->automatic)
+            assert_int_equal(set_number(option, 0, true), 0);
+    }
+    assert_true(ranged >= 6);
+}
+
+/* A name of 249 bytes is the longest that Kafka takes. */
+static void test_name_ends(void **state)
+{
+    (void)state;
+    char set[320] = "input.topic=";
+    size_t key = strlen(set);
+    memset(set + key, 'a', 249);
+    struct ms_options *options = load_set(set);
+    assert_int_equal(strlen(ms_options_config(options)->input_topic), 249);
+    ms_options_destroy(options);
+    options = NULL;
+    set[key + 249] = 'a';
+    const char *const sets[] = {set, NULL};
+    struct ms_error error = {0};
+    assert_int_equal(load(&options, NULL, NULL, sets, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "longer than 249 bytes"));
+}
+
+/* As many --set as the table of arguments takes are applied, the last one too. */
+static void test_many_sets(void **state)
+{
+    (void)state;
+    static struct ms_options_sources sources;
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    for (sources.set_count = 0; sources.set_count < MS_OPTIONS_MAX_SET; sources.set_count++)
+        sources.set[sources.set_count] = sources.set_count + 1 < MS_OPTIONS_MAX_SET ? "workers=1"
+                                                                                    : "workers=2";
+    assert_int_equal(ms_options_load(&options, &sources, &error), MS_OK);
+    assert_int_equal(ms_options_config(options)->workers, 2);
+    ms_options_destroy(options);
+}
+
 static void test_accepted(void **state)
 {
     (void)state;
@@ -406,10 +481,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),    cmocka_unit_test(test_table),
         cmocka_unit_test(test_precedence),  cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_places),      cmocka_unit_test(test_together),
-        cmocka_unit_test(test_require),     cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_directories), cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_name_ends),   cmocka_unit_test(test_many_sets),
+        cmocka_unit_test(test_accepted),    cmocka_unit_test(test_places),
+        cmocka_unit_test(test_together),    cmocka_unit_test(test_require),
+        cmocka_unit_test(test_differences), cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_decay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
