@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "app/commands.h"
-#include "app/decay.h"
 #include "app/machine.h"
 #include "base/json.h"
+#include "interest/decay.h"
 #include "train/clicks.h"
 #include "train/evaluate.h"
 

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/decay.h"
 #include "app/history_line.h"
 #include "base/json.h"
 #include "base/progress.h"
+#include "interest/decay.h"
 
 #define BATCH_LINES 256
 #define BATCH_BYTES ((size_t)1 << 20)

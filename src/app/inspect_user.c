@@ -7,12 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/decay.h"
 #include "app/service_setup.h"
 #include "app/table.h"
+#include "interest/decay.h"
+#include "interest/mode.h"
 #include "stream/kafka/service.h"
-#include "user/codec.h"
 #include "user/apply.h"
+#include "user/codec.h"
 
 #define OPEN_TRIES 20
 #define KEY_BATCH  512 /* partition rows looked up at a time */
@@ -87,8 +88,8 @@ static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error
     if (status == MS_OK)
         status = ms_extractor_new(&inspector->extractor, inspector->model, error);
     if (status == MS_OK)
-        status = ms_service_mode(inspector->model, (enum ms_routing_mode)config->routing_mode, &incremental,
-                                 reason, sizeof reason, error);
+        status = ms_routing_mode_resolve(inspector->model, (enum ms_routing_mode)config->routing_mode,
+                                         &incremental, reason, sizeof reason, error);
     bool both = status == MS_OK && config->routing_mode == MS_ROUTING_AUTO &&
                 ms_fold_supported(inspector->model, &ignored) == MS_OK;
     for (int i = 0; status == MS_OK && i < (both ? 2 : 1); i++) {

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/decay.h"
 #include "app/nearest.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "mindstream/record.h"
 

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/decay.h"
 #include "app/machine.h"
 #include "app/passthrough.h"
 #include "base/properties.h"
+#include "interest/decay.h"
 
 #define ENVIRONMENT_PREFIX "MINDSTREAM_"
 #define MAX_OPTIONS        64  /* rows that ms_option_table may have */

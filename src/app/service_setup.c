@@ -8,9 +8,10 @@
 
 #include <cblas.h>
 
-#include "app/decay.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "interest/decay.h"
+#include "interest/mode.h"
 
 static atomic_int stop_asked; /* the one thing that a signal handler can reach */
 
@@ -54,8 +55,8 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
     if (status == MS_OK)
         status = ms_setup_model(&made.model, config, error);
     if (status == MS_OK)
-        status = ms_service_mode(made.model, (enum ms_routing_mode)config->routing_mode,
-                                 &made.service.incremental, reason, sizeof reason, error);
+        status = ms_routing_mode_resolve(made.model, (enum ms_routing_mode)config->routing_mode,
+                                         &made.service.incremental, reason, sizeof reason, error);
     if (status != MS_OK) {
         ms_model_destroy(made.model);
         return status;

@@ -1,4 +1,4 @@
-/* Settings: which source wins, what is refused and in which words, what is secret, decays and half-lives. */
+/* Settings: which source wins, what is refused and in which words, what is secret. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "app/decay.h"
 #include "app/machine.h"
 #include "app/options.h"
 #include "base/log.h"
@@ -442,40 +441,6 @@ static void test_directories(void **state)
     assert_non_null(strstr(error.text, "--model: model.dir has a control character"));
 }
 
-static void test_decay(void **state)
-{
-    (void)state;
-    struct ms_decay decay = {.count = -1};
-    struct ms_error error = {0};
-    assert_int_equal(ms_decay_parse("", "", &decay, &error), MS_OK);
-    assert_int_equal(decay.count, 1);
-    assert_true(decay.per_event[0] == 0.9 && decay.half_life_ms[0] == 0);
-    assert_int_equal(ms_decay_parse("0.7, 0.95,1", "", &decay, &error), MS_OK);
-    assert_int_equal(decay.count, 3);
-    assert_true(decay.per_event[0] == 0.7 && decay.per_event[1] == 0.95 && decay.per_event[2] == 1.0);
-    assert_int_equal(ms_decay_parse("", "7d,1500,500ms,2h", &decay, &error), MS_OK);
-    assert_int_equal(decay.count, 4);
-    assert_int_equal(decay.half_life_ms[0], 604800000);
-    assert_int_equal(decay.half_life_ms[1], 1500);
-    assert_int_equal(decay.half_life_ms[2], 500);
-    assert_int_equal(decay.half_life_ms[3], 7200000);
-    static const char *const bad[] = {
-        "0",    "-0.5",    "1.0001", "nan",    "inf", "0x1p-1",           "0.9,",
-        ",0.9", "0.9 0.8", "x",      "1e-600", ".5.", "1,1,1,1,1,1,1,1,1"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct ms_decay untouched = {.count = 77};
-        if (ms_decay_parse(bad[i], "", &untouched, &error) != MS_CONFIG)
-            fail_msg("decay '%s' was accepted", bad[i]);
-        assert_int_equal(untouched.count, 77);
-    }
-    static const char *const bad_half_lives[] = {"0",   "-1",   "1w",  "d",
-                                                 "7 d", "1.5h", "7d,", "9223372036854775807d"};
-    for (size_t i = 0; i < sizeof bad_half_lives / sizeof bad_half_lives[0]; i++) {
-        if (ms_decay_parse("", bad_half_lives[i], &decay, &error) != MS_CONFIG)
-            fail_msg("half-life '%s' was accepted", bad_half_lives[i]);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,7 +451,6 @@ int main(void)
         cmocka_unit_test(test_accepted),    cmocka_unit_test(test_places),
         cmocka_unit_test(test_together),    cmocka_unit_test(test_require),
         cmocka_unit_test(test_differences), cmocka_unit_test(test_directories),
-        cmocka_unit_test(test_decay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,24 +30,6 @@ const char *ms_service_librdkafka_version(void)
     return rd_kafka_version_str();
 }
 
-enum ms_status ms_service_mode(const struct ms_model *model, enum ms_routing_mode mode, bool *incremental,
-                               char *reason, size_t reason_bytes, struct ms_error *error)
-{
-    struct ms_error why;
-    reason[0] = '\0';
-    if (mode == MS_ROUTING_FULL) {
-        *incremental = false;
-        return MS_OK;
-    }
-    enum ms_status status = ms_fold_supported(model, &why);
-    if (status != MS_OK && mode == MS_ROUTING_INCREMENTAL)
-        return ms_fail(error, MS_CONFIG, "routing.mode=incremental: %s", why.text);
-    if (status != MS_OK)
-        snprintf(reason, reason_bytes, "%s", why.text);
-    *incremental = status == MS_OK;
-    return MS_OK;
-}
-
 /* ---- start ---- */
 
 static enum ms_status open_store(struct ms_service *service, size_t block_cache_bytes, struct ms_error *error)

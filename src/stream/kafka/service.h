@@ -38,11 +38,6 @@ void ms_service_log(struct ms_service *service);
  * failure. */
 enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error);
 
-/* Whether |mode| means the incremental fold for this model; MS_CONFIG with the option's name where it is
- * asked for and cannot be. |*reason| says why auto takes full, or is empty. */
-enum ms_status ms_service_mode(const struct ms_model *model, enum ms_routing_mode mode, bool *incremental,
-                               char *reason, size_t reason_bytes, struct ms_error *error) MS_MUST_CHECK;
-
 const char *ms_service_librdkafka_version(void);
 
 #endif

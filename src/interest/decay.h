@@ -1,10 +1,8 @@
-/* How the incremental fold forgets, from its settings' texts. */
-#ifndef MS_APP_DECAY_H
-#define MS_APP_DECAY_H
+/* Reads the settings that say how the incremental fold forgets. */
+#ifndef MS_INTEREST_DECAY_H
+#define MS_INTEREST_DECAY_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "mindstream/extract.h"
 
@@ -19,9 +17,5 @@ enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct m
  * with one element that is not legal. MS_CONFIG likewise. Pure. */
 enum ms_status ms_decay_list(const char *name, const char *text, bool by_time, struct ms_decay *parsed,
                              struct ms_error *error) MS_MUST_CHECK;
-
-/* Reads one duration, "1500", "500ms", "10s", "5m", "12h" or "7d", into *ms. False when it is none or beyond
- * int64. */
-bool ms_duration_parse(const char *text, size_t size, int64_t *ms);
 
 #endif
