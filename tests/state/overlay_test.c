@@ -238,8 +238,9 @@ static void begin(struct world *w, uint16_t partition, int64_t applied)
     assert_int_equal(ms_overlay_flush_begin(w->overlay, &row, 1, &error), MS_OK);
 }
 
-/* A file does not arrive while the gate is shut: the linker puts this before the store's function. */
-static atomic_bool gate_shut;
+/* The linker puts this before the store's function. A file does not arrive while the gate is shut, and never
+ * while the disk is broken. */
+static atomic_bool gate_shut, disk_broken;
 
 enum ms_status __wrap_ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions,
                                            size_t count, uint32_t owner, bool *lost, struct ms_error *error);
@@ -251,6 +252,11 @@ enum ms_status __wrap_ms_store_file_ingest(struct ms_store_file *file, const uin
 {
     while (atomic_load(&gate_shut))
         usleep(100);
+    if (atomic_load(&disk_broken)) {
+        ms_store_file_discard(file);
+        *lost = false;
+        return ms_fail(error, MS_IO, "the disk is broken");
+    }
     return __real_ms_store_file_ingest(file, partitions, count, owner, lost, error);
 }
 
@@ -340,6 +346,39 @@ static void users_of_a_lost_flight_stay(void **state)
     }
     assert_int_equal(ms_overlay_users(w.overlay), 51);
     assert_true(crowd_flush_end(w.overlay));
+    ms_overlay_drop(w.overlay, 1);
+    assert_int_equal(user_of(&w, 1, "u7")->version, 0);
+    world_close(&w);
+}
+
+/* The same where the file failed. The only copy of its users stays in memory also after the failure was told:
+ * until their partition is dropped, nobody reads the rows from before in their place. */
+static void users_of_a_failed_flight_stay(void **state)
+{
+    struct world w;
+    struct ms_error error;
+    char id[16];
+    bool lost = true;
+    (void)state;
+    world_open(&w, true, 500, 1000);
+    click_fifty(&w);
+    atomic_store(&disk_broken, true);
+    begin(&w, 1, 50);
+    while (!ms_overlay_flush_arrived(w.overlay))
+        usleep(100);
+    atomic_store(&disk_broken, false);
+    for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < 50; i++) {
+            snprintf(id, sizeof id, "u%d", i);
+            assert_int_equal(user_of(&w, 1, id)->version, 1);
+        }
+        assert_int_equal(ms_overlay_users(w.overlay), 50);
+        if (round == 2) {
+            assert_int_equal(ms_overlay_flush_end(w.overlay, &lost, &error), MS_IO);
+            assert_false(lost);
+            assert_string_equal(error.text, "the disk is broken");
+        }
+    }
     ms_overlay_drop(w.overlay, 1);
     assert_int_equal(user_of(&w, 1, "u7")->version, 0);
     world_close(&w);
@@ -584,6 +623,7 @@ int main(void)
                                        cmocka_unit_test(users_in_flight_stay),
                                        cmocka_unit_test(users_of_arrived_flights_leave),
                                        cmocka_unit_test(users_of_a_lost_flight_stay),
+                                       cmocka_unit_test(users_of_a_failed_flight_stay),
                                        cmocka_unit_test(chunks_in_flight_are_waited_for),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
                                        cmocka_unit_test(whole_means_whole),
