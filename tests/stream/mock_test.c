@@ -21,6 +21,7 @@
 #include "stream/kafka/clients.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/service.h"
+#include "stream/offsets.h"
 
 enum request {
     PRODUCE = 0,
@@ -43,6 +44,7 @@ static struct scene {
     struct ms_passthrough pass[7];
     struct ms_config config;
     atomic_int stop;
+    bool incremental;
     struct ms_service *service;
     int produced;
     bool seen[EVENTS * 8]; /* versions of the user that the output has */
@@ -109,6 +111,7 @@ static enum ms_status start(struct ms_error *error)
     const struct ms_service_options options = {.config = &scene.config,
                                                .model = scene.model.model,
                                                .decay = {.count = 1, .per_event = {0.9}},
+                                               .incremental = scene.incremental,
                                                .stop = &scene.stop};
     return ms_service_start(&scene.service, &options, error);
 }
@@ -120,14 +123,22 @@ static void must_start(void)
         fail_msg("%s", error.text);
 }
 
-static uint64_t restarts(void)
+/* A count of the service as it is now. */
+#define COUNTED(name) counted(offsetof(struct ms_stats, name))
+
+static uint64_t counted(size_t counter)
 {
     struct ms_stats *total = calloc(1, sizeof *total);
     assert_non_null(total);
     ms_service_stats(scene.service, total);
-    uint64_t n = ms_counted(&total->restarts);
+    uint64_t n = ms_counted((const _Atomic uint64_t *)(const void *)((const char *)total + counter));
     free(total);
     return n;
+}
+
+static uint64_t restarts(void)
+{
+    return COUNTED(restarts);
 }
 
 /* Waits until the service has ended by itself, and returns how. */
@@ -331,6 +342,106 @@ static void at_least_once_commit(void)
 {
     scene.config.processing_guarantee = MS_AT_LEAST_ONCE;
     goes_on(OFFSET_COMMIT, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, 1, 1, 1);
+}
+
+/* A record that the broker refuses for good is not lost: its offset is not committed, and the next session
+ * reads its event again. */
+static void at_least_once_refused_record(void)
+{
+    scene.config.processing_guarantee = MS_AT_LEAST_ONCE;
+    goes_on(PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1, 1, 1);
+}
+
+/* What the group has committed of the input: the offset, -1 when there is none yet, and the note beside it. */
+static int64_t committed(struct ms_offset_note *note)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, "group.id", "app");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "in", 0);
+    assert_int_equal(rd_kafka_committed(rk, list, 5000), 0);
+    const rd_kafka_topic_partition_t *at = &list->elems[0];
+    int64_t offset = at->offset < 0 ? -1 : at->offset;
+    assert_int_equal(ms_offset_note_read(at->metadata, at->metadata_size, note), offset >= 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+    return offset;
+}
+
+static void wait_committed(int64_t offset)
+{
+    struct ms_offset_note note;
+    double until_s = ms_monotonic_s() + WAIT_S;
+    while (committed(&note) != offset) {
+        assert_true(ms_monotonic_s() < until_s);
+        usleep(50000);
+    }
+}
+
+/* Another machine: no state, so all it knows is what was committed. */
+static void start_without_state(bool incremental)
+{
+    state_dir_remove(scene.dir);
+    scene.dir = state_dir_new();
+    scene.config.state_dir = scene.dir;
+    scene.incremental = incremental;
+    atomic_store(&scene.stop, 0);
+    must_start();
+}
+
+/* Waits until |count| events were folded in silence, and something was or nothing has to be published. */
+static void wait_replayed(uint64_t count, uint64_t records)
+{
+    double until_s = ms_monotonic_s() + WAIT_S;
+    while (COUNTED(replayed) < count || COUNTED(records) < records) {
+        assert_true(ms_monotonic_s() < until_s);
+        usleep(20000);
+    }
+    assert_int_equal(COUNTED(replayed), count);
+    assert_int_equal(COUNTED(records), records);
+}
+
+/* The worker commits origin, fold id and slots beside the offset, and goes by what it finds there. at_least_once
+ * because the mock keeps no offsets of transactions. */
+static void note_beside_offset(void)
+{
+    enum { BEFORE = 5 };
+    struct ms_offset_note first = {0}, second = {0};
+    scene.config.processing_guarantee = MS_AT_LEAST_ONCE;
+    scene.config.input_start = MS_START_LATEST;
+    produce_some(BEFORE, "0"); /* events that a group that starts at the end never sees */
+    scene.produced = 0;
+    must_start();
+    wait_committed(BEFORE); /* the origin is pinned at once */
+    produce();
+    published();
+    wait_committed(BEFORE + EVENTS);
+    must_stop();
+    assert_int_equal(committed(&first), BEFORE + EVENTS);
+    assert_int_equal(first.origin, BEFORE);
+    assert_int_equal(first.slots, ms_model_config(scene.model.model)->interests);
+
+    /* The same fold: it replays from the origin to C, and publishes nothing of that. */
+    start_without_state(false);
+    wait_replayed(EVENTS, 0);
+    produce();
+    published(); /* versions go on where they were */
+    assert_int_equal(COUNTED(records), EVENTS);
+    wait_committed(BEFORE + 2 * EVENTS);
+    must_stop();
+    assert_int_equal(committed(&second), BEFORE + 2 * EVENTS);
+    assert_int_equal(second.origin, BEFORE);
+    assert_int_equal(second.fold_id, first.fold_id);
+
+    /* Another fold: the user is owed a record, once, and the note then names this fold. */
+    start_without_state(true);
+    wait_replayed(2 * EVENTS, 1);
+    double until_s = ms_monotonic_s() + WAIT_S;
+    while (committed(&second), second.fold_id == first.fold_id) {
+        assert_true(ms_monotonic_s() < until_s);
+        usleep(50000);
+    }
+    assert_int_equal(second.origin, BEFORE);
+    must_stop();
 }
 
 static void coordinator_loads_at_start(void)
@@ -556,6 +667,8 @@ static const struct {
     S(missing_topic_waits),
     S(fetcher_woken),
     S(batches_on_their_way),
+    S(at_least_once_refused_record),
+    S(note_beside_offset),
 #undef S
 };
 
