@@ -1,10 +1,9 @@
 /* mindstream extract: histories in, interests out, a line for a line, in order.
  *
- * The main thread reads batches of lines into a ring of slots and writes their results in the same order;
- * workers take slots as they come. So the order of the output does not depend on the number of workers, and
- * no more than the ring is ever in memory. */
+ * Lines are read in rounds, a batch for each thread. While the threads work on one round, the main thread writes the
+ * records of the round before and reads the next one. So no more than two rounds are ever in memory, and the output does
+ * not depend on the number of threads. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +12,12 @@
 #include "app/commands.h"
 #include "app/history_line.h"
 #include "base/json.h"
+#include "base/pool.h"
 #include "base/progress.h"
 #include "interest/decay.h"
 
 #define BATCH_LINES 256
 #define BATCH_BYTES ((size_t)1 << 20)
-#define MAX_THREADS 256
 
 struct extract_arguments {
     const char *model_dir;
@@ -29,230 +28,200 @@ struct extract_arguments {
 
 enum mode { FULL, INCREMENTAL }; /* in the order of --mode's values */
 
-enum slot_state { SLOT_FREE, SLOT_FILLED, SLOT_DONE };
-
-struct slot {
-    enum slot_state state;
+/* Lines that one thread reads at a time, and their records. */
+struct batch {
     struct ms_buffer text; /* lines, each with its newline */
     struct ms_buffer out;
     uint64_t first_line; /* number of its first line, from 1 */
     size_t lines;
-    enum ms_status status;
-    struct ms_error error;
+    bool failed; /* |out| ends before a line that could not be read */
 };
 
-struct pool {
-    const struct ms_model *model;
-    struct ms_history_options options;
-    pthread_mutex_t mutex;
-    pthread_cond_t filled, done;
-    struct slot *slots;
-    size_t slot_count;
-    uint64_t submitted,
-        taken;   /* slots handed in, slots that a worker has begun; slot number mod slot_count */
-    bool closed; /* nothing more comes */
-    pthread_t threads[MAX_THREADS];
-    struct ms_history_line *readers[MAX_THREADS];
-    int thread_count, started;
+/* What is handed to the pool at once: a batch for each thread. */
+struct round {
+    struct batch *batches; /* [thread_count] */
+    size_t count;          /* of them that are filled */
 };
 
-static void work_on(struct ms_history_line *reader, struct slot *slot)
-{
-    const char *at = slot->text.data;
-    slot->out.size = 0;
-    slot->status = MS_OK;
-    for (size_t i = 0; i < slot->lines; i++) {
-        const char *end = memchr(at, '\n', (size_t)(slot->text.data + slot->text.size - at));
-        slot->status = ms_history_line_extract(reader, at, (size_t)(end - at), &slot->out, &slot->error);
-        if (slot->status != MS_OK) {
-            slot->status = ms_fail_in(&slot->error, slot->status, "line %llu",
-                                      (unsigned long long)(slot->first_line + i));
-            return;
-        }
-        at = end + 1;
-    }
-}
+struct work {
+    struct ms_pool *pool;
+    struct ms_history_line **readers; /* [thread_count] */
+    struct round rounds[2];
+    struct round *running; /* the round that the threads work on, or NULL */
+    int thread_count;
 
-struct worker {
-    struct pool *pool;
-    struct ms_history_line *reader;
+    char *line; /* of getline */
+    size_t line_room;
+    uint64_t lines; /* read so far */
+    bool end;       /* of the input */
 };
 
-static void *worker_main(void *context)
-{
-    struct pool *pool = ((struct worker *)context)->pool;
-    struct ms_history_line *reader = ((struct worker *)context)->reader;
-    free(context);
-    pthread_mutex_lock(&pool->mutex);
-    for (;;) {
-        while (pool->taken == pool->submitted && !pool->closed)
-            pthread_cond_wait(&pool->filled, &pool->mutex);
-        if (pool->taken == pool->submitted)
-            break;
-        struct slot *slot = &pool->slots[pool->taken++ % pool->slot_count];
-        pthread_mutex_unlock(&pool->mutex);
-        work_on(reader, slot);
-        pthread_mutex_lock(&pool->mutex);
-        slot->state = SLOT_DONE;
-        pthread_cond_signal(&pool->done);
-    }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
-}
+/* ---- reading ---- */
 
-/* Waits for a slot's results and writes them; then the slot is free. */
-static enum ms_status write_slot(struct pool *pool, struct slot *slot, struct ms_error *error)
+/* Reads lines of standard input until the batch is full or the input ends. */
+static enum ms_status fill_batch(struct work *work, struct batch *batch, struct ms_error *error)
 {
-    pthread_mutex_lock(&pool->mutex);
-    while (slot->state == SLOT_FILLED)
-        pthread_cond_wait(&pool->done, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
-    if (slot->state == SLOT_FREE)
-        return MS_OK;
-    slot->state = SLOT_FREE;
-    if (slot->out.size && fwrite(slot->out.data, 1, slot->out.size, stdout) != slot->out.size)
-        return ms_fail(error, MS_IO, "standard output: %s", strerror(errno));
-    if (slot->status != MS_OK)
-        *error = slot->error;
-    return slot->status;
-}
-
-/* Reads lines of standard input until the batch is full; *end is set when the input has ended. */
-static enum ms_status fill_slot(struct slot *slot, char **line, size_t *line_room, bool *end,
-                                struct ms_error *error)
-{
-    slot->text.size = slot->lines = 0;
-    while (slot->lines < BATCH_LINES && slot->text.size < BATCH_BYTES) {
+    batch->text.size = batch->out.size = batch->lines = 0;
+    batch->first_line = work->lines + 1;
+    batch->failed = false;
+    while (batch->lines < BATCH_LINES && batch->text.size < BATCH_BYTES) {
         errno = 0;
-        ssize_t size = getline(line, line_room, stdin);
+        ssize_t size = getline(&work->line, &work->line_room, stdin);
         if (size < 0) {
-            *end = true;
+            work->end = true;
             if (ferror(stdin) || errno == ENOMEM)
                 return ms_fail(error, MS_IO, "standard input: %s", strerror(errno));
             return MS_OK;
         }
-        unsigned long long number = slot->first_line + slot->lines;
+        unsigned long long number = work->lines + 1;
         if ((size_t)size > MS_JSON_MAX_BYTES)
             return ms_fail(error, MS_FORMAT, "line %llu: longer than %zu bytes", number, MS_JSON_MAX_BYTES);
-        bool whole = (*line)[size - 1] == '\n';
-        if (!ms_buffer_append(&slot->text, *line, (size_t)size) ||
-            (!whole && !ms_buffer_append(&slot->text, "\n", 1)))
+        bool whole = work->line[size - 1] == '\n';
+        if (!ms_buffer_append(&batch->text, work->line, (size_t)size) ||
+            (!whole && !ms_buffer_append(&batch->text, "\n", 1)))
             return ms_fail(error, MS_MEMORY, "line %llu: no memory", number);
-        slot->lines++;
+        batch->lines++;
+        work->lines++;
     }
     return MS_OK;
 }
 
-static void submit(struct pool *pool, struct slot *slot)
+/* Fills a batch for each thread. After an error the round holds the lines before it. */
+static enum ms_status fill_round(struct work *work, struct round *round, struct ms_error *error)
 {
-    pthread_mutex_lock(&pool->mutex);
-    slot->state = SLOT_FILLED;
-    pool->submitted++;
-    pthread_cond_signal(&pool->filled);
-    pthread_mutex_unlock(&pool->mutex);
+    enum ms_status status = MS_OK;
+    round->count = 0;
+    while (status == MS_OK && !work->end && round->count < (size_t)work->thread_count) {
+        struct batch *batch = &round->batches[round->count];
+        status = fill_batch(work, batch, error);
+        round->count += batch->lines > 0;
+    }
+    return status;
 }
 
-static enum ms_status stream(struct pool *pool, struct ms_progress *progress, uint64_t *lines,
-                             struct ms_error *error)
+/* ---- extracting and writing ---- */
+
+static enum ms_status extract_batch(void *context, int thread, size_t index, struct ms_error *error)
 {
-    char *line = NULL;
-    size_t line_room = 0;
-    bool end = false;
-    uint64_t number = 0; /* of the slot that is filled next */
+    const struct work *work = context;
+    struct batch *batch = &work->running->batches[index];
+    const char *at = batch->text.data;
+    for (size_t i = 0; i < batch->lines; i++) {
+        const char *end = memchr(at, '\n', (size_t)(batch->text.data + batch->text.size - at));
+        enum ms_status status = ms_history_line_extract(work->readers[thread], at, (size_t)(end - at),
+                                                        &batch->out, error);
+        if (status != MS_OK) {
+            batch->failed = true;
+            return ms_fail_in(error, status, "line %llu", (unsigned long long)(batch->first_line + i));
+        }
+        at = end + 1;
+    }
+    return MS_OK;
+}
+
+/* Writes a round's records: of a round that failed, those before the bad line. */
+static enum ms_status write_round(const struct round *round, struct ms_error *error)
+{
+    for (size_t i = 0; i < round->count; i++) {
+        const struct ms_buffer *out = &round->batches[i].out;
+        if (out->size && fwrite(out->data, 1, out->size, stdout) != out->size)
+            return ms_fail(error, MS_IO, "standard output: %s", strerror(errno));
+        if (round->batches[i].failed)
+            break;
+    }
+    return MS_OK;
+}
+
+/* Waits for the round that is worked on, has the threads begin with |next|, and writes the records of the former. */
+static enum ms_status advance(struct work *work, struct round *next, struct ms_error *error)
+{
+    const struct round *done = work->running;
+    struct ms_error written;
+    enum ms_status status = done ? ms_pool_finish(work->pool, error) : MS_OK;
+    work->running = NULL;
+    if (status == MS_OK && next->count > 0) {
+        work->running = next;
+        ms_pool_start(work->pool, next->count, extract_batch, work);
+    }
+    if (!done || write_round(done, &written) == MS_OK)
+        return status;
+    *error = written;
+    return written.status;
+}
+
+static enum ms_status stream(struct work *work, struct ms_progress *progress, struct ms_error *error)
+{
     enum ms_status status = MS_OK, read_status = MS_OK;
     struct ms_error read_error;
-    while (!end && read_status == MS_OK && status == MS_OK) {
-        struct slot *slot = &pool->slots[number % pool->slot_count];
-        status = write_slot(pool, slot, error);
-        if (status != MS_OK)
-            break;
-        slot->first_line = *lines + 1;
-        read_status = fill_slot(slot, &line, &line_room, &end, &read_error);
-        *lines += slot->lines;
+    for (int n = 0; status == MS_OK && read_status == MS_OK && !work->end; n++) {
+        struct round *round = &work->rounds[n % 2];
+        read_status = fill_round(work, round, &read_error);
+        status = advance(work, round, error);
         if (progress->terminal)
-            ms_progress_update(progress, *lines);
-        if (slot->lines) {
-            submit(pool, slot);
-            number++;
-        }
+            ms_progress_update(progress, work->lines);
     }
-    /* The lines before the one that could not be read are still owed. */
-    for (size_t i = 0; i < pool->slot_count && status == MS_OK; i++)
-        status = write_slot(pool, &pool->slots[(number + i) % pool->slot_count], error);
+    /* The lines before the one that could not be read still give their records. */
+    if (status == MS_OK)
+        status = advance(work, &(struct round){0}, error);
     if (status == MS_OK && read_status != MS_OK) {
         *error = read_error;
         status = read_status;
     }
-    free(line);
     return status;
 }
 
-static enum ms_status pool_start(struct pool *pool, struct ms_error *error)
+/* ---- all of it ---- */
+
+static enum ms_status work_init(struct work *work, const struct ms_model *model,
+                                const struct ms_history_options *options, int threads, struct ms_error *error)
 {
-    pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->filled, NULL);
-    pthread_cond_init(&pool->done, NULL);
-    pool->slot_count = (size_t)pool->thread_count * 2 + 1;
-    pool->slots = calloc(pool->slot_count, sizeof *pool->slots);
-    if (!pool->slots)
-        return ms_fail(error, MS_MEMORY, "no memory for %zu batches", pool->slot_count);
-    for (int i = 0; i < pool->thread_count; i++) {
-        enum ms_status status = ms_history_line_new(&pool->readers[i], pool->model, &pool->options, error);
+    *work = (struct work){.thread_count = threads};
+    work->readers = calloc((size_t)threads, sizeof *work->readers);
+    for (int i = 0; i < 2; i++)
+        work->rounds[i].batches = calloc((size_t)threads, sizeof *work->rounds[i].batches);
+    if (!work->readers || !work->rounds[0].batches || !work->rounds[1].batches)
+        return ms_fail(error, MS_MEMORY, "no memory for %d batches", 2 * threads);
+    for (int i = 0; i < threads; i++) {
+        enum ms_status status = ms_history_line_new(&work->readers[i], model, options, error);
         if (status != MS_OK)
             return status;
-        struct worker *worker = malloc(sizeof *worker);
-        if (!worker)
-            return ms_fail(error, MS_MEMORY, "no memory for a worker");
-        *worker = (struct worker){pool, pool->readers[i]};
-        int code = pthread_create(&pool->threads[i], NULL, worker_main, worker);
-        if (code) {
-            free(worker);
-            return ms_fail(error, MS_MEMORY, "cannot start a thread: %s", strerror(code));
-        }
-        pool->started++;
     }
-    return MS_OK;
+    return ms_pool_new(&work->pool, threads, error);
 }
 
-static void pool_stop(struct pool *pool)
+static void work_free(struct work *work)
 {
-    pthread_mutex_lock(&pool->mutex);
-    pool->closed = true;
-    pool->taken = pool->submitted; /* after a failure, what is left is not worth doing */
-    pthread_cond_broadcast(&pool->filled);
-    pthread_mutex_unlock(&pool->mutex);
-    for (int i = 0; i < pool->started; i++)
-        pthread_join(pool->threads[i], NULL);
-    for (int i = 0; i < pool->thread_count; i++)
-        ms_history_line_destroy(pool->readers[i]);
-    for (size_t i = 0; pool->slots && i < pool->slot_count; i++) {
-        ms_buffer_free(&pool->slots[i].text);
-        ms_buffer_free(&pool->slots[i].out);
+    ms_pool_destroy(work->pool);
+    for (int i = 0; work->readers && i < work->thread_count; i++)
+        ms_history_line_destroy(work->readers[i]);
+    for (int r = 0; r < 2; r++) {
+        struct batch *batches = work->rounds[r].batches;
+        for (int i = 0; batches && i < work->thread_count; i++) {
+            ms_buffer_free(&batches[i].text);
+            ms_buffer_free(&batches[i].out);
+        }
+        free(batches);
     }
-    free(pool->slots);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->filled);
-    pthread_mutex_destroy(&pool->mutex);
+    free(work->readers);
+    free(work->line);
 }
 
 static enum ms_status extract(const char *dir, const struct ms_history_options *options, int threads,
                               struct ms_error *error)
 {
     struct ms_model *model = NULL;
-    struct pool pool = {.options = *options, .thread_count = threads};
+    struct work work;
     struct ms_progress progress;
-    uint64_t lines = 0;
     enum ms_status status = ms_model_load(&model, dir, error);
     if (status != MS_OK)
         return status;
-    pool.model = model;
     ms_progress_start(&progress, "histories", 0);
-    status = pool_start(&pool, error);
+    status = work_init(&work, model, options, threads, error);
     if (status == MS_OK)
-        status = stream(&pool, &progress, &lines, error);
+        status = stream(&work, &progress, error);
     if (progress.terminal)
-        ms_progress_end(&progress, lines);
-    pool_stop(&pool);
+        ms_progress_end(&progress, work.lines);
+    work_free(&work);
     ms_model_destroy(model);
     return status;
 }
@@ -307,7 +276,7 @@ static const struct ms_argument rows[] = {
     {.name = "threads",
      .kind = MS_ARGUMENT_INTEGER,
      .min = 1,
-     .max = MAX_THREADS,
+     .max = MS_POOL_MAX_THREADS,
      .standard_text = "as many as processors",
      .placeholder = "N",
      .help = "worker threads",
@@ -330,8 +299,8 @@ static enum ms_status run(void *context, struct ms_error *error)
     enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, error);
     if (status != MS_OK)
         return status;
-    return extract(arguments->model_dir, &history, (int)(threads < MAX_THREADS ? threads : MAX_THREADS),
-                   error);
+    return extract(arguments->model_dir, &history,
+                   (int)(threads < MS_POOL_MAX_THREADS ? threads : MS_POOL_MAX_THREADS), error);
 }
 
 const struct ms_command ms_command_extract = {

@@ -1,20 +1,18 @@
-/* Users are taken one by one by as many threads as there are; each thread has its own vectors, scores and
- * counts, and the counts of ranks are added up at the end. Whole numbers have no order, so the result has
- * none either. */
+/* A pool of threads goes over the users. Each thread has its own vectors, scores and counts, and the counts of ranks are
+ * added at the end. They are whole numbers, so the sums do not depend on which thread had which user. */
 #include "train/evaluate.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/pool.h"
 #include "base/progress.h"
 
-#define POLL_NS 100000000L /* how often progress is looked at */
+#define PROGRESS_MS 100 /* how often progress is looked at */
 
 /* What the threads share. */
 struct work {
@@ -23,17 +21,13 @@ struct work {
     const struct ms_column *columns;
     int column_count;
     struct ms_catalogue catalogue;
-    atomic_uint next_user;
+    struct worker *workers; /* [threads] */
     atomic_ullong steps_done;
-    pthread_mutex_t mutex;
-    pthread_cond_t ended;
-    int running; /* threads, under the mutex */
 };
 
 /* One thread's. */
 struct worker {
     struct work *work;
-    pthread_t thread;
     struct ms_extractor *extractor;
     struct ms_scorer *scorer;
     struct ms_ranks *ranks; /* [column_count] */
@@ -207,31 +201,30 @@ static uint32_t steps_of(uint32_t n)
     return n - n / 2 - (n > 0);
 }
 
-static void *worker_main(void *context)
+static enum ms_status evaluate_user(void *context, int thread, size_t user, struct ms_error *error)
 {
-    struct worker *w = context;
-    struct work *work = w->work;
-    const struct ms_histories *histories = work->histories;
-    for (;;) {
-        uint32_t user = atomic_fetch_add(&work->next_user, 1);
-        if (user >= histories->user_count)
-            break;
-        struct ms_history history = histories->users[user];
-        const struct ms_click *clicks = histories->clicks + history.first;
-        if (steps_of(history.count) == 0)
-            continue;
-        size_t targets = lay_out(w, clicks, history.count);
-        w->evaluation.targets += targets;
-        for (int column = 0; column < work->column_count; column++)
-            run_column(w, column, clicks, history.count, targets);
-        atomic_fetch_add(&work->steps_done, steps_of(history.count));
-    }
-    ms_scorer_flush(w->scorer);
-    pthread_mutex_lock(&work->mutex);
-    work->running--;
-    pthread_cond_signal(&work->ended);
-    pthread_mutex_unlock(&work->mutex);
-    return NULL;
+    struct work *work = context;
+    struct worker *w = &work->workers[thread];
+    struct ms_history history = work->histories->users[user];
+    const struct ms_click *clicks = work->histories->clicks + history.first;
+    (void)error;
+    if (steps_of(history.count) == 0)
+        return MS_OK;
+    size_t targets = lay_out(w, clicks, history.count);
+    w->evaluation.targets += targets;
+    for (int column = 0; column < work->column_count; column++)
+        run_column(w, column, clicks, history.count, targets);
+    atomic_fetch_add(&work->steps_done, steps_of(history.count));
+    return MS_OK;
+}
+
+/* Answers what worker number |index| has asked its scorer. */
+static enum ms_status flush_scorer(void *context, int thread, size_t index, struct ms_error *error)
+{
+    struct work *work = context;
+    (void)thread, (void)error;
+    ms_scorer_flush(work->workers[index].scorer);
+    return MS_OK;
 }
 
 /* ---- all of them ---- */
@@ -272,50 +265,23 @@ static void worker_free(struct worker *w)
     free(w->projections);
 }
 
-/* Waits for the threads, telling how far they are. */
-static void watch(struct work *work, uint64_t steps)
+/* Runs all users on |threads| threads and shows how far they are. */
+static enum ms_status run_workers(struct work *work, int threads, uint64_t steps, struct ms_error *error)
 {
+    struct ms_pool *pool;
     struct ms_progress progress;
+    enum ms_status status = ms_pool_new(&pool, threads, error);
+    if (status != MS_OK)
+        return status;
     ms_progress_start(&progress, "clicks predicted", steps);
-    pthread_mutex_lock(&work->mutex);
-    while (work->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += POLL_NS;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        pthread_cond_timedwait(&work->ended, &work->mutex, &until);
+    ms_pool_start(pool, work->histories->user_count, evaluate_user, work);
+    while (!ms_pool_wait(pool, PROGRESS_MS))
         ms_progress_update(&progress, atomic_load(&work->steps_done));
-    }
-    pthread_mutex_unlock(&work->mutex);
-    ms_progress_end(&progress, steps);
-}
-
-/* Starts a thread for each worker. The first one that cannot be started takes the users from the others. */
-static enum ms_status run_workers(struct work *work, struct worker *workers, int threads, uint64_t steps,
-                                  struct ms_error *error)
-{
-    enum ms_status status = MS_OK;
-    int started = 0;
-    while (started < threads && status == MS_OK) {
-        pthread_mutex_lock(&work->mutex);
-        work->running++;
-        pthread_mutex_unlock(&work->mutex);
-        int code = pthread_create(&workers[started].thread, NULL, worker_main, &workers[started]);
-        if (code == 0) {
-            started++;
-            continue;
-        }
-        status = ms_fail(error, MS_MEMORY, "cannot start thread %d: %s", started + 1, strerror(code));
-        atomic_store(&work->next_user, work->histories->user_count);
-        pthread_mutex_lock(&work->mutex);
-        work->running--;
-        pthread_mutex_unlock(&work->mutex);
-    }
+    status = ms_pool_finish(pool, error);
     if (status == MS_OK)
-        watch(work, steps);
-    for (int i = 0; i < started; i++)
-        pthread_join(workers[i].thread, NULL);
+        status = ms_pool_for(pool, (size_t)threads, flush_scorer, work, error);
+    ms_progress_end(&progress, steps);
+    ms_pool_destroy(pool);
     return status;
 }
 
@@ -354,8 +320,7 @@ enum ms_status ms_evaluate(const struct ms_model *model, const struct ms_histori
     uint32_t longest;
     uint64_t steps = measure(histories, &longest);
     struct worker *workers = calloc((size_t)threads, sizeof *workers);
-    pthread_mutex_init(&work.mutex, NULL);
-    pthread_cond_init(&work.ended, NULL);
+    work.workers = workers;
     enum ms_status status = workers ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for %d threads", threads);
     if (status == MS_OK)
         status = ms_catalogue_init(&work.catalogue, ms_model_tensor(model, "item_embedding").data,
@@ -363,7 +328,7 @@ enum ms_status ms_evaluate(const struct ms_model *model, const struct ms_histori
     for (int i = 0; i < threads && status == MS_OK; i++)
         status = worker_init(&workers[i], &work, longest, error);
     if (status == MS_OK)
-        status = run_workers(&work, workers, threads, steps, error);
+        status = run_workers(&work, threads, steps, error);
     for (int i = 0; i < column_count && status == MS_OK; i++) {
         columns[i].ranks = (struct ms_ranks){{0}};
         columns[i].seconds = 0.0;
@@ -375,8 +340,6 @@ enum ms_status ms_evaluate(const struct ms_model *model, const struct ms_histori
         worker_free(&workers[i]);
     free(workers);
     ms_catalogue_free(&work.catalogue);
-    pthread_cond_destroy(&work.ended);
-    pthread_mutex_destroy(&work.mutex);
     if (status == MS_OK)
         *evaluation = made;
     return status;

@@ -116,7 +116,7 @@ def peak_bytes(pid):
 def test_streaming(directory):
     """Records appear while the input is still open, in order, and memory does not grow with the input.
 
-    The command holds 2 batches a thread and one more, of 1 MiB each; here these are fewer than 100 of the lines.
+    The command holds two batches a thread, of 1 MiB each; here these are fewer than 100 of the lines.
     The watchdog only turns a command that waits for the end of the input into a failure."""
     first, count, held = 400, 1600, 150
     line = json.dumps({"user_id": "u", "items": ["x"] * 20000})
