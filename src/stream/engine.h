@@ -1,8 +1,8 @@
 /* What happens to a batch of records: decode, look the users up together, apply to each, publish.
  *
- * The engine knows offsets and partitions but no Kafka: records come in as bytes, what is to be published goes
- * out through a sink. The worker (kafka/worker.h) puts it between a consumer and a transactional producer;
- * tests put it between arrays.
+ * The engine knows offsets and partitions but no Kafka: records come in as bytes, what is to be published
+ * goes out through a sink. The worker (kafka/worker.h) puts it between a consumer and a transactional
+ * producer; tests put it between arrays.
  *
  * An engine belongs to one thread. Engines share the store and the model, nothing else. */
 #ifndef MS_STREAM_ENGINE_H
@@ -36,29 +36,32 @@ void ms_engine_destroy(struct ms_engine *engine);
 
 uint64_t ms_engine_fold_id(const struct ms_engine *engine);
 
-/* Takes a partition and reads its row: from now on this engine's flushes count, nobody else's. In this order:
- * a former owner that does not know yet could else flush between the reading of L and the taking, and later L
- * would be set back below the users on disk. *row is MS_EMPTY_ROW where nothing is stored. */
+/* Makes this engine the owner of a partition, whose flushes alone count, and then reads the partition's row.
+ * The order matters: a former owner that does not know yet could flush between the two, and a later flush
+ * would set L back below the users on disk. *row is MS_EMPTY_ROW where nothing is stored. */
 enum ms_status ms_engine_claim(struct ms_engine *engine, int32_t partition, struct ms_partition_row *row,
                                struct ms_error *error) MS_MUST_CHECK;
-/* Begins to read a source of a claimed partition where |position| says (ms_decide). */
+/* Opens a source of a claimed partition at |position| (see ms_decide), which is copied. */
 void ms_engine_open(struct ms_engine *engine, const struct ms_position *position);
-/* Lets a partition go with all its sources and users, flushed or not. Nothing happens to one that is not
- * held. */
+/* Closes all sources of a partition, drops its users, flushed or not, and gives up the ownership. Does
+ * nothing where the partition is not claimed. */
 void ms_engine_close(struct ms_engine *engine, int32_t partition);
+/* The same for all partitions. */
 void ms_engine_close_all(struct ms_engine *engine);
-/* Where the sources of the partitions held stand; the engine's. */
+/* The positions of all sources. They belong to the engine; the worker may change |paused| and
+ * |passed_over|. */
 struct ms_positions *ms_engine_positions(struct ms_engine *engine);
-/* Whether an open position has to wait for other sources of its partition (source.h). Records that come of it
- * meanwhile are passed over, and |passed_over| tells so. */
+/* Whether an open position has to wait for other sources of its partition (source.h). Records of it that come
+ * meanwhile are passed over, and its |passed_over| is set. */
 bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *position);
 /* Writes the note that goes beside an offset of |position| when it is committed (offsets.h), and returns its
  * length. */
 size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *position,
                       char text[MS_NOTE_BYTES]);
 
-/* Folds a batch of records, in order, emitting what they call for. Records of partitions not held, records
- * already folded, and those of sources that wait, are passed over. MS_KAFKA_ABORT when the sink refused. */
+/* Applies a batch of records, in order, and emits what is to be published. Records of partitions not held,
+ * records already folded, and those of sources that wait, are passed over. MS_KAFKA_ABORT when the sink
+ * refused. */
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error) MS_MUST_CHECK;
 
@@ -68,14 +71,15 @@ enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t p
 
 /* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
 enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
-/* The transaction has committed: C of every position that has reached its C moves to its next offset. */
+/* The transaction has committed: C of every position that does not replay moves up to its next offset. */
 void ms_engine_committed(struct ms_engine *engine);
 /* Whether there is anything that a commit would change. */
 bool ms_engine_pending(const struct ms_engine *engine);
 
 /* Writes dirty users and L = min(next offset, C) of all positions. Only between transactions. The file is
- * written by a thread of its own when this returns; ms_engine_flush_end waits for it and says how it ended,
- * and has to be called before the next begins. After a failure, or where it was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
+ * encoded when this returns, and is written by a thread of its own. ms_engine_flush_end waits for it and
+ * says how it ended; it has to be called before the next flush begins. After a failure, or where the flush
+ * was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
 enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
 bool ms_engine_flush_arrived(const struct ms_engine *engine);
 enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost,

@@ -1,5 +1,5 @@
-/* When to commit, when to flush, and how long to wait for records: decided from times and a few facts, without
- * a clock and without Kafka. */
+/* When to commit, when to flush, and how long to wait for records: decided from times and a few facts,
+ * without a clock and without Kafka. */
 #ifndef MS_STREAM_PACE_H
 #define MS_STREAM_PACE_H
 

@@ -128,7 +128,8 @@ static bool row_of(const struct ms_partition *partition, uint64_t fold_id, struc
         const struct ms_position *position = &partition->positions[source];
         if (!(partition->open & 1u << source) || ms_position_applied(position) < 0)
             continue;
-        /* Only what a committed transaction has published reaches the disk: L <= C, and no user is beyond C. */
+        /* Only what a committed transaction has published reaches the disk: L <= C, and no user is beyond
+         * C. */
         assert(position->committed >= 0 &&
                (position->next == position->committed || ms_position_replays(position)));
         row->sources[source] = (struct ms_row_source){.applied = ms_position_applied(position),

@@ -352,7 +352,8 @@ static void at_least_once_refused_record(void)
     goes_on(PRODUCE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1, 1, 1);
 }
 
-/* What the group has committed of the input: the offset, -1 when there is none yet, and the note beside it. */
+/* What the group has committed of the input: the offset, -1 when there is none yet, and the note beside
+ * it. */
 static int64_t committed(struct ms_offset_note *note)
 {
     rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, "group.id", "app");
@@ -400,8 +401,8 @@ static void wait_replayed(uint64_t count, uint64_t records)
     assert_int_equal(COUNTED(records), records);
 }
 
-/* The worker commits origin, fold id and slots beside the offset, and goes by what it finds there. at_least_once
- * because the mock keeps no offsets of transactions. */
+/* The worker commits origin, fold id and slots beside the offset, and goes by what it finds there.
+ * at_least_once because the mock keeps no offsets of transactions. */
 static void note_beside_offset(void)
 {
     enum { BEFORE = 5 };

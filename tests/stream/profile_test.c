@@ -181,8 +181,8 @@ static void feed(struct rig *rig, enum topic topic, size_t most)
         assert_int_equal(ms_engine_reached(rig->engine, (int)topic, 0, rig->log[topic].end, &error), MS_OK);
 }
 
-/* What the worker does between batches: sources that wait are not fetched, what was passed over is read again.
- */
+/* What the worker does between batches: sources that wait are not fetched, what was passed over is read
+ * again. */
 static bool may_feed(struct rig *rig, enum topic topic)
 {
     struct ms_position *position = position_of(rig, topic);

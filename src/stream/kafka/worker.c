@@ -27,8 +27,8 @@ static bool lagging(const struct ms_worker *worker)
 
 /* ---- sources that wait for others ---- */
 
-/* Has the consumer stop fetching a source of a partition, or go on with it: from the next offset to fold where
- * records were passed over. */
+/* Makes the consumer stop fetching a source of a partition, or go on with it. Where records were passed over,
+ * it goes on at the next offset to fold. */
 static rd_kafka_resp_err_t pause_or_resume(struct ms_worker *worker, const struct ms_position *position,
                                            bool waits)
 {
@@ -51,8 +51,17 @@ static rd_kafka_resp_err_t pause_or_resume(struct ms_worker *worker, const struc
     return code;
 }
 
-/* Pauses the sources that have to wait for others, and resumes those that no longer have to. |all| tells the
- * consumer even what it should know: whether a partition that came back is still paused is its own affair. */
+/* Whether there is more than one source, so that one may wait for another. */
+static bool several_sources(const struct ms_worker *worker)
+{
+    int used = 0;
+    for (int source = 0; source < MS_SOURCES; source++)
+        used += ms_source_topic(source, worker->config)[0] != '\0';
+    return used > 1;
+}
+
+/* Pauses the sources that have to wait for others, and resumes those that no longer have to. With |all| it
+ * tells the consumer about every partition: the consumer may remember a pause from before it lost it. */
 static void pause_and_resume(struct ms_worker *worker, bool all)
 {
     struct ms_position *position;
@@ -89,7 +98,7 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         return;
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
-    if (!code)
+    if (!code && several_sources(worker))
         pause_and_resume(worker, true); /* before the first record can come */
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
@@ -217,6 +226,7 @@ static void loop(struct ms_worker *worker)
 {
     double lag_s = 0;
     struct ms_session *session = &worker->session;
+    bool waiting = several_sources(worker);
     while (!session->broken && !stopping(worker)) {
         struct ms_end end = poll_batch(worker, ms_session_wait_ms(session, lagging(worker)));
         bool idle = worker->batch == 0 && end.partition < 0;
@@ -224,7 +234,7 @@ static void loop(struct ms_worker *worker)
         drop_batch(worker);
         if (!session->broken)
             ms_session_maintain(session, idle, lagging(worker));
-        if (!session->broken)
+        if (waiting && !session->broken)
             pause_and_resume(worker, false);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
