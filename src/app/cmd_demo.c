@@ -441,14 +441,12 @@ static const char next_steps[] =
     "\nThe same on a real Kafka, from the source directory (README.md: your own Kafka, your own model):\n"
     "\n"
     "  mkdir -p /tmp/ms && tools/kafka start\n"
-    "  for topic in clicks interests clicks-dead; do\n"
-    "    build/release/mindstream_bench create --bootstrap 127.0.0.1:9092 --topic $topic --partitions 4\n"
-    "  done\n"
-    "  %s generate --users 1000 --items 5000 --events 100000 --model-out /tmp/ms/model |\n"
-    "    sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' | kcat -P -b 127.0.0.1:9092 -t clicks -K '|'\n"
     "  printf '%%s\\n' application.id=first bootstrap.servers=127.0.0.1:9092 input.topic=clicks \\\n"
     "    output.topic=interests dead.letter.topic=clicks-dead model.dir=/tmp/ms/model \\\n"
     "    state.dir=/tmp/ms/state > /tmp/ms/first.properties\n"
+    "  %s topics create -c /tmp/ms/first.properties\n"
+    "  %s generate --users 1000 --items 5000 --events 100000 --model-out /tmp/ms/model |\n"
+    "    sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' | kcat -P -b 127.0.0.1:9092 -t clicks -K '|'\n"
     "  %s run -c /tmp/ms/first.properties        # until Ctrl-C; meanwhile or afterwards:\n"
     "  %s inspect user u7 -c /tmp/ms/first.properties\n"
     "  kcat -C -b 127.0.0.1:9092 -t interests -o -3 -e -f '%%k %%S bytes %%h\\n'\n"
@@ -491,7 +489,8 @@ static enum ms_status run_phases(struct demo *demo, struct ms_error *error)
         status = show(demo, error);
     if (status != MS_OK)
         return status;
-    printf(next_steps, program_invocation_name, program_invocation_name, program_invocation_name);
+    const char *me = program_invocation_name;
+    printf(next_steps, me, me, me, me);
     if (!demo->arguments->keep)
         return MS_OK;
     print_keep(demo);

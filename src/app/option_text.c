@@ -27,6 +27,15 @@ static void write_legal(const struct ms_option *option, char *text, size_t size)
         snprintf(text, size, "%s", option->values);
 }
 
+/* The commands that need the option, with commas between them. */
+static void print_needed(FILE *out, const char *before, const struct ms_option *option, const char *after)
+{
+    fputs(before, out);
+    for (const char *at = option->required_for; *at; at++)
+        fputs(*at == ' ' ? ", " : (const char[]){*at, '\0'}, out);
+    fputs(after, out);
+}
+
 void ms_option_text_table(FILE *out, const struct ms_options *options)
 {
     fprintf(out, "%-26s %-24s %-14s %-28s %s\n", "KEY", "VALUE", "DEFAULT", "LEGAL", "FROM");
@@ -72,7 +81,7 @@ void ms_option_text_sample(FILE *out)
         if (range[0])
             fprintf(out, "# Legal: %s.\n", range);
         if (option->required_for)
-            fprintf(out, "# Needed by: %s.\n", option->required_for);
+            print_needed(out, "# Needed by: ", option, ".\n");
         fprintf(out, "#%s=%s\n", option->key, option->standard);
     }
 }
@@ -99,7 +108,7 @@ static void man_option(FILE *out, const struct ms_option *option)
         fputc('.', out);
     }
     if (option->required_for)
-        fprintf(out, " Needed by: %s.", option->required_for);
+        print_needed(out, " Needed by: ", option, ".");
     if (option->reloadable)
         fputs(" Can be changed while it runs.", out);
     fputc('\n', out);

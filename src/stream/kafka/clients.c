@@ -141,6 +141,20 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     return make(producer, RD_KAFKA_PRODUCER, conf, error);
 }
 
+enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, const char *client_id,
+                            struct ms_error *error)
+{
+    const struct setting defaults[] = {{"client.id", client_id}, {NULL, NULL}};
+    const struct setting fixed[] = {{NULL, NULL}};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    enum ms_status status = configure(conf, config, false, defaults, fixed, error);
+    if (status != MS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    return make(admin, RD_KAFKA_PRODUCER, conf, error);
+}
+
 /* ---- errors ---- */
 
 bool ms_kafka_may_pass(rd_kafka_resp_err_t code)

@@ -28,6 +28,11 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
                                void *opaque, struct ms_in_flight *in_flight,
                                struct ms_error *error) MS_MUST_CHECK;
 
+/* A client for questions and admin requests. It needs no right to write: it is not idempotent. Of what passes through it
+ * takes the producer's. */
+enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, const char *client_id,
+                            struct ms_error *error) MS_MUST_CHECK;
+
 /* Fills *error from a librdkafka error, which is destroyed. What it does not say can be tried again stops or
  * aborts. */
 enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what);
