@@ -264,14 +264,14 @@ static enum ms_status take_coupling(struct ms_user_view *view, struct ms_fold_co
         free(places);
         return ms_fail(error, MS_MEMORY, "no memory for a window of %zu behaviors", window);
     }
-    view->window = ms_user_window(fold_context, view->user, fold_context->rows, places);
+    view->window = ms_user_window(fold_context, view->user, fold_context->items, places);
     for (size_t i = 0; i < count; i++)
-        view->place[i] = behaviors[i].row == MS_NO_ITEM ? -2 : -1;
+        view->place[i] = behaviors[i].item == MS_NO_ITEM ? -2 : -1;
     for (uint32_t i = 0; i < view->window; i++)
         view->place[places[i]] = i;
     free(places);
     if (view->window > 0) {
-        struct ms_interests full = ms_extract_full(fold_context->extractor, fold_context->rows, view->window,
+        struct ms_interests full = ms_extract_full(fold_context->extractor, fold_context->items, view->window,
                                                    NULL, 0, view->coupling);
         view->columns = full.count > view->count ? full.count : view->count;
     }

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "user/codec.h"
+#include "user/history.h"
 
-#define FETCHED_AHEAD 4 /* items brought towards the cache before a refold comes to them */
+#define ITEMS_AHEAD       4  /* how far ahead of a refold an item is brought towards the CPU's cache */
+#define RESOLVED_TOGETHER 32 /* items looked up at once: their cache misses overlap */
 
 /* Everything that changes what a fold yields, hashed in a fixed layout. */
 static uint64_t fold_id_of(const struct ms_fold_context *fold_context)
@@ -45,13 +46,13 @@ enum ms_status ms_fold_context_init(struct ms_fold_context *fold_context, const 
     if (decay)
         made.decay = *decay;
     made.fold_id = fold_id_of(&made);
-    made.rows = malloc((size_t)ms_model_config(model)->max_behaviors * sizeof *made.rows);
+    made.items = malloc((size_t)ms_model_config(model)->max_behaviors * sizeof *made.items);
     int profile_dim = ms_model_config(model)->profile_dim;
     if (profile_dim) {
         made.json = ms_json_new();
         made.profile = malloc((size_t)profile_dim * sizeof *made.profile);
     }
-    if (!made.rows || (profile_dim && (!made.json || !made.profile))) {
+    if (!made.items || (profile_dim && (!made.json || !made.profile))) {
         ms_fold_context_free(&made);
         return ms_fail(error, MS_MEMORY, "no memory for a window of %d behaviors",
                        ms_model_config(model)->max_behaviors);
@@ -62,10 +63,10 @@ enum ms_status ms_fold_context_init(struct ms_fold_context *fold_context, const 
 
 void ms_fold_context_free(struct ms_fold_context *fold_context)
 {
-    free(fold_context->rows);
+    free(fold_context->items);
     free(fold_context->profile);
     ms_json_destroy(fold_context->json);
-    fold_context->rows = NULL;
+    fold_context->items = NULL;
     fold_context->profile = NULL;
     fold_context->json = NULL;
 }
@@ -106,7 +107,7 @@ static void count_interests(const struct ms_fold_context *fold_context, struct m
 }
 
 /* One routable event into the sums. */
-static void fold_sums(struct ms_fold_context *fold_context, struct ms_user *user, uint32_t row,
+static void fold_sums(struct ms_fold_context *fold_context, struct ms_user *user, uint32_t item,
                       int64_t time_ms)
 {
     int64_t before_ms = user->sums_time_ms;
@@ -115,18 +116,18 @@ static void fold_sums(struct ms_fold_context *fold_context, struct ms_user *user
     user->events_folded++;
     if (time_ms > before_ms)
         user->sums_time_ms = time_ms;
-    ms_fold_event(fold_context->extractor, &fold_context->decay, ms_user_sums(user), user->events_folded, row,
-                  age_ms, late_ms);
+    ms_fold_event(fold_context->extractor, &fold_context->decay, ms_user_sums(user), user->events_folded,
+                  item, age_ms, late_ms);
 }
 
 enum ms_folded ms_fold(struct ms_fold_context *fold_context, struct ms_user **at,
-                       const struct ms_event *event, uint32_t row)
+                       const struct ms_event *event, uint32_t item)
 {
     struct ms_user *user = *at;
     assert(!ms_fold_needs_history(fold_context, user, event->time_ms));
     if (event->time_ms <= user->last_time_ms && ms_user_has(user, event->time_ms, event->item, event->type))
         return MS_DUPLICATE;
-    bool folds = fold_context->incremental && row != MS_NO_ITEM;
+    bool folds = fold_context->incremental && item != MS_NO_ITEM;
     uint32_t floats = folds ? (uint32_t)ms_fold_floats_at(fold_context->model, user->events_folded + 1) : 0;
     if (!ms_user_make_room(at, (uint32_t)(event->item.size + event->type.size), fold_context->behaviors_max,
                            floats))
@@ -135,10 +136,10 @@ enum ms_folded ms_fold(struct ms_fold_context *fold_context, struct ms_user **at
     if (user->version == 0)
         user->sums_of_kept = true;
     if (folds)
-        fold_sums(fold_context, user, row, event->time_ms);
+        fold_sums(fold_context, user, item, event->time_ms);
     bool full = user->kept >= fold_context->behaviors_max;
     if (!full || !user->complete || user->count == 0 || event->time_ms >= ms_user_behaviors(user)[0].time_ms)
-        ms_user_insert(user, event->time_ms, row, event->item, event->type);
+        ms_user_insert(user, event->time_ms, item, event->item, event->type);
     else
         user->sums_of_kept = false;
     if (user->count > fold_context->behaviors_max)
@@ -166,6 +167,28 @@ enum ms_status ms_fold_check(const struct ms_fold_context *fold_context, const s
                    needs);
 }
 
+void ms_user_resolve(struct ms_user *user, const struct ms_model *model)
+{
+    struct ms_behavior *b = ms_user_behaviors(user);
+    user->routable = 0;
+    for (uint32_t at = 0; at < user->count; at += RESOLVED_TOGETHER) {
+        const char *items[RESOLVED_TOGETHER];
+        size_t bytes[RESOLVED_TOGETHER];
+        uint32_t numbers[RESOLVED_TOGETHER];
+        uint32_t n = user->count - at < RESOLVED_TOGETHER ? user->count - at : RESOLVED_TOGETHER;
+        for (uint32_t i = 0; i < n; i++) {
+            struct ms_bytes item = ms_behavior_item(user, &b[at + i]);
+            items[i] = item.data;
+            bytes[i] = item.size;
+        }
+        ms_model_find_many(model, items, bytes, n, numbers);
+        for (uint32_t i = 0; i < n; i++) {
+            b[at + i].item = numbers[i];
+            user->routable += numbers[i] != MS_NO_ITEM;
+        }
+    }
+}
+
 bool ms_refold(struct ms_fold_context *fold_context, struct ms_user **at)
 {
     struct ms_user *user = *at;
@@ -183,15 +206,15 @@ bool ms_refold(struct ms_fold_context *fold_context, struct ms_user **at)
     user->sums_time_ms = INT64_MIN;
     if (fold_context->incremental) {
         const struct ms_behavior *b = ms_user_behaviors(user);
-        for (uint32_t i = 0; i < user->count && i < FETCHED_AHEAD; i++) {
-            if (b[i].row != MS_NO_ITEM)
-                ms_fold_prefetch(fold_context->extractor, b[i].row);
+        for (uint32_t i = 0; i < user->count && i < ITEMS_AHEAD; i++) {
+            if (b[i].item != MS_NO_ITEM)
+                ms_fold_prefetch(fold_context->extractor, b[i].item);
         }
         for (uint32_t i = 0; i < user->count; i++) {
-            if (i + FETCHED_AHEAD < user->count && b[i + FETCHED_AHEAD].row != MS_NO_ITEM)
-                ms_fold_prefetch(fold_context->extractor, b[i + FETCHED_AHEAD].row);
-            if (b[i].row != MS_NO_ITEM)
-                fold_sums(fold_context, user, b[i].row, b[i].time_ms);
+            if (i + ITEMS_AHEAD < user->count && b[i + ITEMS_AHEAD].item != MS_NO_ITEM)
+                ms_fold_prefetch(fold_context->extractor, b[i + ITEMS_AHEAD].item);
+            if (b[i].item != MS_NO_ITEM)
+                fold_sums(fold_context, user, b[i].item, b[i].time_ms);
         }
     }
     user->fold_id = fold_context->fold_id;
@@ -203,7 +226,7 @@ bool ms_refold(struct ms_fold_context *fold_context, struct ms_user **at)
 }
 
 uint32_t ms_user_window(const struct ms_fold_context *fold_context, const struct ms_user *user,
-                        uint32_t *rows, uint32_t *places)
+                        uint32_t *items, uint32_t *indices)
 {
     uint32_t window = (uint32_t)ms_model_config(fold_context->model)->max_behaviors;
     const struct ms_behavior *b = ms_user_behaviors(user);
@@ -211,10 +234,10 @@ uint32_t ms_user_window(const struct ms_fold_context *fold_context, const struct
     uint32_t to = n;
     for (uint32_t i = user->count; to > 0; i--) {
         assert(i > 0);
-        if (b[i - 1].row != MS_NO_ITEM) {
-            rows[--to] = b[i - 1].row;
-            if (places)
-                places[to] = i - 1;
+        if (b[i - 1].item != MS_NO_ITEM) {
+            items[--to] = b[i - 1].item;
+            if (indices)
+                indices[to] = i - 1;
         }
     }
     return n;
@@ -229,6 +252,6 @@ struct ms_interests ms_user_interests(struct ms_fold_context *fold_context, cons
     }
     if (fold_context->incremental)
         return ms_fold_interests(fold_context->extractor, ms_user_sums(user), user->events_folded);
-    uint32_t n = ms_user_window(fold_context, user, fold_context->rows, NULL);
-    return ms_extract_full(fold_context->extractor, fold_context->rows, n, NULL, 0, NULL);
+    uint32_t n = ms_user_window(fold_context, user, fold_context->items, NULL);
+    return ms_extract_full(fold_context->extractor, fold_context->items, n, NULL, 0, NULL);
 }

@@ -27,8 +27,8 @@
  *   p        the profile, JSON as it came
  *   the rest the tail: behaviors, the first one's time less the greatest event time
  *
- * A user of few events is stored without its sums: folding the events again costs less than writing,
- * compacting and reading what they add up to.
+ * A user of few events is stored without its sums. Folding the events again costs less than writing, compacting
+ * and reading the sums.
  *
  * Chunk row, key = (partition | 0x8000) (u16 big-endian) + user id + number (u32 big-endian):
  *
@@ -45,6 +45,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mindstream/model.h"
+
 #define FLAG_ORDERED       1
 #define FLAG_SUMS_LEFT_OUT 2
 #define FLAG_SUMS_TIME     4
@@ -53,154 +55,11 @@
 #define HEAD_NUMBERS       15 /* varints of a head, at most */
 #define MAX_FLOATS         (1u << 20)
 #define MAX_KEPT           (1u << 20)
-#define SPARE_CHUNKS       4
 #define FEW_EVENTS         12 /* a user of no more is stored without its sums */
-#define RESOLVED_TOGETHER  32 /* items looked up at once: their cache misses overlap */
 
 static_assert(MS_CHUNK <= 255, "a chunk's count is one byte");
 
-static int by_arrival(const void *a, const void *b)
-{
-    uint32_t x = ((const struct ms_behavior *)a)->arrival, y = ((const struct ms_behavior *)b)->arrival;
-    return x < y ? -1 : x > y;
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct ms_behavior *x = a, *y = b;
-    if (x->time_ms != y->time_ms)
-        return x->time_ms < y->time_ms ? -1 : 1;
-    return by_arrival(a, b);
-}
-
-/* Where the tail begins in the array, of a user whose arrival order is time order. */
-static uint32_t tail_start(const struct ms_user *user)
-{
-    const struct ms_behavior *b = ms_user_behaviors(user);
-    uint32_t at = user->count;
-    while (at > 0 && b[at - 1].arrival >= user->sealed * MS_CHUNK)
-        at--;
-    return at;
-}
-
-/* Renumbers the tail's behaviors without gaps, in order of arrival. There are gaps where some slid out. */
-static void renumber_tail(struct ms_user *user)
-{
-    struct ms_behavior *b = ms_user_behaviors(user);
-    uint32_t next = user->sealed * MS_CHUNK, in_tail = 0;
-    for (uint32_t i = 0; !user->ordered && i < user->count; i++)
-        in_tail += b[i].arrival >= next;
-    if (!user->ordered && in_tail == user->next_arrival - next)
-        return;
-    if (!user->ordered)
-        qsort(b, user->count, sizeof *b, by_arrival);
-    for (uint32_t i = tail_start(user); i < user->count; i++)
-        b[i].arrival = next++;
-    user->next_arrival = next;
-    if (!user->ordered)
-        qsort(b, user->count, sizeof *b, by_time);
-}
-
-/* Whether late events have slid out, so that arrival order is time order again and the sealed part has no
- * gaps. */
-static bool ordered_again(const struct ms_user *user)
-{
-    const struct ms_behavior *b = ms_user_behaviors(user);
-    for (uint32_t i = 1; i < user->count; i++) {
-        if (b[i].arrival < b[i - 1].arrival)
-            return false;
-    }
-    uint32_t tail = tail_start(user);
-    return tail == 0 || user->sealed * MS_CHUNK - b[0].arrival == tail;
-}
-
-/* The first chunk with a behavior that is kept. */
-static uint32_t first_live_chunk(const struct ms_user *user)
-{
-    const struct ms_behavior *b = ms_user_behaviors(user);
-    if (!user->complete) { /* ordered: the kept ones are the last that arrived */
-        uint32_t alive = user->kept - (user->count - tail_start(user));
-        return user->sealed - (alive + MS_CHUNK - 1) / MS_CHUNK;
-    }
-    uint32_t first = user->sealed * MS_CHUNK;
-    for (uint32_t i = 0; i < user->count; i++) {
-        if (b[i].arrival < first)
-            first = b[i].arrival;
-        if (user->ordered)
-            break;
-    }
-    return first / MS_CHUNK;
-}
-
-void ms_user_reseal(struct ms_user *user)
-{
-    struct ms_behavior *b = ms_user_behaviors(user);
-    assert(user->complete);
-    for (uint32_t i = 0; i < user->count; i++)
-        b[i].arrival = user->sealed * MS_CHUNK + i; /* time order becomes the order of arrival */
-    user->next_arrival = user->sealed * MS_CHUNK + user->count;
-    user->first_chunk = user->sealed;
-    user->sealed_time_ms = INT64_MIN;
-    user->ordered = true;
-}
-
-void ms_user_settle(struct ms_user *user)
-{
-    if (user->count == user->kept)
-        user->complete = true;
-    if (user->complete && !user->ordered)
-        user->ordered = ordered_again(user);
-    if (user->complete || user->ordered)
-        user->first_chunk = first_live_chunk(user);
-    if (user->complete && user->sealed - user->first_chunk > 2 * (user->count / MS_CHUNK) + SPARE_CHUNKS) {
-        ms_user_reseal(user);
-    }
-    renumber_tail(user);
-    if (user->first_chunk == user->sealed)
-        user->sealed_time_ms = INT64_MIN;
-}
-
-bool ms_user_reaches_back(const struct ms_user *user)
-{
-    const struct ms_behavior *b = ms_user_behaviors(user);
-    if (user->ordered)
-        return false;
-    for (uint32_t i = 0; i < user->count && b[i].time_ms < user->sealed_time_ms; i++) {
-        if (b[i].arrival >= user->sealed * MS_CHUNK)
-            return true;
-    }
-    return false;
-}
-
-void ms_user_trim(struct ms_user *user)
-{
-    if (user->ordered) {
-        uint32_t tail = tail_start(user);
-        user->first += tail;
-        user->count -= tail;
-    } else {
-        struct ms_behavior *b = ms_user_behaviors(user);
-        uint32_t left = 0;
-        for (uint32_t i = 0; i < user->count; i++) {
-            if (b[i].arrival >= user->sealed * MS_CHUNK)
-                b[left++] = b[i];
-        }
-        user->count = left;
-    }
-    user->complete = user->count == user->kept;
-}
-
-static uint32_t tail_count(const struct ms_user *user)
-{
-    return user->next_arrival - user->sealed * MS_CHUNK;
-}
-
-uint32_t ms_user_sealable(const struct ms_user *user)
-{
-    return tail_count(user) / MS_CHUNK;
-}
-
-/* |time_ms| is what the first one's time is written less. */
+/* The first behavior's time is written less |time_ms|. */
 static bool encode_behaviors(const struct ms_user *user, const struct ms_behavior *const *list,
                              uint32_t count, int64_t time_ms, struct ms_buffer *out)
 {
@@ -230,52 +89,12 @@ static bool encode_behaviors(const struct ms_user *user, const struct ms_behavio
     return true;
 }
 
-/* The behaviors with arrival from..from+count-1, in that order. At most MS_CHUNK of them. */
-static void pick(const struct ms_user *user, uint32_t from, uint32_t count, const struct ms_behavior **list)
-{
-    const struct ms_behavior *b = ms_user_behaviors(user);
-    uint32_t found = 0;
-    uint32_t at = user->count;
-    if (user->ordered) { /* consecutive, from the end backwards */
-        at = tail_start(user) + (from - user->sealed * MS_CHUNK);
-        for (; found < count; found++)
-            list[found] = &b[at + found];
-        return;
-    }
-    while (at > 0 && found < count) {
-        at--;
-        if (b[at].arrival >= from && b[at].arrival < from + count) {
-            list[b[at].arrival - from] = &b[at];
-            found++;
-        }
-    }
-    assert(found == count);
-}
-
 bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_buffer *out)
 {
     const struct ms_behavior *list[MS_CHUNK];
     char head[2] = {MS_VALUE_VERSION, MS_CHUNK};
-    pick(user, (user->sealed + index) * MS_CHUNK, MS_CHUNK, list);
+    ms_user_tail_pick(user, (user->sealed + index) * MS_CHUNK, MS_CHUNK, list);
     return ms_buffer_append(out, head, sizeof head) && encode_behaviors(user, list, MS_CHUNK, 0, out);
-}
-
-/* Greatest time among the behaviors that are in chunks once the sealable ones are sealed. */
-static int64_t sealed_time_after(const struct ms_user *user)
-{
-    int64_t time_ms = user->sealed_time_ms;
-    uint32_t sealed = ms_user_sealable(user);
-    if (sealed) {
-        const struct ms_behavior *b = ms_user_behaviors(user);
-        uint32_t base = user->sealed * MS_CHUNK;
-        for (uint32_t i = user->count; i > 0 && b[i - 1].time_ms > time_ms; i--) {
-            if (b[i - 1].arrival >= base && b[i - 1].arrival < base + sealed * MS_CHUNK) {
-                time_ms = b[i - 1].time_ms;
-                break;
-            }
-        }
-    }
-    return time_ms;
 }
 
 /* Whether the tail alone gives the sums again. |user| is settled. */
@@ -291,7 +110,7 @@ static char *put_number(char *at, uint64_t number)
     return at + ms_put_varint(at, number);
 }
 
-/* |time_ms| less |from_ms|, which may wrap. */
+/* |time_ms| less |from_ms|; the difference may wrap. */
 static char *put_time(char *at, int64_t time_ms, int64_t from_ms)
 {
     return put_number(at, ms_zigzag((int64_t)((uint64_t)time_ms - (uint64_t)from_ms)));
@@ -301,8 +120,8 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
 {
     const struct ms_behavior *list[MS_CHUNK];
     uint32_t sealed = user->sealed + ms_user_sealable(user);
-    uint32_t tail = tail_count(user) % MS_CHUNK;
-    int64_t sealed_time_ms = sealed_time_after(user);
+    uint32_t tail = ms_user_tail_count(user) % MS_CHUNK;
+    int64_t sealed_time_ms = ms_user_sealed_time_after(user);
     bool without = leaves_sums_out(user);
     uint32_t floats = without ? 0 : user->floats;
     if (!ms_buffer_reserve(out, FIXED_BYTES + HEAD_NUMBERS * MS_VARINT_MAX + floats * sizeof(float) +
@@ -336,16 +155,8 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
     at += floats * sizeof(float);
     memcpy(at, ms_user_profile_bytes(user), user->profile_bytes);
     out->size = (size_t)(at + user->profile_bytes - out->data);
-    pick(user, sealed * MS_CHUNK, tail, list);
+    ms_user_tail_pick(user, sealed * MS_CHUNK, tail, list);
     return encode_behaviors(user, list, tail, user->last_time_ms, out);
-}
-
-void ms_user_stored(struct ms_user *user)
-{
-    user->sealed_time_ms = sealed_time_after(user);
-    user->sealed += ms_user_sealable(user);
-    user->stored_first_chunk = user->first_chunk;
-    user->stored = !ms_user_is_empty(user);
 }
 
 /* Reads |count| behaviors from [at, end) and inserts them after those that the user has, arrival numbers from
@@ -380,7 +191,7 @@ static const char *decode_behaviors(struct ms_user **user, const char *at, const
         struct ms_user *u = *user;
         u->next_arrival = arrival + i;
         ms_user_insert(u, time_ms, MS_NO_ITEM, item, type);
-        u->kept--; /* the stored number of kept behaviors counts them already */
+        u->kept--; /* the head's number of kept behaviors counts it already */
     }
     return at;
 }
@@ -403,7 +214,7 @@ static enum ms_status check_version(struct ms_bytes id, struct ms_bytes value, s
     return version == MS_VALUE_VERSION ? MS_OK : damaged(error, id, "its value is not a user's");
 }
 
-/* Numbers read one after the other; |bad| once they end early. */
+/* Reads numbers one after the other. |bad| is set when they end early or are too large. */
 struct reader {
     const char *at, *end;
     bool bad;
@@ -430,7 +241,7 @@ static int64_t get_time(struct reader *r)
     return ms_unzigzag(get_number(r));
 }
 
-/* |from_ms| less the number that comes. */
+/* A time that was written as |from_ms| less it. */
 static int64_t get_time_before(struct reader *r, int64_t from_ms)
 {
     return (int64_t)((uint64_t)from_ms - (uint64_t)get_time(r));
@@ -441,7 +252,7 @@ struct head {
     uint32_t tail, floats, profile_bytes;
 };
 
-/* The head's numbers. NULL when all is well, else what is wrong. */
+/* Reads the head's numbers. Returns NULL, or what is wrong with them. */
 static const char *decode_numbers(struct reader *r, struct head *head)
 {
     struct ms_user *user = &head->user;
@@ -556,7 +367,7 @@ enum ms_status ms_user_decode_chunks(struct ms_user **user, const struct ms_byte
     for (size_t i = 0; i < count && status == MS_OK; i++)
         status = decode_chunk(user, values[i], first + (uint32_t)i, error);
     struct ms_user *u = *user;
-    qsort(ms_user_behaviors(u), u->count, sizeof(struct ms_behavior), by_time);
+    ms_user_sort(u);
     if (status == MS_OK && u->count < u->kept)
         status = damaged(error, ms_user_id(u), "its history is shorter than its head says");
     if (status != MS_OK) { /* only its tail again */
@@ -572,26 +383,4 @@ enum ms_status ms_user_decode_chunks(struct ms_user **user, const struct ms_byte
     u->ordered = ordered;
     u->complete = status == MS_OK;
     return status;
-}
-
-void ms_user_resolve(struct ms_user *user, const struct ms_model *model)
-{
-    struct ms_behavior *b = ms_user_behaviors(user);
-    user->routable = 0;
-    for (uint32_t at = 0; at < user->count; at += RESOLVED_TOGETHER) {
-        const char *items[RESOLVED_TOGETHER];
-        size_t bytes[RESOLVED_TOGETHER];
-        uint32_t rows[RESOLVED_TOGETHER];
-        uint32_t n = user->count - at < RESOLVED_TOGETHER ? user->count - at : RESOLVED_TOGETHER;
-        for (uint32_t i = 0; i < n; i++) {
-            struct ms_bytes item = ms_behavior_item(user, &b[at + i]);
-            items[i] = item.data;
-            bytes[i] = item.size;
-        }
-        ms_model_find_many(model, items, bytes, n, rows);
-        for (uint32_t i = 0; i < n; i++) {
-            b[at + i].row = rows[i];
-            user->routable += rows[i] != MS_NO_ITEM;
-        }
-    }
 }

@@ -12,8 +12,8 @@
 
 static_assert(sizeof(struct ms_behavior) == 24, "a behavior takes 24 bytes in memory");
 
-/* A block like |like| (its header copied, nothing else) with other capacities. What is left of its last cache
- * line is text's. */
+/* A block with the header of |like| and other capacities; nothing but the header is copied. The rest of the
+ * last cache line is added to the text. */
 static struct ms_user *block_new(const struct ms_user *like, uint32_t floats, uint32_t capacity,
                                  uint32_t profile_capacity, uint32_t text_capacity)
 {
@@ -51,7 +51,7 @@ static bool move(struct ms_user **user, uint32_t floats, uint32_t capacity, uint
     new->first = 0;
     new->text_used = 0;
     const struct ms_behavior *from = ms_user_behaviors(old);
-    struct ms_behavior *to = ms_user_slots(new);
+    struct ms_behavior *to = ms_user_behavior_array(new);
     for (uint32_t i = 0; i < old->count; i++) {
         uint32_t bytes = (uint32_t)from[i].item_bytes + from[i].type_bytes;
         to[i] = from[i];
@@ -108,7 +108,7 @@ void ms_user_clear(struct ms_user *user)
     memset(ms_user_sums(user), 0, user->floats * sizeof(float));
 }
 
-/* Bytes of the text that behaviors point at; below 2 GiB, as the block is. */
+/* Bytes of text in use; below 2 GiB, as the block is. */
 static uint32_t live_text(const struct ms_user *user)
 {
     uint32_t bytes = 0;
@@ -121,36 +121,36 @@ static uint32_t live_text(const struct ms_user *user)
 bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max, uint32_t floats)
 {
     const struct ms_user *u = *user;
-    bool slots_end = u->first + u->count == u->capacity;
+    bool array_ends = u->first + u->count == u->capacity;
     bool text_ends = u->text_capacity - u->text_used < text_bytes;
     if (floats < u->floats)
         floats = u->floats;
-    if (!slots_end && !text_ends && floats == u->floats)
+    if (!array_ends && !text_ends && floats == u->floats)
         return true;
-    uint32_t limit = behaviors_max + behaviors_max / 2 +
-                     2; /* half as many again: sliding is paid once per half */
+    /* Half as many again, so that behaviors are squeezed to the front once per half capacity. */
+    uint32_t limit = behaviors_max + behaviors_max / 2 + 2;
     uint32_t capacity = u->capacity;
-    if (slots_end && u->count + u->count / 2 + 1 > capacity)
+    if (array_ends && u->count + u->count / 2 + 1 > capacity)
         capacity = 2 * capacity + 1 < limit ? 2 * capacity + 1 : limit;
     if (capacity < u->count + 1)
         capacity = u->count + 1;
-    /* Text for as many behaviors as there are slots, if they are like those so far; always a quarter more. */
+    /* Text for |capacity| behaviors like those so far, and always a quarter more than is needed now. */
     uint64_t need = (uint64_t)live_text(u) + text_bytes;
     uint64_t text_capacity = need * capacity / (u->count + 1);
     if (text_capacity < need + need / 4)
         text_capacity = need + need / 4;
     if (text_capacity < u->text_capacity)
         text_capacity = u->text_capacity;
-    if (text_capacity > UINT32_MAX / 2) /* a block has 32-bit places */
+    if (text_capacity > UINT32_MAX / 2) /* offsets in a block are 32 bits */
         return false;
     return move(user, floats, capacity, u->profile_capacity, (uint32_t)text_capacity);
 }
 
-uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, struct ms_bytes item,
+uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t item, struct ms_bytes item_id,
                         struct ms_bytes type)
 {
     assert(user->first + user->count < user->capacity);
-    assert(user->text_capacity - user->text_used >= item.size + type.size);
+    assert(user->text_capacity - user->text_used >= item_id.size + type.size);
     struct ms_behavior *behaviors = ms_user_behaviors(user);
     uint32_t at = user->count;
     while (at > 0 && behaviors[at - 1].time_ms > time_ms)
@@ -158,18 +158,18 @@ uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, str
     memmove(behaviors + at + 1, behaviors + at, (user->count - at) * sizeof *behaviors);
     behaviors[at] = (struct ms_behavior){.time_ms = time_ms,
                                          .arrival = user->next_arrival++,
-                                         .row = row,
+                                         .item = item,
                                          .text = user->text_used,
-                                         .item_bytes = (uint16_t)item.size,
+                                         .item_bytes = (uint16_t)item_id.size,
                                          .type_bytes = (uint8_t)type.size};
     char *text = ms_user_text(user) + user->text_used;
-    memcpy(text, item.data, item.size);
+    memcpy(text, item_id.data, item_id.size);
     if (type.size)
-        memcpy(text + item.size, type.data, type.size);
-    user->text_used += (uint32_t)(item.size + type.size);
+        memcpy(text + item_id.size, type.data, type.size);
+    user->text_used += (uint32_t)(item_id.size + type.size);
     user->count++;
     user->kept++;
-    if (row != MS_NO_ITEM)
+    if (item != MS_NO_ITEM)
         user->routable++;
     if (at + 1 < user->count || time_ms < user->sealed_time_ms)
         user->ordered = false;
@@ -195,7 +195,7 @@ bool ms_user_has(const struct ms_user *user, int64_t time_ms, struct ms_bytes it
 void ms_user_drop_oldest(struct ms_user *user)
 {
     assert(user->count > 0);
-    if (ms_user_behaviors(user)->row != MS_NO_ITEM)
+    if (ms_user_behaviors(user)->item != MS_NO_ITEM)
         user->routable--;
     user->first++;
     user->count--;

@@ -4,10 +4,9 @@
  * Pure: no I/O, no clock, no threads. A user belongs to one thread. What is stored of it, and how, is
  * user/codec.h; what an event does to it is user/apply.h.
  *
- * Kept behaviors are the last `behaviors_max` by (event time, arrival). In storage they lie in order of
- * arrival: full chunks of MS_CHUNK behaviors, each a row that is written once, and an open tail inside the
- * user's head row. So an event costs the same bytes whatever the length of the history. A user read without
- * its chunks (`complete` false) can take any event newer than `sealed_time_ms`; others need the chunks first.
+ * Kept behaviors are the last `behaviors_max` by (event time, arrival). How they are cut into chunks for
+ * storage is user/history.h. A user that was read without its chunks (`complete` is false) can take any event
+ * newer than `sealed_time_ms`. Other events need the chunks first.
  */
 #ifndef MS_USER_USER_H
 #define MS_USER_USER_H
@@ -24,8 +23,8 @@
 struct ms_behavior {
     int64_t time_ms;
     uint32_t arrival; /* order of arrival; below MS_CHUNK * sealed: in a chunk, else in the tail */
-    uint32_t row;     /* item row of the model, MS_NO_ITEM when it does not know the item */
-    uint32_t text;    /* where the item's bytes lie in the user's text; the type's follow */
+    uint32_t item;    /* the model's number of the item, MS_NO_ITEM when the model does not know it */
+    uint32_t text;    /* offset of the item's bytes in the user's text; the type's follow */
     uint16_t item_bytes;
     uint8_t type_bytes;
     uint8_t unused;
@@ -51,10 +50,10 @@ struct ms_user {
     uint32_t next_arrival;
     uint32_t routable;  /* kept behaviors with a known item; of `complete` users only */
     bool complete;      /* all kept behaviors are in memory */
-    bool ordered;       /* arrival order is time order for all that is stored */
+    bool ordered;       /* arrival order is time order for all that is stored, without gaps */
     bool stored;        /* a head row exists */
     bool sums_of_kept;  /* the sums are the fold of the kept behaviors in order of arrival, of nothing else */
-    bool sums_left_out; /* there are none: stored without, to be folded again (codec.h) */
+    bool sums_left_out; /* stored without sums, which must be folded again (codec.h) */
     uint16_t partition;
     /* The block. */
     uint32_t block_bytes;
@@ -65,7 +64,7 @@ struct ms_user {
     uint32_t profile_bytes, profile_capacity;
 };
 
-/* The id stands right behind the counters: finding a user touches the front of its block only. */
+/* The id is right behind the counters, so that finding a user touches only the front of its block. */
 static inline char *ms_user_id_bytes(const struct ms_user *user)
 {
     return (char *)(uintptr_t)(user + 1);
@@ -76,7 +75,7 @@ static inline float *ms_user_sums(const struct ms_user *user)
     return (float *)(void *)((char *)(uintptr_t)user + ((sizeof *user + user->id_bytes + 63) & ~(size_t)63));
 }
 
-static inline struct ms_behavior *ms_user_slots(const struct ms_user *user)
+static inline struct ms_behavior *ms_user_behavior_array(const struct ms_user *user)
 {
     return (struct ms_behavior *)(void *)((char *)ms_user_sums(user) +
                                           (((size_t)user->floats * sizeof(float) + 7) & ~(size_t)7));
@@ -85,12 +84,12 @@ static inline struct ms_behavior *ms_user_slots(const struct ms_user *user)
 /* Behaviors first..first+count-1, oldest first. */
 static inline struct ms_behavior *ms_user_behaviors(const struct ms_user *user)
 {
-    return ms_user_slots(user) + user->first;
+    return ms_user_behavior_array(user) + user->first;
 }
 
 static inline char *ms_user_profile_bytes(const struct ms_user *user)
 {
-    return (char *)(ms_user_slots(user) + user->capacity);
+    return (char *)(ms_user_behavior_array(user) + user->capacity);
 }
 
 static inline char *ms_user_text(const struct ms_user *user)
@@ -131,30 +130,31 @@ struct ms_user *ms_user_new(uint16_t partition, struct ms_bytes id, uint32_t flo
 /* A copy in a block of its own. NULL when memory ended. */
 struct ms_user *ms_user_copy(const struct ms_user *user);
 
-/* Back to a user without events; chunks that are stored become dead. Its block, offsets and profile_offset
+/* Makes it a user without events and profile. Chunks that are stored become dead. Its block and its offsets
  * stay. */
 void ms_user_clear(struct ms_user *user);
 
-/* Room for one more behavior with |text_bytes| of text, and for |behaviors_max| in all, and for |floats| sums
- * (the new ones are zeros; fewer than there are: no change). May move the user: *user is updated. Amortised
- * O(1): growth doubles, and slid-out behaviors are squeezed out once per half capacity. */
+/* Makes room for one more behavior with |text_bytes| of text, and for |floats| sums; new sums are zeros, and
+ * sums never get fewer. |behaviors_max| bounds the growth. May move the user: *user is updated. Amortised O(1):
+ * growth doubles, and behaviors that slid out are squeezed out once per half capacity. False when memory ended
+ * or the block would pass 4 GiB. */
 bool ms_user_make_room(struct ms_user **user, uint32_t text_bytes, uint32_t behaviors_max, uint32_t floats);
 
-/* Puts a behavior where (time, arrival) says. The room is there (ms_user_make_room). Returns its place among
- * the behaviors. */
-uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t row, struct ms_bytes item,
+/* Inserts a behavior in order of (time, arrival). The room is there (ms_user_make_room). |item| is the model's
+ * number of the item, or MS_NO_ITEM. Returns the behavior's index. */
+uint32_t ms_user_insert(struct ms_user *user, int64_t time_ms, uint32_t item, struct ms_bytes item_id,
                         struct ms_bytes type);
 
 /* Whether a kept behavior equals (item, time, type). The user is complete, or time_ms > sealed_time_ms. */
 bool ms_user_has(const struct ms_user *user, int64_t time_ms, struct ms_bytes item, struct ms_bytes type);
 
-/* Drops the oldest behavior in memory. Its part in the sums stays. */
+/* Drops the oldest behavior in memory. Its share of the sums stays. */
 void ms_user_drop_oldest(struct ms_user *user);
 
-/* Replaces the profile's raw bytes. May move the user. */
+/* Replaces the profile's raw bytes. May move the user. False when memory ended. */
 bool ms_user_set_profile(struct ms_user **user, struct ms_bytes profile);
 
-/* Gives the user room for |floats| sums, all zero. May move the user. */
+/* Gives the user |floats| sums, all zero. May move the user. False when memory ended. */
 bool ms_user_reset_sums(struct ms_user **user, uint32_t floats);
 
 #endif

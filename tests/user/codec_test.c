@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mindstream/model.h"
 #include "user/codec.h"
 
 static const struct ms_bytes user_id = {"someone", 7};

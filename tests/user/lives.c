@@ -285,6 +285,6 @@ void naive_compare(const struct naive_user *naive, const struct ms_user *user,
                   same(ms_behavior_type(user, &b[i]), n[i].type),
               "%s: behavior %zu of %zu differs: time %lld, not %lld", where, i, kept, (long long)b[i].time_ms,
               (long long)n[i].time_ms);
-        check(fold_context->incremental || b[i].row == n[i].row, "%s: row of behavior %zu", where, i);
+        check(fold_context->incremental || b[i].item == n[i].row, "%s: row of behavior %zu", where, i);
     }
 }
