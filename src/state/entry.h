@@ -16,10 +16,10 @@ struct ms_entry {
 
 enum ms_mark {
     MS_MARK_DIRTY = 1,    /* changed since it was last encoded */
-    MS_MARK_USED = 2,     /* used since the eviction hand last passed */
+    MS_MARK_USED = 2,     /* used since the hand of the CLOCK last passed */
     MS_MARK_HELD = 4,     /* set and cleared by the publisher, which has it in a list; never evicted */
     MS_MARK_REFOLDED = 8, /* loaded under another fold id and refolded; the publisher clears it */
-    MS_MARK_LISTED = 32,  /* the overlay's, while it lists the users of a batch: lists each once */
+    MS_MARK_LISTED = 16,  /* the overlay's: is in its list of users of this batch */
 };
 
 #endif

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "state/store.h"
+#include "state/ingest.h"
 
 struct ms_flight {
     pthread_t thread;

@@ -1,4 +1,6 @@
-/* Who owns a partition, and files on their way into the database. */
+/* Owners, and files on their way into the database. */
+#include "state/ingest.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>

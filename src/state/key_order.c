@@ -1,4 +1,4 @@
-/* A radix sort over partition and front, lowest byte first; the bytes that all keys share cost nothing. */
+/* A radix sort over partition and front, lowest byte first. Bytes that are the same in all keys are skipped. */
 #include "state/key_order.h"
 
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static unsigned byte_of(const struct ms_sort_key *key, int n)
     return (unsigned)(word >> 8 * (n % 8)) & 0xff;
 }
 
-/* Moves the keys in the order of byte |n|; the order of equals stays. */
+/* One pass of the sort: moves the keys into the order of byte |n|. Keys with the same byte keep their order. */
 static void scatter(const struct ms_sort_key *from, struct ms_sort_key *to, size_t count, int n)
 {
     size_t next[256] = {0}, at = 0;
@@ -39,6 +39,7 @@ static void scatter(const struct ms_sort_key *from, struct ms_sort_key *to, size
         to[next[byte_of(&from[i], n)]++] = from[i];
 }
 
+/* How to ask for a whole id. */
 struct ids {
     struct ms_bytes (*id_of)(void *context, uint32_t index);
     void *context;

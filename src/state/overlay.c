@@ -123,7 +123,7 @@ size_t ms_overlay_dirty_users(const struct ms_overlay *overlay)
     return overlay->cache.dirty_count;
 }
 
-void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition)
+void ms_overlay_nothing_stored(struct ms_overlay *overlay, uint16_t partition)
 {
     overlay->cache.all_in_memory[partition] = true;
 }

@@ -45,7 +45,7 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
 
 /* Tells that nothing of this partition is stored. Its users are not looked up in the database until one of
  * them leaves memory. */
-void ms_overlay_whole(struct ms_overlay *overlay, uint16_t partition);
+void ms_overlay_nothing_stored(struct ms_overlay *overlay, uint16_t partition);
 
 /* The entry with this index. The pointer holds until the next ms_overlay_find or ms_overlay_drop. */
 struct ms_entry *ms_overlay_entry(struct ms_overlay *overlay, uint32_t index);

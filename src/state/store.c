@@ -314,10 +314,10 @@ static bool values_reserve(struct ms_store_values *values, size_t count)
     struct ms_bytes *bytes = realloc(values->values, count * sizeof *bytes);
     if (bytes)
         values->values = bytes;
-    void **pinned = realloc(values->pinned, count * sizeof *pinned);
-    if (pinned)
-        values->pinned = pinned;
-    if (!bytes || !pinned)
+    void **handles = realloc(values->handles, count * sizeof *handles);
+    if (handles)
+        values->handles = handles;
+    if (!bytes || !handles)
         return false;
     values->capacity = count;
     return true;
@@ -341,7 +341,7 @@ static enum ms_status get_batch(struct ms_store *store, const struct ms_bytes *k
     enum ms_status status = MS_OK;
     for (size_t i = 0; i < count; i++) {
         struct ms_bytes *value = &values->values[values->count];
-        values->pinned[values->count++] = slices[i];
+        values->handles[values->count++] = slices[i];
         *value = (struct ms_bytes){NULL, 0};
         if (texts[i])
             status = ms_rocksdb_error(texts[i], MS_STATE, status == MS_OK ? error : NULL, store->dir);
@@ -368,8 +368,8 @@ enum ms_status ms_store_get(struct ms_store *store, const struct ms_bytes *keys,
 void ms_store_values_release(struct ms_store_values *values)
 {
     for (size_t i = 0; i < values->count; i++) {
-        if (values->pinned[i])
-            rocksdb_pinnableslice_destroy(values->pinned[i]);
+        if (values->handles[i])
+            rocksdb_pinnableslice_destroy(values->handles[i]);
     }
     values->count = 0;
 }
@@ -378,7 +378,7 @@ void ms_store_values_free(struct ms_store_values *values)
 {
     ms_store_values_release(values);
     free(values->values);
-    free(values->pinned);
+    free(values->handles);
     *values = (struct ms_store_values){0};
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "state/ingest.h"
 #include "stream/offsets.h"
 #include "stream/publish.h"
 #include "stream/source.h"
@@ -163,7 +164,7 @@ void ms_engine_open(struct ms_engine *engine, const struct ms_position *position
     unsigned bit = 1u << position->source;
     assert(partition && partition->claimed && !(partition->open & bit));
     if (!partition->open && nothing_stored(&partition->row))
-        ms_overlay_whole(engine->overlay, (uint16_t)partition->number);
+        ms_overlay_nothing_stored(engine->overlay, (uint16_t)partition->number);
     partition->positions[position->source] = *position;
     partition->open |= bit;
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "state/ingest.h"
 #include "state/overlay.h"
 
 #define OWNER       1

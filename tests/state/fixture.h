@@ -3,6 +3,7 @@
 #ifndef TESTS_STATE_FIXTURE_H
 #define TESTS_STATE_FIXTURE_H
 
+#include "state/ingest.h"
 #include "state/overlay.h"
 #include "user/lives.h"
 

@@ -474,7 +474,7 @@ static void a_partition_that_comes_back_is_looked_up(void **state)
     (void)state;
     world_open(&w, true, 500, 1 << 20);
     struct ms_overlay *first = w.overlay;
-    ms_overlay_whole(first, 3);
+    ms_overlay_nothing_stored(first, 3);
     ms_overlay_drop(first, 3);
     overlay_open(&w, 1 << 20);
     click(&w, 3, "a", 1000, 0);
