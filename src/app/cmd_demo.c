@@ -4,18 +4,20 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app/commands.h"
 #include "app/demo_clicks.h"
-#include "app/inspect_user.h"
+#include "app/inspector.h"
 #include "app/service_setup.h"
-#include "app/table.h"
 #include "base/progress.h"
 #include "mindstream/record.h"
 #include "synth/model.h"
+#include "view/escape.h"
+#include "view/text.h"
 
 #define USERS 2000
 #define ITEMS 5000
@@ -359,15 +361,15 @@ static void print_record(const struct demo *demo, const struct ms_record *record
 static double difference(const struct ms_record *record, const struct ms_user_view *view)
 {
     double worst = 0;
-    if (record->version != view->user->version || record->interests.count != view->count ||
+    if (record->version != view->version || record->interests.count != view->interest_count ||
         record->interests.dim != view->dim)
         return INFINITY;
-    for (int i = 0; i < view->count * view->dim; i++)
+    for (int i = 0; i < view->interest_count * view->dim; i++)
         worst = fmax(worst, fabs((double)record->interests.vectors[i] - (double)view->vectors[i]));
     return worst;
 }
 
-/* The user as the state has him, once the flush has brought it up to |version|. */
+/* The user as the state has it, once the flush has brought it up to |version|. */
 static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct ms_inspector **inspector,
                                      struct ms_user_view **view, struct ms_error *error)
 {
@@ -376,8 +378,8 @@ static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct
     for (;;) {
         enum ms_status status = ms_inspector_new(inspector, ms_options_config(demo->options), error);
         if (status == MS_OK)
-            status = ms_user_view_new(view, *inspector, id, -1, error);
-        if (status == MS_OK && (*view)->user->version >= version)
+            status = ms_inspector_view(*inspector, id, -1, view, error);
+        if (status == MS_OK && (*view)->version >= version)
             return MS_OK;
         ms_user_view_destroy(*view);
         ms_inspector_destroy(*inspector);
@@ -396,11 +398,13 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
 {
     struct ms_inspector *inspector = NULL;
     struct ms_user_view *view = NULL;
+    struct ms_buffer text = {0};
     enum ms_status status = wait_for_state(demo, record->version, &inspector, &view, error);
     if (status == MS_OK) {
         printf("\nThe state while the service runs, `%s inspect user %s`:\n\n", program_invocation_name,
                demo->clicks.watched);
-        status = ms_user_view_text(view, stdout, 10, error);
+        status = ms_user_view_text(view, 10, &text, error);
+        fwrite(text.data, 1, text.size, stdout);
     }
     if (status == MS_OK) {
         double off = difference(record, view);
@@ -411,6 +415,7 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
         else
             printf("  the vectors are those of the state (largest difference %g)\n", off);
     }
+    ms_buffer_free(&text);
     ms_user_view_destroy(view);
     ms_inspector_destroy(inspector);
     return status;

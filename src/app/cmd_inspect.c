@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/inspect_json.h"
-#include "app/inspect_user.h"
+#include "app/inspector.h"
 #include "app/options.h"
-#include "app/table.h"
 #include "user/codec.h"
+#include "view/escape.h"
+#include "view/json.h"
+#include "view/table.h"
+#include "view/text.h"
 
 /* Of all commands; each has the rows that it needs. */
 struct inspect_arguments {
@@ -23,6 +25,34 @@ struct inspect_arguments {
     bool json;
 };
 
+/* Writes what was made to stdout and frees it. main() looks whether the output failed. */
+static void print_text(struct ms_buffer *text)
+{
+    fwrite(text->data, 1, text->size, stdout);
+    ms_buffer_free(text);
+}
+
+/* Prints |root| on a line and releases it. */
+static enum ms_status print_json(json_t *root, struct ms_error *error)
+{
+    struct ms_buffer text = {0};
+    enum ms_status status = ms_view_json_text(root, &text, error);
+    print_text(&text);
+    if (status == MS_OK)
+        fputc('\n', stdout);
+    return status;
+}
+
+/* Prints the table and frees it. */
+static enum ms_status print_table(struct ms_table *table, struct ms_error *error)
+{
+    struct ms_buffer text = {0};
+    enum ms_status status = ms_table_text(table, 0, &text, error);
+    print_text(&text);
+    ms_table_free(table);
+    return status;
+}
+
 /* ---- user ---- */
 
 static enum ms_status show_user(const struct inspect_arguments *arguments, const struct ms_config *config,
@@ -30,16 +60,20 @@ static enum ms_status show_user(const struct inspect_arguments *arguments, const
 {
     struct ms_inspector *inspector = NULL;
     struct ms_user_view *view = NULL;
+    struct ms_buffer text = {0};
     struct ms_bytes id = {arguments->id, strlen(arguments->id)};
     if (id.size > MS_MAX_USER_ID)
         return ms_fail(error, MS_USAGE, "ID is longer than %d bytes", MS_MAX_USER_ID);
     enum ms_status status = ms_inspector_new(&inspector, config, error);
     if (status == MS_OK)
-        status = ms_user_view_new(&view, inspector, id, (int32_t)arguments->partition, error);
+        status = ms_inspector_view(inspector, id, (int32_t)arguments->partition, &view, error);
     if (status == MS_OK && arguments->json)
-        status = ms_user_view_json(view, stdout, error);
+        status = ms_user_view_json(view, &text, error);
     else if (status == MS_OK)
-        status = ms_user_view_text(view, stdout, (size_t)arguments->limit, error);
+        status = ms_user_view_text(view, (size_t)arguments->limit, &text, error);
+    print_text(&text);
+    if (status == MS_OK && arguments->json)
+        fputc('\n', stdout);
     ms_user_view_destroy(view);
     ms_inspector_destroy(inspector);
     return status;
@@ -55,10 +89,11 @@ struct listing {
 
 static void list_json(struct listing *listing, const struct ms_user *user)
 {
-    json_t *one = json_pack("{s:o, s:i, s:I, s:I, s:i, s:I, s:I}", "user_id", ms_json_text(ms_user_id(user)),
-                            "partition", (int)user->partition, "version", (json_int_t)user->version,
-                            "behaviors", (json_int_t)user->kept, "slots", (int)user->slots, "event_time",
-                            (json_int_t)user->last_time_ms, "own_offset", (json_int_t)user->own_offset);
+    json_t *one = json_pack("{s:o, s:i, s:I, s:I, s:i, s:I, s:I}", "user_id",
+                            ms_view_json_bytes(ms_user_id(user)), "partition", (int)user->partition,
+                            "version", (json_int_t)user->version, "behaviors", (json_int_t)user->kept,
+                            "slots", (int)user->slots, "event_time", (json_int_t)user->last_time_ms,
+                            "own_offset", (json_int_t)user->own_offset);
     fputs(listing->count ? ",\n" : "", stdout); /* one at a time: there may be millions */
     if (one)
         json_dumpf(one, stdout, JSON_COMPACT);
@@ -120,7 +155,7 @@ static enum ms_status list_users(const struct inspect_arguments *arguments, stru
         ms_table_free(&listing.table);
         return status;
     }
-    enum ms_status printed = ms_table_print(&listing.table, stdout, 0, status == MS_OK ? error : NULL);
+    enum ms_status printed = print_table(&listing.table, status == MS_OK ? error : NULL);
     if (listing.more)
         fprintf(stderr, "(the first %zu users; --limit 0 lists all)\n", listing.limit);
     return status != MS_OK ? status : printed;
@@ -192,9 +227,9 @@ static enum ms_status partitions_json(const struct totals *totals, struct ms_err
                             p->has_row ? json_integer(p->row.sources[0].applied) : json_null(), "origin",
                             p->has_row ? json_integer(p->row.sources[0].origin) : json_null(), "users",
                             (json_int_t)p->users, "fold_id",
-                            p->has_row ? ms_json_fold_id(p->row.fold_id) : json_null()));
+                            p->has_row ? ms_view_json_fold_id(p->row.fold_id) : json_null()));
     }
-    return ms_json_print(json_pack("{s:o}", "partitions", list), stdout, error);
+    return print_json(json_pack("{s:o}", "partitions", list), error);
 }
 
 static enum ms_status partitions_text(const struct totals *totals, struct ms_error *error)
@@ -212,7 +247,7 @@ static enum ms_status partitions_text(const struct totals *totals, struct ms_err
         ms_table_cell(&table, "%" PRIu64, p->users);
         ms_table_cell(&table, "%016" PRIx64, p->row.fold_id);
     }
-    return ms_table_print(&table, stdout, 0, error);
+    return print_table(&table, error);
 }
 
 /* Bytes of the files in db/, as the file system counts them. Files that go while this looks are passed over.
@@ -251,7 +286,7 @@ static enum ms_status print_stats(const struct inspect_arguments *arguments, str
                                  ms_store_workers(store), "partitions", (json_int_t)totals->count, "users",
                                  (json_int_t)users, "behaviors", (json_int_t)behaviors, "head_bytes",
                                  (json_int_t)head_bytes, "disk_bytes", (json_int_t)disk, "rocksdb", rocksdb);
-        status = ms_json_print(root, stdout, error);
+        status = print_json(root, error);
     } else {
         printf("application.id  %s\ninput.topic     %s\ninstance.id     %s\nworkers         %d\npartitions   "
                "   %zu\n",

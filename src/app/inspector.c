@@ -1,0 +1,225 @@
+/* Finding a user in the database, and reading all of it. */
+#include "app/inspector.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/service_setup.h"
+#include "interest/decay.h"
+#include "state/key.h"
+#include "user/codec.h"
+#include "view/escape.h"
+
+#define OPEN_TRIES 20
+#define KEY_BATCH  512 /* partition rows looked up at a time */
+
+struct ms_inspector {
+    const struct ms_config *config;
+    struct ms_store *store;
+    struct ms_model *model;   /* NULL: none */
+    struct ms_viewer *viewer; /* NULL without a model */
+    uint16_t *partitions;     /* that have a row */
+    size_t partition_count;
+};
+
+/* A user that was found, and all partitions that have one of that id. */
+struct found_user {
+    struct ms_user *user;
+    uint16_t partitions[MS_VIEW_PARTITIONS];
+    size_t partition_count;
+};
+
+/* ---- opening ---- */
+
+enum ms_status ms_inspect_open(struct ms_store **store, const struct ms_config *config,
+                               struct ms_error *error)
+{
+    if (!config->state_dir[0])
+        return ms_fail(error, MS_CONFIG,
+                       "which state? give --state-dir DIR, or -c FILE with state.dir in it");
+    enum ms_status status = MS_OK;
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        status = ms_store_open_reader(store, config->state_dir, error);
+        /* A compaction of the running service may remove files while they are opened. */
+        if (status != MS_STATE)
+            break;
+        usleep(20000);
+    }
+    return status;
+}
+
+/* Lists the partitions that have a row: point look-ups, because walking would read every user. */
+static enum ms_status list_partitions(struct ms_inspector *inspector, struct ms_error *error)
+{
+    struct ms_bytes keys[KEY_BATCH];
+    char text[KEY_BATCH][2];
+    struct ms_store_values values = {0};
+    enum ms_status status = MS_OK;
+    inspector->partitions = malloc(MS_MAX_PARTITIONS * sizeof *inspector->partitions);
+    if (!inspector->partitions)
+        return ms_fail(error, MS_MEMORY, "no memory for a list of partitions");
+    for (unsigned from = 0; status == MS_OK && from < MS_MAX_PARTITIONS; from += KEY_BATCH) {
+        for (unsigned i = 0; i < KEY_BATCH; i++) {
+            text[i][0] = (char)((from + i) >> 8);
+            text[i][1] = (char)(from + i);
+            keys[i] = (struct ms_bytes){text[i], 2};
+        }
+        status = ms_store_get(inspector->store, keys, KEY_BATCH, &values, error);
+        for (unsigned i = 0; status == MS_OK && i < KEY_BATCH; i++) {
+            if (values.values[i].data)
+                inspector->partitions[inspector->partition_count++] = (uint16_t)(from + i);
+        }
+        ms_store_values_release(&values);
+    }
+    ms_store_values_free(&values);
+    return status;
+}
+
+static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error *error)
+{
+    const struct ms_config *config = inspector->config;
+    struct ms_decay decay;
+    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
+    if (status == MS_OK)
+        status = ms_setup_model(&inspector->model, config, error);
+    if (status == MS_OK)
+        status = ms_viewer_new(&inspector->viewer, inspector->model,
+                               (enum ms_routing_mode)config->routing_mode, &decay,
+                               (uint32_t)config->state_behaviors_max, error);
+    return status;
+}
+
+enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_config *config,
+                                struct ms_error *error)
+{
+    struct ms_inspector *inspector = calloc(1, sizeof *inspector);
+    if (!inspector)
+        return ms_fail(error, MS_MEMORY, "no memory");
+    inspector->config = config;
+    enum ms_status status = ms_inspect_open(&inspector->store, config, error);
+    if (status == MS_OK)
+        status = list_partitions(inspector, error);
+    if (status == MS_OK && config->model_dir[0])
+        status = load_model(inspector, error);
+    if (status != MS_OK) {
+        ms_inspector_destroy(inspector);
+        return status;
+    }
+    *out = inspector;
+    return MS_OK;
+}
+
+void ms_inspector_destroy(struct ms_inspector *inspector)
+{
+    if (!inspector)
+        return;
+    ms_viewer_destroy(inspector->viewer);
+    ms_model_destroy(inspector->model);
+    ms_store_close(inspector->store);
+    free(inspector->partitions);
+    free(inspector);
+}
+
+/* ---- reading ---- */
+
+/* The head row in |partition|; *user stays as it is where there is none. */
+static enum ms_status read_head(struct ms_inspector *inspector, uint16_t partition, struct ms_bytes id,
+                                struct ms_user **user, struct ms_error *error)
+{
+    struct ms_buffer key = {0};
+    struct ms_store_values values = {0};
+    enum ms_status status = MS_MEMORY;
+    if (ms_key_user(&key, partition, id))
+        status = ms_store_get(inspector->store, &(struct ms_bytes){key.data, key.size}, 1, &values, error);
+    else
+        ms_fail(error, MS_MEMORY, "no memory for a key");
+    if (status == MS_OK && values.values[0].data)
+        status = ms_user_decode_head(user, partition, id, values.values[0], error);
+    ms_store_values_free(&values);
+    ms_buffer_free(&key);
+    return status;
+}
+
+/* Completes the user with its chunks. May move it. */
+static enum ms_status read_chunks(struct ms_inspector *inspector, struct ms_user **user,
+                                  struct ms_error *error)
+{
+    struct ms_key_list keys = {0};
+    struct ms_store_values values = {0};
+    bool good = true;
+    if ((*user)->complete)
+        return MS_OK;
+    for (uint32_t chunk = (*user)->first_chunk; good && chunk < (*user)->sealed; chunk++)
+        good = ms_key_list_add_chunk(&keys, (*user)->partition, ms_user_id(*user), chunk);
+    const struct ms_bytes *list = good ? ms_key_list_keys(&keys) : NULL;
+    enum ms_status status = list ? ms_store_get(inspector->store, list, keys.count, &values, error)
+                                 : ms_fail(error, MS_MEMORY, "no memory for the keys of a history");
+    if (status == MS_OK)
+        status = ms_user_decode_chunks(user, values.values, keys.count, error);
+    ms_store_values_free(&values);
+    ms_key_list_free(&keys);
+    return status;
+}
+
+static enum ms_status fail_not_found(const struct ms_inspector *inspector, struct ms_bytes id,
+                                     int32_t partition, struct ms_error *error)
+{
+    char where[64] = "";
+    struct ms_buffer text = {0};
+    if (partition >= 0)
+        snprintf(where, sizeof where, " in partition %" PRId32, partition);
+    bool escaped = ms_escape(&text, (struct ms_bytes){id.data, id.size < 200 ? id.size : 200});
+    enum ms_status status = ms_fail(error, MS_NOT_FOUND,
+                                    "user \"%.*s\" is not%s in %s (%zu partitions looked through)",
+                                    escaped ? (int)text.size : 0, text.data, where,
+                                    inspector->config->state_dir, inspector->partition_count);
+    ms_buffer_free(&text);
+    return status;
+}
+
+/* Looks the user up in every partition. Keeps the one asked for, or the first. */
+static enum ms_status find_user(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
+                                struct found_user *found, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; status == MS_OK && i < inspector->partition_count; i++) {
+        struct ms_user *user = NULL;
+        uint16_t at = inspector->partitions[i];
+        status = read_head(inspector, at, id, &user, error);
+        if (!user)
+            continue;
+        bool known = user->version > 0 || user->profile_bytes > 0;
+        if (known && found->partition_count < MS_VIEW_PARTITIONS)
+            found->partitions[found->partition_count++] = at;
+        if (known && !found->user && (partition < 0 || partition == at))
+            found->user = user;
+        else
+            free(user);
+    }
+    if (status == MS_OK && !found->user)
+        status = fail_not_found(inspector, id, partition, error);
+    return status;
+}
+
+enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
+                                 struct ms_user_view **view, struct ms_error *error)
+{
+    struct found_user found = {0};
+    struct ms_user_view *made = NULL;
+    enum ms_status status = find_user(inspector, id, partition, &found, error);
+    if (status == MS_OK)
+        status = read_chunks(inspector, &found.user, error);
+    if (status == MS_OK)
+        status = ms_user_view_new(&made, inspector->viewer, found.user, error);
+    free(found.user);
+    if (status != MS_OK)
+        return status;
+    memcpy(made->partitions, found.partitions, sizeof found.partitions);
+    made->partition_count = found.partition_count;
+    *view = made;
+    return MS_OK;
+}

@@ -1,0 +1,32 @@
+/* Looks users up in a state directory and makes their views: for `mindstream inspect user` and the demo. */
+#ifndef MS_APP_INSPECTOR_H
+#define MS_APP_INSPECTOR_H
+
+#include <stdint.h>
+
+#include "base/config.h"
+#include "state/store.h"
+#include "view/user.h"
+
+/* A state directory opened for reading, beside a running service or alone, and the model if there is one. One
+ * thread. */
+struct ms_inspector;
+
+/* Opens state.dir of |config|, and loads its model.dir where that is not "". The inspector sees the state as of now; a
+ * new one sees what was flushed since. |config| must outlive it. MS_CONFIG, MS_NOT_FOUND, MS_STATE, MS_MODEL.
+ * ms_inspector_destroy(NULL) is legal. */
+enum ms_status ms_inspector_new(struct ms_inspector **inspector, const struct ms_config *config,
+                                struct ms_error *error) MS_MUST_CHECK;
+void ms_inspector_destroy(struct ms_inspector *inspector);
+
+/* Finds a user in |partition|, or in any where that is negative (the first one then), and makes its view, which lists
+ * the partitions that have such a user. The inspector must outlive the view. MS_NOT_FOUND says how many partitions
+ * were looked through. */
+enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
+                                 struct ms_user_view **view, struct ms_error *error) MS_MUST_CHECK;
+
+/* Opens only the state. Tries again while a running service changes its files under the reader. */
+enum ms_status ms_inspect_open(struct ms_store **store, const struct ms_config *config,
+                               struct ms_error *error) MS_MUST_CHECK;
+
+#endif

@@ -1,0 +1,16 @@
+/* A user's view as text for people. */
+#ifndef MS_VIEW_TEXT_H
+#define MS_VIEW_TEXT_H
+
+#include <stddef.h>
+
+#include "base/buffer.h"
+#include "mindstream/status.h"
+#include "view/user.h"
+
+/* Appends the counters, the interests and the newest |limit| behaviors (0: all) in aligned columns, safe on a terminal.
+ * On failure (MS_MEMORY) |out| is as it was. */
+enum ms_status ms_user_view_text(const struct ms_user_view *view, size_t limit, struct ms_buffer *out,
+                                 struct ms_error *error) MS_MUST_CHECK;
+
+#endif
