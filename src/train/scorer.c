@@ -1,5 +1,5 @@
-/* Blocks of vectors against blocks of items. Targets that are surely beyond the last rank leave the batch at
- * once, so most of the catalogue is scored for the few that are near the top. */
+/* Blocks of vectors against blocks of items. A target with MS_RANKS better items leaves the batch at once, so most of the
+ * catalogue is scored for the few targets that are near the top. */
 #include "train/scorer.h"
 
 #include <assert.h>
@@ -31,7 +31,7 @@ struct target {
 };
 
 struct ms_scorer {
-    const struct ms_catalogue *catalogue;
+    struct ms_catalogue *catalogue;
     struct ms_ranks *ranks;
     size_t dim;
     float *vectors; /* [BATCH_ROWS][dim] */
@@ -73,18 +73,23 @@ enum ms_status ms_catalogue_init(struct ms_catalogue *catalogue, const float *em
         const float *e = embeddings + (size_t)item * (size_t)dim;
         lengths[item / BLOCK_ITEMS] = fmax(lengths[item / BLOCK_ITEMS], sqrt(dot(e, e, (size_t)dim)));
     }
-    *catalogue = (struct ms_catalogue){embeddings, count, dim, lengths};
+    *catalogue = (struct ms_catalogue){
+        .embeddings = embeddings, .count = count, .dim = dim, .block_lengths = lengths};
+    pthread_mutex_init(&catalogue->sgemm, NULL);
     return MS_OK;
 }
 
 void ms_catalogue_free(struct ms_catalogue *catalogue)
 {
+    if (!catalogue->block_lengths)
+        return;
+    pthread_mutex_destroy(&catalogue->sgemm);
     free(catalogue->block_lengths);
     *catalogue = (struct ms_catalogue){0};
 }
 
-enum ms_status ms_scorer_new(struct ms_scorer **out, const struct ms_catalogue *catalogue,
-                             struct ms_ranks *ranks, struct ms_error *error)
+enum ms_status ms_scorer_new(struct ms_scorer **out, struct ms_catalogue *catalogue, struct ms_ranks *ranks,
+                             struct ms_error *error)
 {
     struct ms_scorer *scorer = calloc(1, sizeof *scorer);
     size_t dim = (size_t)catalogue->dim;
@@ -213,8 +218,8 @@ static void count_above(const float *best, size_t n, float low, float high, uint
     *near = b;
 }
 
-/* Items [first, first + n) that score higher than the target. |error| bounds how far SGEMM may be off;
- * negative: its numbers are of no use. */
+/* Items [first, first + n) that score higher than the target. |error| bounds how far SGEMM may be off. Negative: there is
+ * no bound, and every item is scored in double. */
 static uint32_t higher_in_block(const struct ms_scorer *scorer, const struct query *query,
                                 const struct target *target, size_t first, size_t n, double error)
 {
@@ -237,11 +242,13 @@ static uint32_t higher_in_block(const struct ms_scorer *scorer, const struct que
 
 static void score_block(struct ms_scorer *scorer, size_t first, size_t n)
 {
-    const struct ms_catalogue *catalogue = scorer->catalogue;
+    struct ms_catalogue *catalogue = scorer->catalogue;
     size_t dim = scorer->dim;
+    pthread_mutex_lock(&catalogue->sgemm);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)scorer->row_count, (int)n, (int)dim, 1.0f,
                 scorer->vectors, (int)dim, catalogue->embeddings + first * dim, (int)dim, 0.0f,
                 scorer->scores, BLOCK_ITEMS);
+    pthread_mutex_unlock(&catalogue->sgemm);
     for (size_t q = 0; q < scorer->query_count; q++) {
         struct query *query = &scorer->queries[q];
         /* Any order of the dim products and sums is within this of the true value (Higham, Accuracy and
@@ -262,7 +269,7 @@ static void score_block(struct ms_scorer *scorer, size_t first, size_t n)
     }
 }
 
-/* Drops the queries that are answered, and their vectors. */
+/* Drops the queries without undecided targets, and their vectors. */
 static void compact(struct ms_scorer *scorer)
 {
     size_t queries = 0, rows = 0;

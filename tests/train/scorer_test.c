@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "mindstream/model.h"
 #include "train/scorer.h"
 
@@ -193,6 +194,64 @@ static void many_targets(void **state)
     free((void *)n.embeddings);
 }
 
+/* ---- threads ---- */
+
+enum { SHARED_ITEMS = 700, SHARED_DIM = 64, SHARED_SETS = 50, SHARED_QUERIES = 3000, SHARED_TARGETS = 8 };
+
+/* Threads with a scorer each on one catalogue; every query is a batch of its own, so they often call SGEMM at once. */
+struct shared_work {
+    struct ms_scorer *scorers[4];
+    const float *vectors; /* [SHARED_SETS][MS_MAX_INTERESTS][SHARED_DIM] */
+};
+
+static enum ms_status rank_query(void *context, int thread, size_t index, struct ms_error *error)
+{
+    const struct shared_work *work = context;
+    const float *vectors = work->vectors + index % SHARED_SETS * MS_MAX_INTERESTS * SHARED_DIM;
+    uint32_t targets[SHARED_TARGETS];
+    (void)error;
+    for (size_t i = 0; i < SHARED_TARGETS; i++)
+        targets[i] = (uint32_t)((index * SHARED_TARGETS + i) * 37 % SHARED_ITEMS);
+    ms_scorer_add(work->scorers[thread], 0, vectors, MS_MAX_INTERESTS, targets, SHARED_TARGETS);
+    ms_scorer_flush(work->scorers[thread]);
+    return MS_OK;
+}
+
+static struct ms_ranks ranks_by(struct ms_catalogue *catalogue, const float *vectors, int threads)
+{
+    struct shared_work work = {.vectors = vectors};
+    struct ms_ranks found[4] = {0}, sum = {0};
+    struct ms_pool *pool;
+    for (int i = 0; i < threads; i++)
+        assert_int_equal(ms_scorer_new(&work.scorers[i], catalogue, &found[i], NULL), MS_OK);
+    assert_int_equal(ms_pool_new(&pool, threads, NULL), MS_OK);
+    assert_int_equal(ms_pool_for(pool, SHARED_QUERIES, rank_query, &work, NULL), MS_OK);
+    for (int i = 0; i < threads; i++) {
+        for (size_t rank = 0; rank <= MS_RANKS; rank++)
+            sum.counts[rank] += found[i].counts[rank];
+        ms_scorer_destroy(work.scorers[i]);
+    }
+    ms_pool_destroy(pool);
+    return sum;
+}
+
+static void threads_agree(void **state)
+{
+    float *embeddings = random_floats((size_t)SHARED_ITEMS * SHARED_DIM);
+    float *vectors = random_floats((size_t)SHARED_SETS * MS_MAX_INTERESTS * SHARED_DIM);
+    struct ms_catalogue catalogue;
+    (void)state;
+    assert_int_equal(ms_catalogue_init(&catalogue, embeddings, SHARED_ITEMS, SHARED_DIM, NULL), MS_OK);
+    struct ms_ranks expected = ranks_by(&catalogue, vectors, 1);
+    for (int round = 0; round < 3; round++) {
+        struct ms_ranks found = ranks_by(&catalogue, vectors, 4);
+        assert_ranks(&found, &expected);
+    }
+    ms_catalogue_free(&catalogue);
+    free(vectors);
+    free(embeddings);
+}
+
 /* No vectors, or vectors that are no numbers, predict nothing; a vector of zeros predicts all alike. */
 static void nothing(void **state)
 {
@@ -227,7 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(random_items, seed), cmocka_unit_test_setup(near_ties, seed),
         cmocka_unit_test_setup(extremes, seed),     cmocka_unit_test_setup(many_targets, seed),
-        cmocka_unit_test_setup(nothing, seed),
+        cmocka_unit_test_setup(nothing, seed),      cmocka_unit_test_setup(threads_agree, seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
