@@ -31,7 +31,7 @@ void ms_index_free(struct ms_index *index)
     index->mask = index->count = 0;
 }
 
-static void place(struct ms_index_slot *slots, uint32_t mask, uint64_t hash, uint32_t value)
+static void insert_slot(struct ms_index_slot *slots, uint32_t mask, uint64_t hash, uint32_t value)
 {
     uint32_t at = (uint32_t)hash & mask;
     while (slots[at].value != MS_INDEX_EMPTY)
@@ -52,13 +52,13 @@ bool ms_index_add(struct ms_index *index, uint64_t hash, uint32_t value,
             return false;
         for (uint32_t i = 0; i <= index->mask; i++) {
             if (index->slots[i].value != MS_INDEX_EMPTY)
-                place(slots, count - 1, hash_of(context, index->slots[i].value), index->slots[i].value);
+                insert_slot(slots, count - 1, hash_of(context, index->slots[i].value), index->slots[i].value);
         }
         free(index->slots);
         index->slots = slots;
         index->mask = count - 1;
     }
-    place(index->slots, index->mask, hash, value);
+    insert_slot(index->slots, index->mask, hash, value);
     index->count++;
     return true;
 }

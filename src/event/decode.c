@@ -27,7 +27,7 @@ struct ms_decoder {
     char *type_memory;
 };
 
-/* ---- making one ---- */
+/* ---- making a decoder ---- */
 
 /* Splits "a, b\, c" into types; blanks around them do not count, a backslash takes the next character as it
  * is. */
@@ -42,15 +42,15 @@ static enum ms_status parse_types(struct ms_decoder *decoder, const char *text, 
         return ms_fail(error, MS_MEMORY, "no memory for input.types");
     char *to = decoder->type_memory;
     for (const char *at = text;; at++) {
-        char *start = to, *keep = to;
+        char *start = to, *end = to;
         for (at += strspn(at, " \t"); *at && *at != ','; at++) {
             bool escaped = *at == '\\' && at[1];
             at += escaped;
             *to++ = *at;
             if (escaped || (*at != ' ' && *at != '\t'))
-                keep = to;
+                end = to;
         }
-        size_t bytes = (size_t)(keep - start);
+        size_t bytes = (size_t)(end - start);
         if (bytes == 0 || bytes > MS_TYPE_MAX_BYTES)
             return ms_fail(error, MS_CONFIG,
                            "input.types: type %zu of \"%s\" has %zu bytes, expected 1 to %d",
@@ -106,7 +106,7 @@ void ms_decoder_destroy(struct ms_decoder *decoder)
     free(decoder);
 }
 
-/* ---- what errors say ---- */
+/* ---- error texts ---- */
 
 /* How many of the text's bytes fit |max| without cutting a UTF-8 character. */
 static size_t fitting(const char *text, size_t bytes, size_t max)
@@ -333,10 +333,10 @@ static bool accepted(const struct ms_decoder *decoder, struct ms_bytes type)
     return decoder->type_count == 0;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole event ---- */
 
-/* Moves the event's texts into one piece of the arena. */
-static enum ms_status keep(struct ms_arena *arena, struct ms_event *event, struct ms_error *error)
+/* Copies the event's texts to the arena. */
+static enum ms_status copy_texts(struct ms_arena *arena, struct ms_event *event, struct ms_error *error)
 {
     char *to = ms_arena_alloc(arena, event->user.size + event->item.size + event->type.size);
     if (!to)
@@ -406,7 +406,7 @@ enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *aren
         return status;
     bool key_differs = key.data &&
                        (key.size != made.user.size || memcmp(key.data, made.user.data, key.size) != 0);
-    status = keep(arena, &made, error);
+    status = copy_texts(arena, &made, error);
     if (status)
         return status;
     notes->key_differs = key_differs;

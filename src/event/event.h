@@ -42,8 +42,8 @@ struct ms_event_notes {
 
 struct ms_decoder;
 
-/* Compiles the field paths and the types. MS_CONFIG with the option's name and the place in the path when one
- * does not parse. The caller owns the decoder; destroying NULL is legal. */
+/* Compiles the field paths and the types. MS_CONFIG with the option's name and the character of the path
+ * that does not parse. The caller owns the decoder; destroying NULL is legal. */
 enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event_fields *fields,
                               struct ms_error *error) MS_MUST_CHECK;
 void ms_decoder_destroy(struct ms_decoder *decoder);

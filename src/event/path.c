@@ -27,20 +27,20 @@ static void skip_blanks(struct parser *parser)
 
 static enum ms_status parse_name(struct parser *parser)
 {
-    char *start = parser->names, *to = start, *keep = start; /* blanks behind |keep| do not count */
+    char *start = parser->names, *to = start, *end = start; /* of the name without trailing blanks */
     for (; *parser->at && !strchr(".[],", *parser->at); parser->at++) {
         bool escaped = *parser->at == '\\';
         if (escaped && !*++parser->at)
             return fail_at(parser, "a character after the backslash");
         *to++ = *parser->at;
         if (escaped || (*parser->at != ' ' && *parser->at != '\t'))
-            keep = to;
+            end = to;
     }
     if (*parser->at && *parser->at != ',')
-        keep = to;
-    if (keep == start)
+        end = to;
+    if (end == start)
         return fail_at(parser, "a name");
-    *parser->step++ = (struct ms_path_step){.key = start, .key_bytes = (size_t)(keep - start)};
+    *parser->step++ = (struct ms_path_step){.key = start, .key_bytes = (size_t)(end - start)};
     parser->names = to;
     return MS_OK;
 }

@@ -39,12 +39,12 @@ const char *ms_time_from_integer(int64_t number, int64_t *time_ms)
     return number < 0 ? too_early : from_decimal(number, NULL, 0, time_ms);
 }
 
-/* A place in a text that is being read. */
+/* The unread part of a text. */
 struct cursor {
     const char *at, *end;
 };
 
-static bool take(struct cursor *c, char wanted)
+static bool take_char(struct cursor *c, char wanted)
 {
     if (c->at == c->end || *c->at != wanted)
         return false;
@@ -76,13 +76,13 @@ static bool take_number(struct cursor *c, size_t n, int low, int high, int *valu
 /* [-]digits[.digits] and nothing else; *reason is the outcome then. */
 static bool number_text(struct cursor c, int64_t *time_ms, const char **reason)
 {
-    bool negative = take(&c, '-');
+    bool negative = take_char(&c, '-');
     size_t n = digits(&c);
     const char *whole_digits = c.at;
     c.at += n;
     const char *fraction = c.at;
     size_t fraction_bytes = 0;
-    if (take(&c, '.')) {
+    if (take_char(&c, '.')) {
         fraction = c.at;
         fraction_bytes = digits(&c);
         c.at += fraction_bytes;
@@ -139,23 +139,23 @@ static int days_in_month(int year, int month)
 static bool take_date(struct cursor *c, int64_t *days)
 {
     int year, month, day;
-    if (!take_number(c, 4, 0, 9999, &year) || !take(c, '-') || !take_number(c, 2, 1, 12, &month) ||
-        !take(c, '-') || !take_number(c, 2, 1, days_in_month(year, month), &day))
+    if (!take_number(c, 4, 0, 9999, &year) || !take_char(c, '-') || !take_number(c, 2, 1, 12, &month) ||
+        !take_char(c, '-') || !take_number(c, 2, 1, days_in_month(year, month), &day))
         return false;
     *days = days_since_1970(year, month, day);
     return true;
 }
 
-/* HH:MM[:SS[.fraction]], in ms of the day; what the fraction has beyond ms is cut off. */
+/* HH:MM[:SS[.fraction]], in ms of the day. Digits beyond milliseconds are cut off. */
 static bool take_clock(struct cursor *c, int64_t *ms)
 {
     int hour, minute, second = 0, fraction_ms = 0;
-    if (!take_number(c, 2, 0, 23, &hour) || !take(c, ':') || !take_number(c, 2, 0, 59, &minute))
+    if (!take_number(c, 2, 0, 23, &hour) || !take_char(c, ':') || !take_number(c, 2, 0, 59, &minute))
         return false;
-    if (take(c, ':')) {
+    if (take_char(c, ':')) {
         if (!take_number(c, 2, 0, 59, &second))
             return false;
-        if (take(c, '.') || take(c, ',')) {
+        if (take_char(c, '.') || take_char(c, ',')) {
             size_t n = digits(c);
             if (!n)
                 return false;
@@ -174,21 +174,21 @@ static bool take_zone(struct cursor *c, int64_t *minutes)
     *minutes = 0;
     if (c->at == c->end)
         return true;
-    take(c, ' ');
-    if (take(c, 'Z') || take(c, 'z'))
+    take_char(c, ' ');
+    if (take_char(c, 'Z') || take_char(c, 'z'))
         return true;
     if (c->end - c->at >= 3 && memcmp(c->at, "UTC", 3) == 0) {
         c->at += 3;
         return true;
     }
-    bool west = take(c, '-');
-    int hours, rest = 0;
-    if ((!west && !take(c, '+')) || !take_number(c, 2, 0, UTC_OFFSET_MAX, &hours))
+    bool west = take_char(c, '-');
+    int hours, minutes_part = 0;
+    if ((!west && !take_char(c, '+')) || !take_number(c, 2, 0, UTC_OFFSET_MAX, &hours))
         return false;
-    bool colon = take(c, ':');
-    if ((colon || c->at < c->end) && !take_number(c, 2, 0, 59, &rest))
+    bool colon = take_char(c, ':');
+    if ((colon || c->at < c->end) && !take_number(c, 2, 0, 59, &minutes_part))
         return false;
-    *minutes = (west ? -1 : 1) * ((int64_t)hours * 60 + rest);
+    *minutes = (west ? -1 : 1) * ((int64_t)hours * 60 + minutes_part);
     return true;
 }
 
@@ -201,7 +201,7 @@ const char *ms_time_from_text(const char *text, size_t bytes, int64_t *time_ms)
     int64_t days, clock_ms = 0, zone_minutes = 0;
     if (!take_date(&c, &days))
         return not_a_time;
-    if (take(&c, 'T') || take(&c, 't') || take(&c, ' ')) {
+    if (take_char(&c, 'T') || take_char(&c, 't') || take_char(&c, ' ')) {
         if (!take_clock(&c, &clock_ms) || !take_zone(&c, &zone_minutes))
             return not_a_time;
     }

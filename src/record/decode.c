@@ -148,7 +148,7 @@ static const json_t *member(const json_t *object, const char *name, json_type ty
     return NULL;
 }
 
-static enum ms_status number(float *out, const json_t *value, const char *name, struct ms_error *error)
+static enum ms_status read_float(float *out, const json_t *value, const char *name, struct ms_error *error)
 {
     if (!json_is_number(value))
         return ms_fail(error, MS_FORMAT, "\"%s\" of an interest does not hold numbers only", name);
@@ -167,10 +167,10 @@ static enum ms_status fill_interest(struct ms_decoded *decoded, size_t index, co
     enum ms_status status = check_interest(index, (uint64_t)json_integer_value(slot), json_array_size(vector),
                                            decoded->record.interests.dim, error);
     for (size_t i = 0; !status && i < dim; i++)
-        status = number(&decoded->vectors[index * dim + i], json_array_get(vector, i), "vector", error);
+        status = read_float(&decoded->vectors[index * dim + i], json_array_get(vector, i), "vector", error);
     if (!status)
-        status = number(&decoded->vectors[count * dim + index], json_object_get(object, "weight"), "weight",
-                        error);
+        status = read_float(&decoded->vectors[count * dim + index], json_object_get(object, "weight"),
+                            "weight", error);
     return status;
 }
 

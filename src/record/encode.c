@@ -213,7 +213,7 @@ static char *protobuf_user(char *at, const struct ms_record *record)
 static char *protobuf_interest(char *at, const struct ms_record *record, int slot)
 {
     size_t slot_digits = 1;
-    for (int rest = slot / 10; rest; rest /= 10)
+    for (int left = slot / 10; left; left /= 10)
         slot_digits++;
     at = put_tag(at, FLAT_ID, WIRE_BYTES);
     at += ms_put_varint(at, record->user_id.size + 1 + slot_digits);

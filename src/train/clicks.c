@@ -26,11 +26,11 @@ struct user {
     uint64_t hash;
 };
 
-/* A click as it comes; its place in the file is its place in the array. */
+/* A click of the log, in the order of the file. */
 struct raw_click {
     int64_t time_ms;
     uint32_t user;
-    uint32_t row;
+    uint32_t item; /* index, or MS_NO_ITEM */
 };
 
 struct reader {
@@ -106,8 +106,8 @@ static enum ms_status add_user(struct reader *reader, struct ms_bytes id, uint64
 }
 
 /* Keeps the click when its user is among the chosen. */
-static enum ms_status take(struct reader *reader, struct ms_bytes user_id, struct ms_bytes item,
-                           int64_t time_ms, struct ms_error *error)
+static enum ms_status add_click(struct reader *reader, struct ms_bytes user_id, struct ms_bytes item,
+                                int64_t time_ms, struct ms_error *error)
 {
     uint64_t hash = XXH64(user_id.data, user_id.size, 0);
     bool listed = reader->log->users_path != NULL;
@@ -123,8 +123,8 @@ static enum ms_status take(struct reader *reader, struct ms_bytes user_id, struc
     if (reader->users[user].clicks == UINT32_MAX ||
         !grow((void **)&reader->clicks, &reader->click_room, reader->click_count, sizeof *reader->clicks))
         return ms_fail(error, MS_MEMORY, "no memory for %zu clicks", reader->click_count + 1);
-    uint32_t row = ms_model_find(reader->model, item.data, item.size);
-    reader->clicks[reader->click_count++] = (struct raw_click){time_ms, user, row};
+    uint32_t item_index = ms_model_find(reader->model, item.data, item.size);
+    reader->clicks[reader->click_count++] = (struct raw_click){time_ms, user, item_index};
     reader->users[user].clicks++;
     return MS_OK;
 }
@@ -178,7 +178,7 @@ static enum ms_status decode(struct reader *reader, struct ms_bytes line, int64_
                            &notes, error);
 }
 
-/* Where nobody has named a time field, the first line tells whether the log has times. */
+/* Without --time, the first line tells whether the log has times. */
 static enum ms_status look_for_times(struct reader *reader, struct ms_bytes line, struct ms_error *error)
 {
     struct ms_event event;
@@ -187,13 +187,13 @@ static enum ms_status look_for_times(struct reader *reader, struct ms_bytes line
     reader->timed = time[0] != '\0';
     if (status != MS_OK || reader->log->time)
         return status;
-    /* A line that can be read with a time to stand in, but not without, has none. */
+    /* A line without a time can be decoded with a substitute time only. */
     reader->timed = decode(reader, line, -1, &event, NULL) == MS_OK ||
                     decode(reader, line, 0, &event, NULL) != MS_OK;
     return MS_OK;
 }
 
-static enum ms_status take_json(struct reader *reader, struct ms_bytes line, struct ms_error *error)
+static enum ms_status read_json_line(struct reader *reader, struct ms_bytes line, struct ms_error *error)
 {
     struct ms_event event;
     enum ms_status status = MS_OK;
@@ -203,7 +203,7 @@ static enum ms_status take_json(struct reader *reader, struct ms_bytes line, str
     if (status == MS_OK && !reader->timed && event.time_ms != 0)
         status = ms_fail(error, MS_FORMAT, "it has a time, but the log's first line has none");
     if (status == MS_OK)
-        status = take(reader, event.user, event.item, event.time_ms, error);
+        status = add_click(reader, event.user, event.item, event.time_ms, error);
     return status == MS_EVENT ? ms_fail_in(error, MS_FORMAT, "not an event") : status;
 }
 
@@ -255,7 +255,7 @@ static enum ms_status find_column(const struct reader *reader, const char *optio
     return MS_OK;
 }
 
-static enum ms_status take_header(struct reader *reader, struct ms_bytes line, struct ms_error *error)
+static enum ms_status read_csv_header(struct reader *reader, struct ms_bytes line, struct ms_error *error)
 {
     const struct ms_click_log *log = reader->log;
     size_t count;
@@ -285,7 +285,7 @@ static enum ms_status check_id(const char *role, struct ms_bytes id, struct ms_e
     return MS_OK;
 }
 
-static enum ms_status take_csv(struct reader *reader, struct ms_bytes line, struct ms_error *error)
+static enum ms_status read_csv_line(struct reader *reader, struct ms_bytes line, struct ms_error *error)
 {
     size_t count;
     int64_t time_ms = 0;
@@ -304,12 +304,12 @@ static enum ms_status take_csv(struct reader *reader, struct ms_bytes line, stru
             return ms_fail(error, MS_FORMAT, "time: the cell is '%.*s': %s",
                            (int)(cell.size < SHOWN_MAX ? cell.size : SHOWN_MAX), cell.data, reason);
     }
-    return take(reader, user, item, time_ms, error);
+    return add_click(reader, user, item, time_ms, error);
 }
 
 /* ---- the file ---- */
 
-/* Bytes of a log are anybody's; an error stays one line of printable text. */
+/* A log may hold any bytes. An error stays one line of printable text. */
 static void clean_text(struct ms_error *error)
 {
     if (!error)
@@ -353,9 +353,9 @@ static enum ms_status read_log(struct reader *reader, bool *csv, struct ms_error
         if (first && log->format == MS_LOG_BY_CONTENT)
             *csv = !is_json(line);
         reader->record_line = reader->lines.number;
-        status = !*csv   ? take_json(reader, line, error)
-                 : first ? take_header(reader, line, error)
-                         : take_csv(reader, line, error);
+        status = !*csv   ? read_json_line(reader, line, error)
+                 : first ? read_csv_header(reader, line, error)
+                         : read_csv_line(reader, line, error);
         first = false;
         if (status != MS_OK && status != MS_MEMORY) {
             status = ms_fail_in(error, status, "%s: line %" PRIu64, reader->lines.name, reader->record_line);
@@ -379,13 +379,13 @@ static int by_time(const void *a, const void *b)
     const struct ms_click *x = a, *y = b;
     if (x->time_ms != y->time_ms)
         return x->time_ms < y->time_ms ? -1 : 1;
-    return x->place < y->place ? -1 : x->place > y->place;
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
 static void sort_history(struct ms_click *clicks, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        clicks[i].place = (uint32_t)i;
+        clicks[i].order = (uint32_t)i;
     for (size_t i = 1; i < count; i++) {
         if (clicks[i - 1].time_ms > clicks[i].time_ms) {
             qsort(clicks, count, sizeof *clicks, by_time);
@@ -429,7 +429,7 @@ static enum ms_status make_histories(struct reader *reader, struct ms_histories 
         const struct raw_click *click = &reader->clicks[i];
         if (reader->users[click->user].clicks == 0)
             continue;
-        made->clicks[next[click->user]++] = (struct ms_click){click->time_ms, 0, click->row};
+        made->clicks[next[click->user]++] = (struct ms_click){click->time_ms, 0, click->item};
     }
     for (uint32_t u = 0; u < made->user_count; u++) {
         struct ms_history *history = &made->users[u];

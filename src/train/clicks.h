@@ -24,13 +24,13 @@ struct ms_click_log {
     const char *users_path; /* a user id a line: these users; NULL: the buckets decide */
     uint32_t buckets;       /* users whose bucket is below this; MS_HOLDOUT_BUCKETS for all */
     uint32_t min_events;    /* users with fewer clicks are left out; counted before max_events cuts */
-    uint32_t max_events;    /* of each user the first so many, by (time, place in the file) */
+    uint32_t max_events;    /* the first clicks of each user by (time, order in the file) */
 };
 
 struct ms_click {
     int64_t time_ms; /* 0 where the log is in the order of the file */
-    uint32_t place;  /* among the user's clicks in the file */
-    uint32_t row;    /* the item's row, MS_NO_ITEM when the model does not know it */
+    uint32_t order;  /* index among the user's clicks in the file */
+    uint32_t item;   /* index, MS_NO_ITEM when the model does not know it */
 };
 
 struct ms_history {
@@ -41,7 +41,7 @@ struct ms_history {
 struct ms_histories {
     struct ms_history *users;
     uint32_t user_count;
-    struct ms_click *clicks; /* by user, then (time, place) */
+    struct ms_click *clicks; /* by user, then (time, order in the file) */
     bool timed;
     bool csv;
     uint64_t clicks_read; /* in the whole log */

@@ -34,10 +34,10 @@ struct worker {
     double *seconds;        /* [column_count] */
     struct ms_evaluation evaluation;
     /* The history at hand: */
-    uint32_t *rows;     /* [max] routable items */
-    int64_t *times_ms;  /* [max] and their times */
-    uint32_t *known;    /* [max + 1] routable clicks before click t */
-    uint32_t *targets;  /* [max] the known ones */
+    uint32_t *items;    /* [max] items of the known clicks */
+    int64_t *times_ms;  /* [max] times of the known clicks */
+    uint32_t *known;    /* [max + 1] number of known clicks before click t */
+    uint32_t *targets;  /* [max] items of the known clicks to predict */
     float *state;       /* of the fold */
     float *projections; /* [K][dim] of one item */
 };
@@ -66,28 +66,29 @@ enum ms_status ms_column_supported(const struct ms_model *model, enum ms_column_
 
 /* ---- one history ---- */
 
-/* Lays the history out by what the model knows of it. Returns how many targets it has. */
-static size_t lay_out(struct worker *w, const struct ms_click *clicks, uint32_t n)
+/* Fills items, times, known and targets for a history. Returns the number of targets. A click on an item that the model
+ * does not know is not a known click. */
+static size_t prepare_history(struct worker *w, const struct ms_click *clicks, uint32_t n)
 {
     uint32_t known = 0, half = n / 2;
     size_t targets = 0;
     for (uint32_t t = 0; t < n; t++) {
         w->known[t] = known;
-        if (clicks[t].row == MS_NO_ITEM) {
+        if (clicks[t].item == MS_NO_ITEM) {
             w->evaluation.skipped += t > half;
             continue;
         }
-        w->rows[known] = clicks[t].row;
+        w->items[known] = clicks[t].item;
         w->times_ms[known++] = clicks[t].time_ms;
         if (t > half)
-            w->targets[targets++] = clicks[t].row;
+            w->targets[targets++] = clicks[t].item;
     }
     w->known[n] = known;
     return targets;
 }
 
-/* Item |row| as routing sees it where it is click number |place| of its window; *count vectors. */
-static const float *project(struct worker *w, uint32_t row, size_t place, int *count)
+/* The item as routing sees it at |position| of its window: *count vectors. */
+static const float *project_item(struct worker *w, uint32_t item, size_t position, int *count)
 {
     const struct ms_model *model = w->work->model;
     const struct ms_model_config *config = ms_model_config(model);
@@ -96,18 +97,18 @@ static const float *project(struct worker *w, uint32_t row, size_t place, int *c
     if (config->extractor != MS_EXTRACTOR_MIND ||
         (map != MS_BILINEAR_PER_INTEREST && map != MS_BILINEAR_PER_POSITION)) {
         *count = 1;
-        return ms_model_projected(model) + (size_t)row * d;
+        return ms_model_projected(model) + (size_t)item * d;
     }
-    const float *item = ms_model_item_embedding(model, row),
+    const float *embedding = ms_model_item_embedding(model, item),
                 *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
     const float *maps = ms_model_tensor(model, "routing.bilinear").data;
     if (map == MS_BILINEAR_PER_POSITION)
-        maps += place * K * d * dim;
+        maps += position * K * d * dim;
     for (size_t j = 0; j < K; j++) {
         for (size_t c = 0; c < dim; c++) {
             double sum = bias ? (double)bias[c] : 0.0;
             for (size_t i = 0; i < d; i++)
-                sum += (double)item[i] * (double)maps[(j * d + i) * dim + c];
+                sum += (double)embedding[i] * (double)maps[(j * d + i) * dim + c];
             w->projections[j * dim + c] = (float)sum;
         }
     }
@@ -124,12 +125,12 @@ static void ask(struct worker *w, int column, struct ms_interests interests, uin
 static void run_full(struct worker *w, int column, const struct ms_click *clicks, uint32_t n)
 {
     for (uint32_t t = n / 2 + 1; t < n; t++)
-        ask(w, column, ms_extract_full(w->extractor, w->rows, w->known[t], NULL, 0, NULL), clicks[t].row);
+        ask(w, column, ms_extract_full(w->extractor, w->items, w->known[t], NULL, 0, NULL), clicks[t].item);
 }
 
 static void run_stale(struct worker *w, int column, uint32_t n, size_t targets)
 {
-    struct ms_interests interests = ms_extract_full(w->extractor, w->rows, w->known[n / 2 + 1], NULL, 0,
+    struct ms_interests interests = ms_extract_full(w->extractor, w->items, w->known[n / 2 + 1], NULL, 0,
                                                     NULL);
     ms_scorer_add(w->scorer, column, interests.vectors, interests.count, w->targets, targets);
 }
@@ -141,23 +142,25 @@ static void run_last(struct worker *w, int column, const struct ms_click *clicks
         size_t known = w->known[t];
         struct ms_interests last = {0};
         if (known > 0)
-            last.vectors = project(w, w->rows[known - 1], (known < window ? known : window) - 1, &last.count);
-        ask(w, column, last, clicks[t].row);
+            last.vectors = project_item(w, w->items[known - 1], (known < window ? known : window) - 1,
+                                        &last.count);
+        ask(w, column, last, clicks[t].item);
     }
 }
 
-static void fold(struct worker *w, const struct ms_decay *decay, uint32_t place)
+/* Folds known click number |index| of the history. */
+static void fold_click(struct worker *w, const struct ms_decay *decay, uint32_t index)
 {
-    int64_t age_ms = place > 0 ? w->times_ms[place] - w->times_ms[place - 1] : 0;
-    ms_fold_event(w->extractor, decay, w->state, (uint64_t)place + 1, w->rows[place], age_ms, 0);
+    int64_t age_ms = index > 0 ? w->times_ms[index] - w->times_ms[index - 1] : 0;
+    ms_fold_event(w->extractor, decay, w->state, (uint64_t)index + 1, w->items[index], age_ms, 0);
 }
 
-/* Folds what lies before the first half's end; the state is then that of before click half. */
+/* Folds the known clicks before click number half. */
 static void begin_fold(struct worker *w, const struct ms_decay *decay, uint32_t n)
 {
     memset(w->state, 0, ms_fold_floats(w->work->model) * sizeof *w->state);
-    for (uint32_t place = 0; place < w->known[n / 2]; place++)
-        fold(w, decay, place);
+    for (uint32_t i = 0; i < w->known[n / 2]; i++)
+        fold_click(w, decay, i);
 }
 
 static void run_incremental(struct worker *w, int column, const struct ms_click *clicks, uint32_t n)
@@ -166,12 +169,12 @@ static void run_incremental(struct worker *w, int column, const struct ms_click 
     uint32_t folded = w->known[n / 2];
     for (uint32_t t = n / 2 + 1; t < n; t++) {
         for (; folded < w->known[t]; folded++)
-            fold(w, decay, folded);
-        ask(w, column, ms_fold_interests(w->extractor, w->state, folded), clicks[t].row);
+            fold_click(w, decay, folded);
+        ask(w, column, ms_fold_interests(w->extractor, w->state, folded), clicks[t].item);
     }
 }
 
-/* Runs one column over the history that is laid out, and takes the time of all but the scoring. */
+/* Runs one column over the prepared history and measures the time without scoring. */
 static void run_column(struct worker *w, int column, const struct ms_click *clicks, uint32_t n,
                        size_t targets)
 {
@@ -210,7 +213,7 @@ static enum ms_status evaluate_user(void *context, int thread, size_t user, stru
     (void)error;
     if (steps_of(history.count) == 0)
         return MS_OK;
-    size_t targets = lay_out(w, clicks, history.count);
+    size_t targets = prepare_history(w, clicks, history.count);
     w->evaluation.targets += targets;
     for (int column = 0; column < work->column_count; column++)
         run_column(w, column, clicks, history.count, targets);
@@ -218,7 +221,7 @@ static enum ms_status evaluate_user(void *context, int thread, size_t user, stru
     return MS_OK;
 }
 
-/* Answers what worker number |index| has asked its scorer. */
+/* Ranks what is left in the scorer of worker number |index|. */
 static enum ms_status flush_scorer(void *context, int thread, size_t index, struct ms_error *error)
 {
     struct work *work = context;
@@ -237,13 +240,13 @@ static enum ms_status worker_init(struct worker *w, struct work *work, uint32_t 
     w->work = work;
     w->ranks = calloc(columns, sizeof *w->ranks);
     w->seconds = calloc(columns, sizeof *w->seconds);
-    w->rows = calloc(max, sizeof *w->rows);
+    w->items = calloc(max, sizeof *w->items);
     w->times_ms = calloc(max, sizeof *w->times_ms);
     w->known = calloc(max, sizeof *w->known);
     w->targets = calloc(max, sizeof *w->targets);
     w->state = calloc(ms_fold_floats(work->model), sizeof *w->state);
     w->projections = calloc((size_t)config->interests * (size_t)config->capsule_dim, sizeof *w->projections);
-    if (!w->ranks || !w->seconds || !w->rows || !w->times_ms || !w->known || !w->targets || !w->state ||
+    if (!w->ranks || !w->seconds || !w->items || !w->times_ms || !w->known || !w->targets || !w->state ||
         !w->projections)
         return ms_fail(error, MS_MEMORY, "no memory for a thread on histories of %" PRIu32 " clicks",
                        longest);
@@ -257,7 +260,7 @@ static void worker_free(struct worker *w)
     ms_extractor_destroy(w->extractor);
     free(w->ranks);
     free(w->seconds);
-    free(w->rows);
+    free(w->items);
     free(w->times_ms);
     free(w->known);
     free(w->targets);

@@ -68,8 +68,8 @@ static void assert_history(const struct ms_histories *histories, uint32_t user, 
     struct ms_history history = histories->users[user];
     assert_int_equal(history.count, strlen(expected));
     for (uint32_t i = 0; i < history.count; i++) {
-        uint32_t row = histories->clicks[history.first + i].row;
-        assert_int_equal(row, expected[i] == '?' ? MS_NO_ITEM : (uint32_t)(expected[i] - 'a'));
+        uint32_t item = histories->clicks[history.first + i].item;
+        assert_int_equal(item, expected[i] == '?' ? MS_NO_ITEM : (uint32_t)(expected[i] - 'a'));
     }
 }
 
@@ -114,7 +114,7 @@ static void users(void **state)
         h = read_log(f, log);
         bool found = false;
         for (uint32_t u = 0; u < h.user_count; u++)
-            found |= h.clicks[h.users[u].first].row == 3;
+            found |= h.clicks[h.users[u].first].item == 3;
         assert_int_equal(found, user);
         ms_histories_free(&h);
     }
