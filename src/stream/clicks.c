@@ -99,10 +99,9 @@ static enum ms_status forget(const struct ms_source_context *context, struct ms_
 }
 
 static enum ms_status fold(const struct ms_source_context *context, struct ms_position *position,
-                           uint32_t place, const struct ms_decoded *decoded, const struct ms_input *input,
-                           bool silent, struct ms_error *error)
+                           uint32_t place, uint16_t slots_shown, const struct ms_decoded *decoded,
+                           const struct ms_input *input, bool silent, struct ms_error *error)
 {
-    uint16_t slots_shown = ms_slots_shown(ms_overlay_entry(context->overlay, place));
     enum ms_folded folded;
     enum ms_status status = ms_overlay_fold(context->overlay, place, &decoded->event, decoded->row,
                                             input->offset, &folded, error);
@@ -126,10 +125,12 @@ static enum ms_status apply_click(const struct ms_source_context *context, struc
         ms_count(&context->stats->filtered, 1);
         return MS_OK;
     }
-    if (input->offset < ms_overlay_entry(context->overlay, place)->user->own_offset)
+    const struct ms_entry *entry = ms_overlay_entry(context->overlay, place);
+    if (input->offset < entry->user->own_offset)
         return MS_OK; /* a replay meets users that are further than L */
-    return decoded->kind == MS_EVENT_FORGET ? forget(context, position, place, input, silent, error)
-                                            : fold(context, position, place, decoded, input, silent, error);
+    return decoded->kind == MS_EVENT_FORGET
+               ? forget(context, position, place, input, silent, error)
+               : fold(context, position, place, ms_slots_shown(entry), decoded, input, silent, error);
 }
 
 /* Once at C, clicks wait for the profiles, so that nothing is published without the profile that the user

@@ -138,56 +138,57 @@ static bool list_push(struct waiting_list *list, const struct waiting *item)
 }
 
 /* Adds a user that is in no list yet. */
-static enum ms_status wait_in(struct ms_publisher *publisher, struct waiting_list *list,
-                              const struct waiting *item, struct ms_error *error)
+static enum ms_status wait_in(struct waiting_list *list, struct ms_entry *entry, const struct waiting *item,
+                              struct ms_error *error)
 {
     if (!list_push(list, item))
         return ms_fail(error, MS_MEMORY, "no memory for the users to publish");
-    ms_overlay_entry(publisher->options.overlay, item->place)->marks |= MS_MARK_HELD;
+    entry->marks |= MS_MARK_HELD;
     return MS_OK;
 }
 
-static struct ms_user *let_go(struct ms_publisher *publisher, const struct waiting *item)
+/* Takes a user out of its list. */
+static struct ms_entry *let_go(struct ms_publisher *publisher, const struct waiting *item)
 {
     struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
     entry->marks &= (uint16_t)~MS_MARK_HELD;
-    return entry->user;
+    return entry;
 }
 
 /* Publishes a user now, or notes it for the commit: once, however often it changes. */
-static enum ms_status publish_or_touch(struct ms_publisher *publisher, const struct waiting *item,
-                                       struct ms_error *error)
+static enum ms_status publish_or_touch(struct ms_publisher *publisher, struct ms_entry *entry,
+                                       const struct waiting *item, struct ms_error *error)
 {
-    const struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
     if (publisher->options.config->publish_mode == MS_PUBLISH_EVERY)
         return publish(publisher, item->position, entry->user, item->slots_shown, error);
     if (entry->marks & MS_MARK_HELD)
         return MS_OK;
     item->position->must_send = true;
-    return wait_in(publisher, &publisher->touched, item, error);
+    return wait_in(&publisher->touched, entry, item, error);
 }
 
 /* A user has changed in silence, and what was published of it came from another fold: that showed at most
  * position->shown_slots of it. */
-static enum ms_status owe(struct ms_publisher *publisher, const struct waiting *item, struct ms_error *error)
+static enum ms_status owe(struct ms_publisher *publisher, struct ms_entry *entry, const struct waiting *item,
+                          struct ms_error *error)
 {
-    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, item->place);
     if (entry->user->slots_max < item->position->shown_slots)
         entry->user->slots_max = (uint16_t)item->position->shown_slots;
     if (entry->marks & MS_MARK_HELD)
         return MS_OK;
     item->position->owed++;
-    return wait_in(publisher, &publisher->owed, item, error);
+    return wait_in(&publisher->owed, entry, item, error);
 }
 
 enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_position *position,
                                     uint32_t place, uint16_t slots_shown, bool silent, struct ms_error *error)
 {
     const struct waiting item = {position, place, slots_shown};
-    ms_overlay_entry(publisher->options.overlay, place)->marks &= (uint16_t)~MS_MARK_REFOLDED;
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
+    entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
     if (!silent)
-        return publish_or_touch(publisher, &item, error);
-    return position->republish ? owe(publisher, &item, error) : MS_OK;
+        return publish_or_touch(publisher, entry, &item, error);
+    return position->republish ? owe(publisher, entry, &item, error) : MS_OK;
 }
 
 enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_position *position,
@@ -260,11 +261,11 @@ enum ms_status ms_publisher_replayed(struct ms_publisher *publisher, struct ms_p
             owed->items[kept++] = item;
             continue;
         }
-        const struct ms_user *user = let_go(publisher, &item);
+        struct ms_entry *entry = let_go(publisher, &item);
         item.position = position;
-        item.slots_shown = slots_shown_at_most(&item, user, shown_slots);
-        if (status == MS_OK && user->version > 0)
-            status = publish_or_touch(publisher, &item, error);
+        item.slots_shown = slots_shown_at_most(&item, entry->user, shown_slots);
+        if (status == MS_OK && entry->user->version > 0)
+            status = publish_or_touch(publisher, entry, &item, error);
     }
     owed->count = kept;
     for (int source = 0; source < MS_SOURCES; source++) {
@@ -283,7 +284,7 @@ enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_err
     enum ms_status status = MS_OK;
     for (size_t i = 0; i < publisher->touched.count && status == MS_OK; i++) {
         const struct waiting *item = &publisher->touched.items[i];
-        const struct ms_user *user = let_go(publisher, item);
+        const struct ms_user *user = let_go(publisher, item)->user;
         if (user->version > 0)
             status = publish(publisher, item->position, user, item->slots_shown, error);
     }
