@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "app/commands.h"
-#include "app/history_line.h"
 #include "base/json.h"
 #include "base/pool.h"
 #include "base/progress.h"
 #include "interest/decay.h"
+#include "train/history_line.h"
 
 #define BATCH_LINES 256
 #define BATCH_BYTES ((size_t)1 << 20)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/history_line.h"
 #include "model/model_writer.h"
+#include "train/history_line.h"
 
 #define ITEMS 8
 

@@ -1,6 +1,6 @@
-/* A line {"user_id":..,"items":[..]} to the record of that user. Strict: what is wrong is told, nothing is
+/* A line {"user_id":..,"items":[..]} becomes the record of that user. Strict: what is wrong is reported, nothing is
  * guessed. */
-#include "app/history_line.h"
+#include "train/history_line.h"
 
 #include <float.h>
 #include <inttypes.h>
@@ -20,14 +20,14 @@ struct ms_history_line {
     struct ms_extractor *extractor;
     struct ms_encoder *encoder;
     /* Grow with the longest line, whose size is bounded by MS_JSON_MAX_BYTES. */
-    struct ms_buffer values, cells; /* struct ms_json_value: a line's array, one row of logits */
-    struct ms_buffer known;         /* uint32_t: which items the model knows, by their place in the line */
+    struct ms_buffer values, cells;       /* struct ms_json_value: a line's array, one row of logits */
+    struct ms_buffer known;               /* uint32_t: which items of the line the model knows, by index */
     struct ms_buffer rows, times, logits; /* uint32_t, int64_t, float: of the known items */
     struct ms_buffer state;               /* float: the fold's sums */
     struct ms_buffer profile;             /* float: the profile's embedding */
 };
 
-/* What a line says, as places in the reader's buffers. */
+/* What a line says. The rest is in the reader's buffers. */
 struct history {
     struct ms_bytes user_id;
     char digits[24]; /* of an integer user id */
@@ -113,11 +113,11 @@ static enum ms_status read_items(struct ms_history_line *r, struct history *hist
         struct ms_bytes id = id_text(values_of(&r->values)[i], digits);
         if (!id.data)
             return ms_fail(error, MS_FORMAT, "items[%zu] is neither a string nor an integer", i);
-        uint32_t row = ms_model_find(r->model, id.data, id.size), place = (uint32_t)i;
+        uint32_t row = ms_model_find(r->model, id.data, id.size), index = (uint32_t)i;
         if (row == MS_NO_ITEM)
             continue;
         if (!ms_buffer_append(&r->rows, &row, sizeof row) ||
-            !ms_buffer_append(&r->known, &place, sizeof place))
+            !ms_buffer_append(&r->known, &index, sizeof index))
             return no_memory(error);
     }
     history->known = r->rows.size / sizeof(uint32_t);
@@ -185,8 +185,8 @@ static enum ms_status read_logit_row(struct ms_history_line *r, struct ms_json_v
     return MS_OK;
 }
 
-/* A row for each item (those of unknown items fall away with them), then, where padded slots take part, rows
- * of these. */
+/* A row for each item, then, where padded slots take part, a row for each of these. Rows of unknown items are
+ * left out. */
 static enum ms_status read_logits(struct ms_history_line *r, struct history *history,
                                   struct ms_json_value root, struct ms_error *error)
 {
@@ -218,7 +218,7 @@ static enum ms_status read_logits(struct ms_history_line *r, struct history *his
     return MS_OK;
 }
 
-/* The profile beside the interests: an object, or nothing for the default row of every field. */
+/* The user's profile: an object, or nothing for the default row of every field. */
 static enum ms_status read_profile(struct ms_history_line *r, struct ms_json_value root,
                                    struct ms_error *error)
 {

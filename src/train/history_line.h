@@ -1,6 +1,6 @@
 /* One line of `mindstream extract`: a history as JSON in, a layout-user record as JSON out. */
-#ifndef MS_APP_HISTORY_LINE_H
-#define MS_APP_HISTORY_LINE_H
+#ifndef MS_TRAIN_HISTORY_LINE_H
+#define MS_TRAIN_HISTORY_LINE_H
 
 #include "base/buffer.h"
 #include "mindstream/extract.h"
