@@ -241,7 +241,7 @@ static const char *nearest_option(const struct ms_argument *rows, const char *na
 }
 
 /* |option| is what is unknown ("--mdoe"), |word| the whole word when it is more than that ("-xyz"). */
-static enum ms_status fail_unknown(struct parser *p, const char *option, const char *word)
+static enum ms_status fail_unknown_option(struct parser *p, const char *option, const char *word)
 {
     char name[OPTION_MAX_BYTES], in[OPTION_MAX_BYTES + 8] = "";
     const char *text = word ? word + 1 : option + 2;
@@ -277,7 +277,7 @@ static enum ms_status parse_long(struct parser *p, const char *word, bool *help)
     const char *value = word[size] ? word + size + 1 : NULL;
     snprintf(option, sizeof option, "%.*s", (int)(size < sizeof option ? size : sizeof option - 1), word);
     if (!row)
-        return fail_unknown(p, option, NULL);
+        return fail_unknown_option(p, option, NULL);
     if (!ms_argument_has_value(row) && value)
         return ms_fail(p->error, MS_USAGE, "%s takes no value, but got '%s'", option, value);
     *help = row == &help_row;
@@ -296,7 +296,7 @@ static enum ms_status parse_letters(struct parser *p, const char *word, bool *he
         const struct ms_argument *row = find_letter(p->rows, *letter);
         const char *value = NULL;
         if (!row)
-            return fail_unknown(p, option, word);
+            return fail_unknown_option(p, option, word);
         *help = row == &help_row;
         if (*help)
             return MS_OK;

@@ -1,8 +1,8 @@
 /* mindstream bench routing: what an event costs, by full routing and by the incremental fold, over the length
  * of the history, the number of interests and the dimension, next to the bare SGEMMs of the same shapes.
  *
- * All measures of a row take turns, so that a busy machine disturbs them alike; the best turn is shown,
- * because whatever else runs can only add to it. */
+ * All measures of a row take turns, so that a busy machine disturbs them alike. The best turn is shown,
+ * because other work on the machine can only add time. */
 #include <cblas.h>
 #include <jansson.h>
 #include <limits.h>
@@ -190,7 +190,7 @@ static bool in_short_run(const struct row *row)
     return (row->m != 50) + (row->K != 4) + (row->dim != 64) <= 1;
 }
 
-static size_t plan(struct row *rows, bool all)
+static size_t plan_rows(struct row *rows, bool all)
 {
     size_t count = 0;
     for (int k = 0; k < INTERESTS; k++)
@@ -272,7 +272,7 @@ static enum ms_status bench_routing(bool all, const char *json, struct ms_error 
         free(rows);
         return ms_fail(error, MS_MEMORY, "no memory");
     }
-    size_t count = plan(rows, all);
+    size_t count = plan_rows(rows, all);
     for (size_t i = 0; i < (size_t)HISTORIES * MOST; i++) {
         random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         histories[i] = (uint32_t)(random >> 33) % ITEMS;

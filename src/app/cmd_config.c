@@ -65,7 +65,7 @@ static enum ms_status print_settings(const struct config_arguments *arguments, s
     return status;
 }
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_config(void *context, struct ms_error *error)
 {
     struct config_arguments *arguments = context;
     arguments->sources.environment = environ;
@@ -102,5 +102,5 @@ const struct ms_command ms_command_config = {
                 "source <(mindstream config --completion)\n",
     .exit_status = "0 printed, 2 bad usage, or settings that are wrong or missing",
     .arguments_bytes = sizeof(struct config_arguments),
-    .run = run,
+    .run = run_config,
 };

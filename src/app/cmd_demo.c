@@ -1,4 +1,4 @@
-/* mindstream demo: the real service on an embedded broker, generated clicks through it, and what came of one
+/* mindstream demo: runs the real service on an embedded broker, feeds it generated clicks, and shows what came of one
  * user. */
 #include <errno.h>
 #include <ftw.h>
@@ -22,7 +22,7 @@
 #define USERS 2000
 #define ITEMS 5000
 
-/* Ceilings of the waits, so that the whole ends within a minute. */
+/* Longest waits. Together they keep the demo within a minute. */
 #define WAIT_GROUP_S 20 /* librdkafka's mock needs 3 s to form a group */
 #define WAIT_DRAIN_S 10
 #define WAIT_CLICK_S 5
@@ -80,8 +80,8 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-/* The settings, as --set would give them; neither a file nor the environment has a say. One worker and no
- * static membership, because the mock knows neither a rebalance's offsets nor static members. */
+/* The settings, as --set would give them. No file and no environment variable is read. One worker and no static
+ * membership: the mock cluster supports neither the offsets of a rebalance nor static members. */
 static enum ms_status make_options(struct demo *demo, struct ms_error *error)
 {
     char bootstrap[300], state_dir[330], model_dir[330];
@@ -109,7 +109,7 @@ static enum ms_status make_options(struct demo *demo, struct ms_error *error)
     return status == MS_OK ? ms_options_require(demo->options, "run", error) : status;
 }
 
-static enum ms_status start(struct demo *demo, struct ms_error *error)
+static enum ms_status start_demo(struct demo *demo, struct ms_error *error)
 {
     static const struct ms_demo_topic topics[] = {
         {MS_DEMO_INPUT, MS_DEMO_PARTITIONS}, {MS_DEMO_OUTPUT, MS_DEMO_PARTITIONS}, {MS_DEMO_DEAD_LETTERS, 1}};
@@ -135,8 +135,8 @@ static enum ms_status start(struct demo *demo, struct ms_error *error)
     return status;
 }
 
-/* Ends the service and takes everything away. What the service failed with goes before |status|. */
-static enum ms_status end(struct demo *demo, enum ms_status status, struct ms_error *error)
+/* Ends the service, frees everything and removes the directory. An error of the service replaces |status|. */
+static enum ms_status end_demo(struct demo *demo, enum ms_status status, struct ms_error *error)
 {
     atomic_store(&demo->stop, 1);
     if (demo->service) {
@@ -166,8 +166,9 @@ static bool interrupted(const struct demo *demo)
     return atomic_load(demo->signalled) != 0;
 }
 
-/* Looks at the service; MS_KAFKA when it has ended (end() tells why), or when somebody asked to stop. */
-static enum ms_status look(struct demo *demo, struct ms_error *error)
+/* Reads the counters of the service. MS_KAFKA when it has ended (end_demo tells why), MS_KAFKA_RETRY when somebody asked
+ * to stop. */
+static enum ms_status look_at_service(struct demo *demo, struct ms_error *error)
 {
     memset(&demo->stats, 0, sizeof demo->stats);
     ms_service_stats(demo->service, &demo->stats);
@@ -179,22 +180,22 @@ static enum ms_status look(struct demo *demo, struct ms_error *error)
     return interrupted(demo) ? ms_fail(error, MS_KAFKA_RETRY, "interrupted") : MS_OK;
 }
 
-static void since(const struct ms_histogram *now, const struct ms_histogram *before, struct ms_histogram *out)
+static void histogram_since(const struct ms_histogram *now, const struct ms_histogram *before,
+                            struct ms_histogram *out)
 {
     out->count = now->count - before->count;
     for (size_t i = 0; i < MS_HISTOGRAM_BUCKETS; i++)
         out->buckets[i] = now->buckets[i] - before->buckets[i];
 }
 
-/* One line of what happened since the last: rewritten in place on a terminal, one every two seconds
- * elsewhere. */
+/* Prints what happened since the last line: rewritten in place on a terminal, a line every two seconds elsewhere. */
 static void print_line(struct demo *demo)
 {
     struct ms_histogram recent;
     double now_s = ms_monotonic_s(), passed_s = now_s - demo->printed_s;
     if (passed_s < (demo->terminal ? 0.25 : demo->arguments->seconds > 4 ? 2.0 : 1.0))
         return;
-    since(&demo->stats.publish_us, &demo->printed_us, &recent);
+    histogram_since(&demo->stats.publish_us, &demo->printed_us, &recent);
     printf("%s%6.1f s  %6.0f events/s  %5" PRIu64 " users  %8" PRIu64
            " vectors published  event to publish p50 %.1f ms, p99 %.1f ms%s",
            demo->terminal ? "\r\033[K" : "", now_s - demo->fed_from_s,
@@ -210,7 +211,7 @@ static void print_line(struct demo *demo)
 
 /* ---- the phases ---- */
 
-/* One click, until the service has read it: the group is formed then, and what follows meets no backlog. */
+/* Feeds one click and waits until the service has read it. The group is formed then, so the next clicks meet no backlog. */
 static enum ms_status wait_for_group(struct demo *demo, struct ms_error *error)
 {
     double until_s = ms_monotonic_s() + WAIT_GROUP_S;
@@ -219,13 +220,13 @@ static enum ms_status wait_for_group(struct demo *demo, struct ms_error *error)
         if (ms_monotonic_s() > until_s)
             return ms_fail(error, MS_KAFKA, "the service has read nothing for %d s", WAIT_GROUP_S);
         ms_demo_clicks_read(&demo->clicks, 20);
-        status = look(demo, error);
+        status = look_at_service(demo, error);
     }
     return status;
 }
 
-/* Clicks that are due and that the broker can keep. */
-static uint64_t due(const struct demo *demo, uint64_t fed_before)
+/* How many clicks are due at the rate asked for, as far as the broker can keep them. */
+static uint64_t clicks_due(const struct demo *demo, uint64_t fed_before)
 {
     const struct ms_demo_clicks *clicks = &demo->clicks;
     double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->arguments->rate;
@@ -237,48 +238,47 @@ static uint64_t due(const struct demo *demo, uint64_t fed_before)
     return count < MAX_STEP ? count : MAX_STEP;
 }
 
-/* Feeds and watches for |seconds|; without end when it is negative. */
-static enum ms_status stream(struct demo *demo, double seconds, struct ms_error *error)
+/* Feeds clicks and prints the live line for |seconds|; forever when it is negative. */
+static enum ms_status stream_clicks(struct demo *demo, double seconds, struct ms_error *error)
 {
-    enum ms_status status = look(demo, error);
+    enum ms_status status = look_at_service(demo, error);
     uint64_t fed_before = demo->clicks.fed;
     demo->fed_from_s = demo->printed_s = ms_monotonic_s();
     demo->printed_accepted = demo->total_accepted;
     demo->printed_us = demo->stats.publish_us;
     while (status == MS_OK && (seconds < 0 || ms_monotonic_s() - demo->fed_from_s < seconds)) {
-        status = ms_demo_clicks_feed(&demo->clicks, due(demo, fed_before), error);
+        status = ms_demo_clicks_feed(&demo->clicks, clicks_due(demo, fed_before), error);
         ms_demo_clicks_read(&demo->clicks, 2);
         if (status == MS_OK)
-            status = look(demo, error);
+            status = look_at_service(demo, error);
         if (status == MS_OK)
             print_line(demo);
     }
     return status;
 }
 
-/* Until the service has read all that was fed and the reader has read all that was published. */
-static enum ms_status drain(struct demo *demo, struct ms_error *error)
+/* Waits until the service has read all that was fed and the reader has read all that was published. */
+static enum ms_status drain_clicks(struct demo *demo, struct ms_error *error)
 {
     double until_s = ms_monotonic_s() + WAIT_DRAIN_S;
     enum ms_status status = ms_demo_fed(demo->clicks.client, WAIT_DRAIN_S * 1000)
-                                ? look(demo, error)
+                                ? look_at_service(demo, error)
                                 : ms_fail(error, MS_KAFKA, "the embedded broker does not take the clicks");
     while (status == MS_OK && (ms_counted(&demo->stats.events) < demo->clicks.fed ||
                                demo->clicks.records < ms_counted(&demo->stats.records) ||
                                demo->clicks.dead_letters < ms_counted(&demo->stats.dead_letters))) {
-        if (ms_monotonic_s() >
-            until_s) /* a reader that came too late finds the oldest gone: the mock keeps little */
+        if (ms_monotonic_s() > until_s) /* the mock keeps few records: a late reader misses the oldest */
             return ms_counted(&demo->stats.events) < demo->clicks.fed
                        ? ms_fail(error, MS_KAFKA, "the service has read %" PRIu64 " of %" PRIu64 " events",
                                  ms_counted(&demo->stats.events), demo->clicks.fed)
                        : MS_OK;
         ms_demo_clicks_read(&demo->clicks, 10);
-        status = look(demo, error);
+        status = look_at_service(demo, error);
     }
     return status;
 }
 
-static enum ms_status summary(struct demo *demo, struct ms_error *error)
+static enum ms_status print_summary(struct demo *demo, struct ms_error *error)
 {
     printf("%s\n%" PRIu64 " events of %" PRIu64 " users read, %" PRIu64
            " exact duplicates among them; %" PRIu64 " vectors published in %" PRIu64 " transactions\n"
@@ -294,9 +294,8 @@ static enum ms_status summary(struct demo *demo, struct ms_error *error)
     return MS_OK;
 }
 
-/* Clicks that are no JSON: the service's warning shows on stderr, the clicks come back from the dead-letter
- * topic. */
-static enum ms_status broken_clicks(struct demo *demo, struct ms_error *error)
+/* Feeds clicks that are not JSON. The service's warning shows on stderr; the clicks come back from the dead-letter topic. */
+static enum ms_status feed_broken_clicks(struct demo *demo, struct ms_error *error)
 {
     double until_s = ms_monotonic_s() + WAIT_CLICK_S;
     printf("\n%d clicks that are cut short, on purpose:\n", BROKEN);
@@ -308,7 +307,7 @@ static enum ms_status broken_clicks(struct demo *demo, struct ms_error *error)
                            "%" PRIu64 " of %d broken clicks came to topic " MS_DEMO_DEAD_LETTERS,
                            demo->clicks.dead_letters, BROKEN);
         ms_demo_clicks_read(&demo->clicks, 5);
-        status = look(demo, error);
+        status = look_at_service(demo, error);
     }
     if (status == MS_OK)
         printf("%" PRIu64 " dead letters read back from topic " MS_DEMO_DEAD_LETTERS "\n",
@@ -316,9 +315,9 @@ static enum ms_status broken_clicks(struct demo *demo, struct ms_error *error)
     return status;
 }
 
-/* One more click of one user, and its record. */
-static enum ms_status one_click(struct demo *demo, struct ms_generated *clicked, double *took_s,
-                                struct ms_error *error)
+/* Feeds one more click of one user and waits for its record. */
+static enum ms_status feed_one_click(struct demo *demo, struct ms_generated *clicked, double *took_s,
+                                     struct ms_error *error)
 {
     double from_s = ms_monotonic_s();
     enum ms_status status = ms_demo_clicks_one_more(&demo->clicks, clicked, error);
@@ -327,7 +326,7 @@ static enum ms_status one_click(struct demo *demo, struct ms_generated *clicked,
             return ms_fail(error, MS_KAFKA, "no record for the click of u%" PRIu32 " within %d s",
                            clicked->user, WAIT_CLICK_S);
         ms_demo_clicks_read(&demo->clicks, 5);
-        status = look(demo, error);
+        status = look_at_service(demo, error);
     }
     if (status == MS_OK)
         *took_s = demo->clicks.last.at_s - from_s;
@@ -356,9 +355,9 @@ static void print_record(const struct demo *demo, const struct ms_record *record
     }
 }
 
-/* The largest difference between what was published and what the state holds; infinite where they do not
- * match. */
-static double difference(const struct ms_record *record, const struct ms_user_view *view)
+/* The largest difference between the published vectors and those of the state; infinite when version, count or dimension
+ * differ. */
+static double largest_difference(const struct ms_record *record, const struct ms_user_view *view)
 {
     double worst = 0;
     if (record->version != view->version || record->interests.count != view->interest_count ||
@@ -369,7 +368,7 @@ static double difference(const struct ms_record *record, const struct ms_user_vi
     return worst;
 }
 
-/* The user as the state has it, once the flush has brought it up to |version|. */
+/* Waits until a flush has written |version| of the user, and opens it. */
 static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct ms_inspector **inspector,
                                      struct ms_user_view **view, struct ms_error *error)
 {
@@ -407,7 +406,7 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
         fwrite(text.data, 1, text.size, stdout);
     }
     if (status == MS_OK) {
-        double off = difference(record, view);
+        double off = largest_difference(record, view);
         puts("\nThe record that the click gave, read back and decoded:\n");
         print_record(demo, record);
         if (off > 1e-6)
@@ -421,12 +420,12 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
     return status;
 }
 
-static enum ms_status show(struct demo *demo, struct ms_error *error)
+static enum ms_status show_results(struct demo *demo, struct ms_error *error)
 {
     struct ms_generated clicked;
     struct ms_decoded *decoded = NULL;
     double took_s = 0;
-    enum ms_status status = one_click(demo, &clicked, &took_s, error);
+    enum ms_status status = feed_one_click(demo, &clicked, &took_s, error);
     if (status == MS_OK) {
         const struct ms_buffer *value = &demo->clicks.last.value;
         status = ms_decode_user(&decoded, MS_RECORD_PROTOBUF, (struct ms_bytes){value->data, value->size},
@@ -441,7 +440,7 @@ static enum ms_status show(struct demo *demo, struct ms_error *error)
     return status;
 }
 
-/* The same with a broker of its own; each %s is this program. */
+/* How to go on with a real broker; each %s is this program. */
 static const char next_steps[] =
     "\nThe same on a real Kafka, from the source directory (README.md: your own Kafka, your own model):\n"
     "\n"
@@ -457,7 +456,7 @@ static const char next_steps[] =
     "  kcat -C -b 127.0.0.1:9092 -t interests -o -3 -e -f '%%k %%S bytes %%h\\n'\n"
     "  tools/kafka stop --purge\n";
 
-static void print_keep(const struct demo *demo)
+static void print_how_to_look(const struct demo *demo)
 {
     const char *broker = ms_demo_broker_bootstrap(demo->broker), *me = program_invocation_name;
     printf("\nClicks go on until Ctrl-C. From another terminal:\n\n"
@@ -476,30 +475,30 @@ static enum ms_status run_phases(struct demo *demo, struct ms_error *error)
         " clicks a second for %" PRId64 " s.\n",
         USERS, ITEMS, demo->arguments->rate, demo->arguments->seconds);
     fflush(stdout);
-    enum ms_status status = start(demo, error);
+    enum ms_status status = start_demo(demo, error);
     if (status == MS_OK) {
         printf("The broker is %s; its group takes 3 s to form.\n\n", ms_demo_broker_bootstrap(demo->broker));
         fflush(stdout);
         status = wait_for_group(demo, error);
     }
     if (status == MS_OK)
-        status = stream(demo, (double)demo->arguments->seconds, error);
+        status = stream_clicks(demo, (double)demo->arguments->seconds, error);
     if (status == MS_OK)
-        status = drain(demo, error);
+        status = drain_clicks(demo, error);
     if (status == MS_OK)
-        status = summary(demo, error);
+        status = print_summary(demo, error);
     if (status == MS_OK)
-        status = broken_clicks(demo, error);
+        status = feed_broken_clicks(demo, error);
     if (status == MS_OK)
-        status = show(demo, error);
+        status = show_results(demo, error);
     if (status != MS_OK)
         return status;
     const char *me = program_invocation_name;
     printf(next_steps, me, me, me, me);
     if (!demo->arguments->keep)
         return MS_OK;
-    print_keep(demo);
-    status = stream(demo, -1, error);
+    print_how_to_look(demo);
+    status = stream_clicks(demo, -1, error);
     if (demo->terminal)
         putchar('\n');
     return status == MS_KAFKA_RETRY && interrupted(demo) ? MS_OK : status; /* Ctrl-C is the way to end it */
@@ -531,7 +530,7 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_demo(void *context, struct ms_error *error)
 {
     struct demo *demo = calloc(1, sizeof *demo); /* its histograms are large for a stack */
     if (!demo)
@@ -541,7 +540,7 @@ static enum ms_status run(void *context, struct ms_error *error)
     demo->began_s = ms_monotonic_s();
     demo->signalled = ms_setup_signals();
     enum ms_status status = run_phases(demo, error);
-    status = end(demo, status, error);
+    status = end_demo(demo, status, error);
     if (status == MS_OK)
         printf("\nDone in %.0f s.\n", ms_monotonic_s() - demo->began_s);
     free(demo);
@@ -563,5 +562,5 @@ const struct ms_command ms_command_demo = {
                 "mindstream demo --keep\n",
     .exit_status = "0 vectors came out, 1 they did not, 2 bad usage",
     .arguments_bytes = sizeof(struct demo_arguments),
-    .run = run,
+    .run = run_demo,
 };

@@ -33,7 +33,7 @@ struct evaluate_arguments {
     bool json;
 };
 
-/* What the work needs, made of the arguments. */
+/* The arguments, and what is made of them. */
 struct evaluate_work {
     const struct evaluate_arguments *arguments;
     struct ms_click_log log;
@@ -96,8 +96,8 @@ static enum ms_status add_columns(struct evaluate_work *work, struct ms_error *e
     return status ? status : add_column(work, MS_COLUMN_LAST, "last", "", "", error);
 }
 
-/* Takes out the columns that the model cannot have, with a line that says why; one that was asked for by name
- * is an error. */
+/* Removes the columns that the model does not support and says why on stderr. A column that was asked for by name is an
+ * error instead. */
 static enum ms_status drop_columns(struct evaluate_work *work, const struct ms_model *model,
                                    struct ms_error *error)
 {
@@ -202,9 +202,9 @@ static enum ms_status print_result(const struct evaluate_work *work, const struc
     return MS_OK;
 }
 
-/* ---- the whole ---- */
+/* ---- the evaluation ---- */
 
-/* Says what was read; that nothing can be made of it is an error. */
+/* Says what was read. No user with enough clicks is an error, and so are half-lives without times. */
 static enum ms_status check_histories(const struct evaluate_work *work, const struct ms_histories *histories,
                                       struct ms_error *error)
 {
@@ -382,7 +382,7 @@ static uint32_t buckets_of(double share)
     return share > 0 ? (uint32_t)ceil(share * MS_HOLDOUT_BUCKETS - 1e-7) : MS_HOLDOUT_BUCKETS;
 }
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_evaluate(void *context, struct ms_error *error)
 {
     struct evaluate_arguments *arguments = context;
     int cores = ms_machine_cores();
@@ -440,5 +440,5 @@ const struct ms_command ms_command_evaluate = {
         "zcat clicks.csv.gz | mindstream evaluate --model models/shop --events - --json > recall.json\n",
     .exit_status = "0 done, 1 the log or the model could not be read, or has nothing to predict, 2 bad usage",
     .arguments_bytes = sizeof(struct evaluate_arguments),
-    .run = run,
+    .run = run_evaluate,
 };

@@ -284,7 +284,7 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_extract(void *context, struct ms_error *error)
 {
     const struct extract_arguments *arguments = context;
     const char *decay = arguments->decay ? arguments->decay : "";
@@ -326,5 +326,5 @@ const struct ms_command ms_command_extract = {
         "mindstream extract --model models/tmall --mode incremental --decay 0.7,0.95 < histories.jsonl > out.jsonl\n",
     .exit_status = "0 done, 1 a line or the model could not be read, or the output not written, 2 bad usage",
     .arguments_bytes = sizeof(struct extract_arguments),
-    .run = run,
+    .run = run_extract,
 };

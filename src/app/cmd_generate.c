@@ -186,7 +186,7 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_generate(void *context, struct ms_error *error)
 {
     const struct generate_arguments *arguments = context;
     const struct ms_generator_settings settings = {.seed = (uint64_t)arguments->seed,
@@ -227,5 +227,5 @@ const struct ms_command ms_command_generate = {
         "  sed -E 's/^.\"user_id\":\"([^\"]*)\"/\\1|&/' | kcat -P -b localhost:9092 -t clicks -K '|'\n",
     .exit_status = "0 done, 1 not written, 2 bad usage",
     .arguments_bytes = sizeof(struct generate_arguments),
-    .run = run,
+    .run = run_generate,
 };

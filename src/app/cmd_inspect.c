@@ -17,7 +17,7 @@
 #include "view/table.h"
 #include "view/text.h"
 
-/* Of all commands; each has the rows that it needs. */
+/* The arguments of all commands here. Each command has rows for those that it uses. */
 struct inspect_arguments {
     struct ms_options_sources sources;
     const char *id;
@@ -119,7 +119,7 @@ static enum ms_status list_user(void *context, uint16_t partition, struct ms_byt
     struct ms_user *user = NULL;
     if (listing->limit && listing->count == listing->limit) {
         listing->more = true;
-        return MS_NOT_FOUND; /* ends the walk */
+        return MS_NOT_FOUND; /* this ends the walk */
     }
     enum ms_status status = ms_user_decode_head(&user, partition, id, value, error);
     if (status != MS_OK || user->version == 0) {
@@ -171,7 +171,7 @@ struct partition_sums {
 };
 
 struct totals {
-    struct partition_sums *list; /* in key order: the walk comes by them one after another */
+    struct partition_sums *list; /* in the order of the walk, which is by partition */
     size_t count;
 };
 
@@ -250,8 +250,7 @@ static enum ms_status partitions_text(const struct totals *totals, struct ms_err
     return print_table(&table, error);
 }
 
-/* Bytes of the files in db/, as the file system counts them. Files that go while this looks are passed over.
- */
+/* Bytes of the files in db/, as the file system counts them. Files that disappear meanwhile are skipped. */
 static uint64_t disk_bytes(const char *state_dir)
 {
     char path[4096];

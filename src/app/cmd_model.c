@@ -96,7 +96,7 @@ static void set_path(json_t *object, const char *path, json_t *value)
 }
 
 /* A value as config.json would hold it: numbers and truth values unquoted. */
-static json_t *typed(const char *key, const char *value)
+static json_t *value_json(const char *key, const char *value)
 {
     bool text = strcmp(key, "name") == 0 || strcmp(key, "version") == 0;
     json_t *json = text ? NULL : json_loads(value, JSON_DECODE_ANY, NULL);
@@ -110,7 +110,7 @@ static json_t *options_json(const struct ms_model_config *config)
     json_t *options = json_object(), *head = json_array();
     for (size_t i = 0; (key = ms_model_config_key(config, i, value, sizeof value)); i++)
         if (*value)
-            set_path(options, key, typed(key, value));
+            set_path(options, key, value_json(key, value));
     for (int n = 0; n < config->head_layers; n++)
         json_array_append_new(head, json_pack("{s:s}", "activation", activation(config, n)));
     json_object_set_new(options, "head", head);
@@ -170,7 +170,7 @@ static enum ms_status load_model(struct ms_model **model, const struct model_arg
     return status;
 }
 
-static enum ms_status check(void *context, struct ms_error *error)
+static enum ms_status run_check(void *context, struct ms_error *error)
 {
     const struct model_arguments *arguments = context;
     struct ms_model *model = NULL;
@@ -191,7 +191,7 @@ static enum ms_status check(void *context, struct ms_error *error)
     return status;
 }
 
-static enum ms_status info(void *context, struct ms_error *error)
+static enum ms_status run_info(void *context, struct ms_error *error)
 {
     const struct model_arguments *arguments = context;
     struct ms_model *model = NULL;
@@ -232,7 +232,7 @@ static const struct ms_command check_command = {
     .examples = "mindstream model check models/2026-11-20 && mv -T models/2026-11-20 models/next\n",
     .exit_status = "0 the model is good, 1 it is not or cannot be read, 2 bad usage",
     .arguments_bytes = sizeof(struct model_arguments),
-    .run = check,
+    .run = run_check,
 };
 
 static const struct ms_command info_command = {
@@ -246,7 +246,7 @@ static const struct ms_command info_command = {
                 "mindstream model info models/next --json | jq .options.routing\n",
     .exit_status = "0 printed, 1 the model is not good or cannot be read, 2 bad usage",
     .arguments_bytes = sizeof(struct model_arguments),
-    .run = info,
+    .run = run_info,
 };
 
 static const struct ms_command activate_command = {

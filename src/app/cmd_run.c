@@ -45,7 +45,7 @@ static enum ms_status run_service(const struct ms_options *options, struct ms_er
     return status;
 }
 
-static enum ms_status run(void *context, struct ms_error *error)
+static enum ms_status run_until_stopped(void *context, struct ms_error *error)
 {
     struct run_arguments *arguments = context;
     struct ms_options *options = NULL;
@@ -73,5 +73,5 @@ const struct ms_command ms_command_run = {
                 "MINDSTREAM_BOOTSTRAP_SERVERS=broker:9092 mindstream run -c clicks.properties\n",
     .exit_status = "0 asked to stop, 1 failed, 2 bad usage or settings",
     .arguments_bytes = sizeof(struct run_arguments),
-    .run = run,
+    .run = run_until_stopped,
 };

@@ -26,7 +26,7 @@ static const struct ms_command *find_command(const struct ms_command *group, con
     return NULL;
 }
 
-static enum ms_status fail_unknown(const struct call *call, const char *name, struct ms_error *error)
+static enum ms_status fail_unknown_command(const struct call *call, const char *name, struct ms_error *error)
 {
     struct ms_nearest nearest = ms_nearest_start(name);
     for (const struct ms_command *const *command = call->command->commands; *command; command++) {
@@ -48,33 +48,41 @@ static const struct ms_argument *find_option(const struct ms_command *group, con
     return row;
 }
 
-/* No word names a command: an unknown option is to blame when there is one. */
-static enum ms_status fail_missing(const struct call *call, struct ms_error *error)
-{
-    char names[MS_COMMAND_TITLE_BYTES];
-    for (int i = 0; i < call->count; i++) {
-        if (!find_option(call->command, call->words[i]))
-            return ms_fail(error, MS_USAGE, "unknown option %s; see '%s --help'", call->words[i],
-                           call->title);
-    }
-    ms_command_names(call->command, names, sizeof names);
-    return ms_fail(error, MS_USAGE, "%s is missing; see '%s --help'", names, call->title);
-}
+/* What the words before a command's name hold. */
+struct before_name {
+    int name;            /* index of the word that names the command; -1: there is none */
+    bool help;           /* -h or --help */
+    const char *unknown; /* the first option that no command of the group has; NULL: none */
+};
 
-/* The index of the word that names the command: the first that is neither an option nor its value. Options may
- * come before it (mindstream inspect --json users). -1: there is none. */
-static int find_name(const struct call *call, bool *help)
+/* Options and their values may come before the name (mindstream inspect --json users). */
+static struct before_name find_name(const struct call *call)
 {
+    struct before_name found = {.name = -1};
     for (int i = 0; i < call->count; i++) {
         const char *word = call->words[i];
-        if (word[0] != '-')
-            return i;
+        if (word[0] != '-') {
+            found.name = i;
+            break;
+        }
         const struct ms_argument *row = find_option(call->command, word);
-        *help = *help || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
+        found.help = found.help || strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
+        if (!row && !found.unknown)
+            found.unknown = word;
         if (row && ms_argument_has_value(row) && !strchr(word, '='))
             i++;
     }
-    return -1;
+    return found;
+}
+
+/* No word names a command: an unknown option is to blame when there is one. */
+static enum ms_status fail_missing(const struct call *call, const char *unknown, struct ms_error *error)
+{
+    char names[MS_COMMAND_TITLE_BYTES];
+    if (unknown)
+        return ms_fail(error, MS_USAGE, "unknown option %s; see '%s --help'", unknown, call->title);
+    ms_command_names(call->command, names, sizeof names);
+    return ms_fail(error, MS_USAGE, "%s is missing; see '%s --help'", names, call->title);
 }
 
 /* Puts the word |at| away; those before it move up. */
@@ -95,18 +103,18 @@ static void extend_title(struct call *call, const char *name)
 static enum ms_status find_called(struct call *call, bool *help, struct ms_error *error)
 {
     while (call->command->commands) {
-        int at = find_name(call, help);
-        if (at < 0)
-            return *help ? MS_OK : fail_missing(call, error);
-        const struct ms_command *found = find_command(call->command, call->words[at]);
+        struct before_name before = find_name(call);
+        *help = before.name < 0 && before.help;
+        if (before.name < 0)
+            return *help ? MS_OK : fail_missing(call, before.unknown, error);
+        const struct ms_command *found = find_command(call->command, call->words[before.name]);
         if (!found)
-            return fail_unknown(call, call->words[at], error);
-        remove_word(call, at);
+            return fail_unknown_command(call, call->words[before.name], error);
+        remove_word(call, before.name);
         if (found->refused)
             return ms_fail(error, MS_USAGE, "%s", found->refused);
         call->command = found;
         extend_title(call, found->name);
-        *help = false; /* a --help before the name is the command's: it is still among the words */
     }
     return MS_OK;
 }
@@ -133,7 +141,7 @@ static enum ms_status print_help(struct call *call, struct ms_error *error)
     while (call->count > 0 && call->command->commands) {
         const struct ms_command *found = find_command(call->command, call->words[0]);
         if (!found)
-            return fail_unknown(call, call->words[0], error);
+            return fail_unknown_command(call, call->words[0], error);
         if (found->refused)
             return ms_fail(error, MS_USAGE, "%s", found->refused);
         call->command = found;

@@ -1,4 +1,4 @@
-/* The one table of settings: help, man page, sample file, checks and the struct all come from it. */
+/* The table of settings. Help, man page, sample file, checks and the values of struct ms_config come from it. */
 #ifndef MS_APP_OPTION_TABLE_H
 #define MS_APP_OPTION_TABLE_H
 
@@ -28,7 +28,7 @@ struct ms_option {
     int64_t min, max;         /* of int, bytes and duration */
     const char *values;       /* of an enum, '|' between them, in the order of the C enum */
     const char *required_for; /* commands that need it, blank-separated; NULL: none */
-    const char *only;         /* not NULL: a key of a coming version, refused but for this value */
+    const char *only;         /* not NULL: a key of a coming version; any other value is refused */
     bool automatic;           /* 0 is legal below min: the program chooses */
     bool reloadable, secret;
     bool text;     /* an enum that struct ms_config keeps as a string */

@@ -13,7 +13,7 @@ static bool is_number(const struct ms_option *option)
            option->type == MS_OPTION_DURATION;
 }
 
-/* "1 to 10000 ms", "protobuf|json", or "" where anything goes. */
+/* "1 to 10000 ms", "protobuf|json", or "" where any text is legal. */
 static void write_legal(const struct ms_option *option, char *text, size_t size)
 {
     text[0] = '\0';
@@ -159,7 +159,7 @@ void ms_option_text_man(FILE *out)
     fputs(man_end, out);
 }
 
-/* Settings are bytes, JSON is UTF-8: what is not shows as "?". */
+/* JSON is UTF-8, settings are any bytes: a value that is not UTF-8 shows as "?". */
 static json_t *text_of(const char *text)
 {
     json_t *json = json_string(text);

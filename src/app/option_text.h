@@ -6,8 +6,8 @@
 
 #include "app/options.h"
 
-/* Each writes to |out|, whose error flag tells of failures. Keys of coming versions are left out but in the
- * man page. */
+/* Each writes to |out|, whose error flag tells of failures. Keys of coming versions are in the man page
+ * only. */
 void ms_option_text_table(FILE *out, const struct ms_options *options);
 void ms_option_text_sample(FILE *out);
 void ms_option_text_man(FILE *out);

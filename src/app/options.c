@@ -1,5 +1,4 @@
-/* Gathering the settings. Every value is kept as the text it came as, beside its place; struct ms_config
- * points there. */
+/* Gathering the settings. Every value is kept as text, with the source that it came from; struct ms_config points there. */
 #include "app/options.h"
 
 #include <assert.h>
@@ -18,7 +17,7 @@
 #define MAX_PASSTHROUGH    512 /* keys for librdkafka */
 #define MAX_KEY_BYTES      255
 
-/* A text of ours with its place; the text of a default is the table's. */
+/* A value that was given, and its source ("file:3"). Both are copies. A default stays in the table. */
 struct setting {
     char *value;
     char *where;
@@ -86,8 +85,8 @@ static enum ms_status fail_unknown_key(const char *key, const char *where, struc
                    where, key);
 }
 
-/* Takes one key and value from any source. Checked here, where the place is at hand, also when a later source
- * wins. */
+/* Applies one key and value from any source. The value is checked even when a later source replaces it: only here is its
+ * own source known for the message. */
 static enum ms_status apply_setting(void *context, const char *key, const char *value, const char *where,
                                     struct ms_error *error)
 {
@@ -103,7 +102,7 @@ static enum ms_status apply_setting(void *context, const char *key, const char *
     return status != MS_OK ? status : ms_option_set(option, setting->value, where, &options->config, error);
 }
 
-/* A Service named mindstream makes Kubernetes put these into every container beside it. */
+/* Kubernetes puts such variables into every container beside a Service named mindstream. */
 static bool is_service_link(const char *name)
 {
     return strcmp(name, "PORT") == 0 || strncmp(name, "PORT_", 5) == 0 || strncmp(name, "SERVICE_", 8) == 0;
@@ -157,7 +156,7 @@ static const char *where_given(const struct ms_options *options, const char *key
     return setting->where ? setting->where : "default";
 }
 
-/* Two topics that may not be the same one: reading what one writes would never end. */
+/* All topics must differ: a service that reads what it writes would never end. */
 static enum ms_status check_topics(const struct ms_options *options, struct ms_error *error)
 {
     const struct ms_config *config = &options->config;
@@ -179,7 +178,7 @@ static enum ms_status check_topics(const struct ms_options *options, struct ms_e
     return MS_OK;
 }
 
-/* What no single key can tell. */
+/* Rules about several keys. */
 static enum ms_status check_together(struct ms_options *options, struct ms_error *error)
 {
     struct ms_config *config = &options->config;
@@ -197,7 +196,7 @@ static enum ms_status check_together(struct ms_options *options, struct ms_error
     return check_topics(options, error);
 }
 
-static void resolve(struct ms_config *config)
+static void resolve_automatic(struct ms_config *config)
 {
     if (config->workers == 0)
         config->workers = ms_machine_cores();
@@ -205,7 +204,7 @@ static void resolve(struct ms_config *config)
         config->state_memory_bytes = ms_machine_memory_bytes() / 4;
 }
 
-/* kafka.* first, see ms_options_config. */
+/* Fills the passthrough entries of the config, kafka.* first (see ms_options_config). */
 static void gather_passthrough(struct ms_options *options)
 {
     size_t count = 0;
@@ -250,7 +249,7 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
     }
     loaded->config.fail_fast = sources->fail_fast;
     loaded->config.accept_gap = sources->accept_gap;
-    resolve(&loaded->config);
+    resolve_automatic(&loaded->config);
     gather_passthrough(loaded);
     *options = loaded;
     return MS_OK;

@@ -1,5 +1,5 @@
-/* The settings of one start: gathered from defaults, file, environment and command line, each beating those
- * before it, and checked. One load at start-up; read-only and usable from any thread from then on. */
+/* The settings: gathered from defaults, file, environment and command line, and checked. A later source replaces an
+ * earlier one. They are loaded once at start-up; after that they are read-only, and any thread may use them. */
 #ifndef MS_APP_OPTIONS_H
 #define MS_APP_OPTIONS_H
 
@@ -44,13 +44,13 @@ struct ms_options_sources {
 
 struct ms_options;
 
-/* Reads and checks all sources. MS_CONFIG names the key, its place, what was found and what is legal. The
+/* Reads and checks all sources. MS_CONFIG names the key, its source, what was found and what is legal. The
  * caller owns *options; ms_options_destroy(NULL) is legal. */
 enum ms_status ms_options_load(struct ms_options **options, const struct ms_options_sources *sources,
                                struct ms_error *error) MS_MUST_CHECK;
 void ms_options_destroy(struct ms_options *options);
 
-/* The values; what 0 left to the program (workers, state.memory.bytes) is filled in. Strings live as long as
+/* The values. Where 0 means automatic (workers, state.memory.bytes), the value that was chosen is filled in. Strings live as long as
  * |options|. In passthrough, kafka.* entries come first, so that setting them in order lets consumer.* and
  * producer.* win. */
 const struct ms_config *ms_options_config(const struct ms_options *options);

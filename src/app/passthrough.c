@@ -1,4 +1,4 @@
-/* What may pass through to librdkafka. */
+/* Which keys pass through to librdkafka. */
 #include "app/passthrough.h"
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Keys that go on to librdkafka as they are, and those that the service must keep in its own hands. */
+/* Keys that pass through to librdkafka, and those that the service must set itself. */
 #ifndef MS_APP_PASSTHROUGH_H
 #define MS_APP_PASSTHROUGH_H
 
@@ -12,11 +12,11 @@
 bool ms_passthrough_split(const char *key, struct ms_passthrough *entry);
 
 /* MS_CONFIG with the reason when the entry names a key that the service owns. |key| is the full key, |where|
- * its place. */
+ * its source. */
 enum ms_status ms_passthrough_check(const struct ms_passthrough *entry, const char *key, const char *where,
                                     struct ms_error *error) MS_MUST_CHECK;
 
-/* Whether a librdkafka key holds what no log may show. */
+/* Whether the value of a librdkafka key is a secret, which no log may show. */
 bool ms_passthrough_is_secret(const char *key);
 
 #endif

@@ -13,7 +13,7 @@
 #include "interest/decay.h"
 #include "interest/mode.h"
 
-static atomic_int stop_asked; /* the one thing that a signal handler can reach */
+static atomic_int stop_asked; /* global, because a signal handler has no other argument */
 
 static void on_signal(int number)
 {

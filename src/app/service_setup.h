@@ -1,4 +1,4 @@
-/* What run and demo do before the service starts: model, mode, decays, and telling what it runs with. */
+/* What run and demo do before the service starts: load the model, decide routing mode and decays, log the settings. */
 #ifndef MS_APP_SERVICE_SETUP_H
 #define MS_APP_SERVICE_SETUP_H
 
@@ -24,7 +24,7 @@ void ms_setup_free(struct ms_setup *setup);
 /* Logs the versions, the settings that differ from the defaults, the model and the mode. */
 void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *options);
 
-/* SIGTERM and SIGINT set the flag that is returned; a second one ends the process at once. */
+/* After this, SIGTERM and SIGINT set the flag that is returned; a second signal ends the process at once. */
 const atomic_int *ms_setup_signals(void);
 
 /* Logs and waits until the service is done; a progress line every |log_s| seconds. What it failed with has been
