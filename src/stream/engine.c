@@ -202,6 +202,14 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
     return ms_offset_note_write(text, &note);
 }
 
+/* Whether what comes of a source is passed over: because it has to wait, or because earlier records were
+ * passed over and the consumer has not gone back to them yet. */
+static bool passes_over(const struct ms_partition *partition, struct ms_position *position)
+{
+    position->passed_over = position->passed_over || ms_partition_waits(partition, position->source);
+    return position->passed_over;
+}
+
 /* Where |offset| is C or beyond, the replay has ended. The last source of a partition to get there publishes
  * what all owe. */
 static enum ms_status reached(struct ms_engine *engine, struct ms_partition *partition,
@@ -224,13 +232,12 @@ enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t n
     struct ms_position *position = ms_positions_find(&engine->positions, number, source);
     if (!position)
         return MS_OK;
-    if (ms_engine_waits(engine, position)) { /* it has passed records over: this is not its end yet */
-        position->passed_over = true;
+    struct ms_partition *partition = ms_positions_partition(&engine->positions, number);
+    if (passes_over(partition, position)) /* this is not its end yet */
         return MS_OK;
-    }
     if (offset >= position->wait_until)
         position->wait_until = 0;
-    return reached(engine, ms_positions_partition(&engine->positions, number), position, offset, error);
+    return reached(engine, partition, position, offset, error);
 }
 
 /* ---- a batch ---- */
@@ -325,10 +332,8 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
     struct ms_position *position = ms_positions_find(&engine->positions, input->partition, input->source);
     if (!position || input->offset < position->next)
         return MS_OK;
-    if (partition->open != 1u << input->source && ms_partition_waits(partition, input->source)) {
-        position->passed_over = true;
+    if (partition->open != 1u << input->source && passes_over(partition, position))
         return MS_OK;
-    }
     enum ms_status status = reached(engine, partition, position, input->offset, error);
     bool silent = input->offset < position->replay_until;
     if (status == MS_OK)

@@ -52,7 +52,8 @@ void ms_engine_close_all(struct ms_engine *engine);
  * |passed_over|. */
 struct ms_positions *ms_engine_positions(struct ms_engine *engine);
 /* Whether an open position has to wait for other sources of its partition (source.h). Records of it that come
- * meanwhile are passed over, and its |passed_over| is set. */
+ * meanwhile are passed over, and all others until the caller has gone back to the next offset and has cleared
+ * |passed_over|. */
 bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *position);
 /* Writes the note that goes beside an offset of |position| when it is committed (offsets.h), and returns its
  * length. */

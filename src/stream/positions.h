@@ -33,7 +33,7 @@ struct ms_position {
     int shown_slots;      /* with republish: slots that the other fold may have shown of them */
     uint32_t owed;        /* how many users are owed a record */
     bool paused;          /* the consumer does not fetch it: the worker's */
-    bool passed_over;     /* records from |next| on came while it had to wait: they are to be read again */
+    bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */
 };
 
 /* The partitions of one number. */

@@ -470,7 +470,7 @@ static void replay(void **state)
     saw(rig, 1, "u", 2, 'm', "0");
     saw(rig, 2, "u", 3, 'm', "01");
     saw(rig, 3, "u", 4, 'm', "012");
-    click(rig, "u", 3); /* next, not committed */
+    click(rig, "u", 3); /* folded, not committed */
     put(rig, PROFILES, "u", F);
     feed_all(rig, CLICKS);
     assert_int_equal(rig->open_count, 2);
@@ -497,7 +497,7 @@ static void replay(void **state)
     saw_no_more(rig, 7);
 }
 
-/* Records beyond C that come in one batch with the last of the replay are not next into half a state. */
+/* Records beyond C that come in one batch with the last of the replay are not folded into half a state. */
 static void passed_over(void **state)
 {
     struct rig *rig = *state;
@@ -525,6 +525,58 @@ static void passed_over(void **state)
     saw(rig, 4, "u", 5, 'f', "0123");
     saw(rig, 5, "u", 6, 'f', "01230");
     saw_no_more(rig, 6);
+}
+
+/* A batch in which a source stops waiting: what comes of it after records that were passed over is passed
+ * over, too, until the worker has gone back. */
+static void passed_over_until_read_again(void **state)
+{
+    struct rig *rig = *state;
+    struct ms_error error;
+    put(rig, PROFILES, "u", F);
+    put(rig, PROFILES, "v", M);
+    start(rig);
+    click(rig, "u", 0);
+    click(rig, "v", 1);
+    const struct ms_input batch[] = {rig->log[CLICKS].records[0], rig->log[PROFILES].records[0],
+                                     rig->log[PROFILES].records[1], rig->log[CLICKS].records[1]};
+    assert_int_equal(ms_engine_process(rig->engine, batch, 4, &error), MS_OK);
+    assert_int_equal(ms_engine_reached(rig->engine, CLICKS, 0, 2, &error), MS_OK);
+    assert_false(ms_engine_waits(rig->engine, position_of(rig, CLICKS)));
+    assert_int_equal(rig->open_count, 0);
+    assert_int_equal(position_of(rig, CLICKS)->next, 0);
+    assert_true(position_of(rig, CLICKS)->passed_over);
+    feed_all(rig, CLICKS);
+    commit(rig);
+    saw(rig, 0, "u", 1, 'f', "0");
+    saw(rig, 1, "v", 1, 'm', "1");
+    saw_no_more(rig, 2);
+}
+
+/* The end of a topic that was polled together with the end of another's replay is no end, where records
+ * before it were passed over. */
+static void passed_over_before_the_end(void **state)
+{
+    struct rig *rig = *state;
+    struct ms_error error;
+    start(rig);
+    click(rig, "u", 0);
+    feed_all(rig, CLICKS);
+    put(rig, PROFILES, "u", F);
+    feed_all(rig, PROFILES);
+    commit(rig);
+    crash(rig);
+    start(rig);
+    const struct ms_input batch[] = {rig->log[PROFILES].records[0], rig->log[CLICKS].records[0]};
+    assert_int_equal(ms_engine_process(rig->engine, batch, 2, &error), MS_OK);
+    assert_int_equal(ms_engine_reached(rig->engine, PROFILES, 0, 1, &error), MS_OK);
+    assert_true(ms_position_replays(position_of(rig, PROFILES)));
+    assert_int_equal(position_of(rig, PROFILES)->next, 0);
+    click(rig, "u", 1);
+    feed_all(rig, CLICKS);
+    commit(rig);
+    saw(rig, 2, "u", 3, 'f', "01");
+    saw_no_more(rig, 3);
 }
 
 /* Whatever order the topics were met in, a version never comes out lower than the one that was published. (It
@@ -750,6 +802,111 @@ static void rests(void **state)
     assert_false(ms_engine_waits(rig->engine, position_of(rig, CLICKS))); /* of no other source */
 }
 
+/* ---- random lives ---- */
+
+#define LIVES       120
+#define LIFE_USERS  3
+#define LIFE_CLICKS 60
+
+/* What the topics say of a user. */
+struct told {
+    char items[LIFE_CLICKS + 1];
+    char gender;
+};
+
+static const char *const life_users[LIFE_USERS] = {"a", "b", "c"};
+
+static void write_something(struct rig *rig, struct told *told, uint64_t *random)
+{
+    static const struct {
+        const char *value;
+        char gender;
+    } profiles[] = {{F, 'f'}, {M, 'm'}, {"{}", 0}, {NULL, 0}};
+    size_t user = life_random(random) % LIFE_USERS;
+    if (life_random(random) % 3 == 0) {
+        size_t i = life_random(random) % (sizeof profiles / sizeof *profiles);
+        put(rig, PROFILES, life_users[user], profiles[i].value);
+        told[user].gender = profiles[i].gender;
+    } else if (rig->log[CLICKS].end < LIFE_CLICKS) {
+        int item = (int)(life_random(random) % 4);
+        click(rig, life_users[user], item);
+        told[user].items[strlen(told[user].items)] = (char)('0' + item);
+    }
+}
+
+/* A consumer that has not heard yet that it should pause: some records come though their source waits. */
+static void feed_some(struct rig *rig, uint64_t *random)
+{
+    enum topic topic = life_random(random) % 2 ? CLICKS : PROFILES;
+    bool may = may_feed(rig, topic);
+    if (may || life_random(random) % 4 == 0)
+        feed(rig, topic, life_random(random) % 4);
+}
+
+/* Versions of a user never go down, and its last record is that of its clicks and its last profile. */
+static void check_told(struct rig *rig, const struct told *told)
+{
+    for (size_t user = 0; user < LIFE_USERS; user++) {
+        size_t last = LOG;
+        uint64_t version = 0;
+        for (size_t i = 0; i < rig->visible_count; i++) {
+            if (strcmp(rig->visible[i].key, life_users[user]) != 0)
+                continue;
+            assert_true(rig->visible[i].version >= version);
+            version = rig->visible[i].version;
+            last = i;
+        }
+        assert_int_equal(last == LOG, told[user].items[0] == '\0');
+        if (last != LOG)
+            saw(rig, last, life_users[user], version, told[user].gender, told[user].items);
+    }
+}
+
+/* Crashes, commits and flushes whenever; some lives change a setting that asks for a refold. */
+static void live(uint64_t seed)
+{
+    void *state;
+    uint64_t random = seed * 7919;
+    struct told told[LIFE_USERS] = {0};
+    assert_int_equal(setup(&state), 0);
+    struct rig *rig = state;
+    rig->config.publish_mode = seed % 2 ? MS_PUBLISH_LATEST : MS_PUBLISH_EVERY;
+    rig->memory_bytes = seed % 3 ? 1 << 20 : 2000;
+    start(rig);
+    for (uint64_t steps = 40 + life_random(&random) % 120; steps > 0 && rig->visible_count < LOG / 2;
+         steps--) {
+        uint64_t what = life_random(&random) % 20;
+        if (what < 7) {
+            if (rig->log[PROFILES].end < LOG / 4)
+                write_something(rig, told, &random);
+        } else if (what < 15) {
+            feed_some(rig, &random);
+        } else if (what < 17) {
+            commit(rig);
+        } else if (what < 18) {
+            commit(rig);
+            if (ms_engine_dirty(rig->engine))
+                flush(rig);
+        } else {
+            crash(rig);
+            rig->config.state_behaviors_max ^= seed % 5 == 0 &&
+                                               life_random(&random) % 2; /* another fold id */
+            start(rig);
+        }
+    }
+    feed_all(rig, seed % 2 ? CLICKS : PROFILES);
+    commit(rig);
+    check_told(rig, told);
+    teardown(&state);
+}
+
+static void random_lives(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= LIVES; seed++)
+        live(seed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -758,6 +915,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_profiles, setup, teardown),
         cmocka_unit_test_setup_teardown(replay, setup, teardown),
         cmocka_unit_test_setup_teardown(passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(passed_over_until_read_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(passed_over_before_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_after_replay, setup, teardown),
         cmocka_unit_test_setup_teardown(republished, setup, teardown),
         cmocka_unit_test_setup_teardown(republished_once, setup, teardown),
@@ -765,6 +924,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(profile_only, setup, teardown),
         cmocka_unit_test_setup_teardown(topic_later, setup, teardown),
         cmocka_unit_test_setup_teardown(rests, setup, teardown),
+        cmocka_unit_test(random_lives),
     };
     ms_log_set_level(MS_LOG_ERROR);
     write_model();
