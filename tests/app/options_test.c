@@ -317,6 +317,57 @@ static void test_many_sets(void **state)
     ms_options_destroy(options);
 }
 
+/* 512 keys pass through, and a key may have 255 bytes; one more is refused. */
+static void test_passthrough_ends(void **state)
+{
+    (void)state;
+    char *text = calloc(1, 1 << 16);
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    assert_non_null(text);
+    size_t used = 0;
+    for (int i = 0; i < 512; i++)
+        used += (size_t)sprintf(text + used, "kafka.key%d=1\n", i);
+    assert_int_equal(load(&options, text, NULL, NULL, &error), MS_OK);
+    assert_int_equal(ms_options_config(options)->passthrough_count, 512);
+    ms_options_destroy(options);
+    options = NULL;
+    sprintf(text + used, "kafka.key0=2\n"); /* the same key again takes no room */
+    assert_int_equal(load(&options, text, NULL, NULL, &error), MS_OK);
+    assert_string_equal(ms_options_config(options)->passthrough[0].value, "2");
+    ms_options_destroy(options);
+    options = NULL;
+    sprintf(text + used, "kafka.key512=1\n");
+    assert_int_equal(load(&options, text, NULL, NULL, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "more than 512 keys for librdkafka"));
+    assert_null(options);
+    free(text);
+}
+
+static void test_key_ends(void **state)
+{
+    (void)state;
+    char set[320] = "kafka.", name[320] = "MINDSTREAM_KAFKA_";
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    const char *const sets[] = {set, NULL}, *const environment[] = {name, NULL};
+    memset(set + 6, 'a', 249);
+    strcpy(set + 255, "=1");
+    memset(name + 17, 'A', 249);
+    strcpy(name + 17 + 249, "=1");
+    assert_int_equal(load(&options, NULL, environment, sets, &error), MS_OK);
+    assert_int_equal(ms_options_config(options)->passthrough_count, 1); /* both are one key */
+    ms_options_destroy(options);
+    options = NULL;
+    strcpy(set + 255, "a=1");
+    assert_int_equal(load(&options, NULL, NULL, sets, &error), MS_USAGE);
+    assert_non_null(strstr(error.text, "the key is longer than 255 bytes"));
+    strcpy(name + 17 + 249, "A=1");
+    assert_int_equal(load(&options, NULL, environment, NULL, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "is too long"));
+    assert_null(options);
+}
+
 static void test_accepted(void **state)
 {
     (void)state;
@@ -444,13 +495,14 @@ static void test_directories(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_table),
-        cmocka_unit_test(test_precedence),  cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_name_ends),   cmocka_unit_test(test_many_sets),
-        cmocka_unit_test(test_accepted),    cmocka_unit_test(test_places),
-        cmocka_unit_test(test_together),    cmocka_unit_test(test_require),
-        cmocka_unit_test(test_differences), cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_precedence),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_name_ends),        cmocka_unit_test(test_many_sets),
+        cmocka_unit_test(test_passthrough_ends), cmocka_unit_test(test_key_ends),
+        cmocka_unit_test(test_accepted),         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_together),         cmocka_unit_test(test_require),
+        cmocka_unit_test(test_differences),      cmocka_unit_test(test_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

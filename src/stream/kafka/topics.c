@@ -65,16 +65,15 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
 }
 
 /* Reads cleanup.policy from the answer to a DescribeConfigs of one topic. */
-static enum ms_status read_cleanup(const rd_kafka_event_t *event, const char *name, char *cleanup,
+static enum ms_status read_cleanup(rd_kafka_event_t *event, const char *name, char *cleanup,
                                    struct ms_error *error)
 {
     size_t count = 0, entries = 0;
-    const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(
-                                                                  (rd_kafka_event_t *)event)
+    const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event)
                                                             : NULL;
-    if (!result || rd_kafka_event_error((rd_kafka_event_t *)event))
+    if (!result || rd_kafka_event_error(event))
         return ms_fail(error, MS_KAFKA, "topic %s: its cleanup.policy cannot be asked for: %s", name,
-                       event ? rd_kafka_event_error_string((rd_kafka_event_t *)event) : "no answer");
+                       event ? rd_kafka_event_error_string(event) : "no answer");
     const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
     if (count != 1 || rd_kafka_ConfigResource_error(resources[0]))
         return ms_fail(error, MS_KAFKA, "topic %s: its cleanup.policy cannot be asked for: %s", name,
