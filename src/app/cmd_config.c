@@ -34,7 +34,7 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status print_completion(struct ms_error *error)
+static enum ms_status print_completion(const struct ms_command *root, struct ms_error *error)
 {
     const char **keys = calloc(ms_option_count + 1, sizeof *keys);
     size_t count = 0;
@@ -44,7 +44,7 @@ static enum ms_status print_completion(struct ms_error *error)
         if (!ms_option_table[i].only)
             keys[count++] = ms_option_table[i].key;
     }
-    ms_command_completion(stdout, &ms_command_root, keys);
+    ms_command_completion(stdout, root, keys);
     free(keys);
     return MS_OK;
 }
@@ -65,7 +65,7 @@ static enum ms_status print_settings(const struct config_arguments *arguments, s
     return status;
 }
 
-static enum ms_status run_config(void *context, struct ms_error *error)
+static enum ms_status run_config(const struct ms_command *root, void *context, struct ms_error *error)
 {
     struct config_arguments *arguments = context;
     arguments->sources.environment = environ;
@@ -77,12 +77,12 @@ static enum ms_status run_config(void *context, struct ms_error *error)
         ms_option_text_man(stdout);
         return MS_OK;
     case MAN_COMMANDS:
-        ms_command_man(stdout, &ms_command_root);
+        ms_command_man(stdout, root);
         return MS_OK;
     case COMPLETION:
-        return print_completion(error);
+        return print_completion(root, error);
     case COMMANDS:
-        return ms_command_json(stdout, &ms_command_root, error);
+        return ms_command_json(stdout, root, error);
     case TABLE:
     case CHECK:
     case JSON:
@@ -102,5 +102,5 @@ const struct ms_command ms_command_config = {
                 "source <(mindstream config --completion)\n",
     .exit_status = "0 printed, 2 bad usage, or settings that are wrong or missing",
     .arguments_bytes = sizeof(struct config_arguments),
-    .run = run_config,
+    .run_with_root = run_config,
 };

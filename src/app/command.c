@@ -11,6 +11,7 @@
 
 /* The way to a command: its full name and the words that are left for it. */
 struct call {
+    const struct ms_command *root;
     const struct ms_command *command;
     char title[MS_COMMAND_TITLE_BYTES];
     int count;
@@ -129,8 +130,10 @@ static enum ms_status run_called(const struct call *call, struct ms_error *error
                                                arguments, &help, error);
     if (status == MS_OK && help)
         ms_command_help(stdout, call->command, call->title);
-    else if (status == MS_OK)
+    else if (status == MS_OK && call->command->run)
         status = call->command->run(arguments, error);
+    else if (status == MS_OK)
+        status = call->command->run_with_root(call->root, arguments, error);
     free(arguments);
     return status;
 }
@@ -169,7 +172,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 
 int ms_command_main(const struct ms_command *root, int argc, char **argv)
 {
-    struct call call = {.command = root, .count = argc - 1, .words = argv + 1};
+    struct call call = {.root = root, .command = root, .count = argc - 1, .words = argv + 1};
     struct ms_error error = {0};
     enum ms_status status;
     bool asked_help = false;

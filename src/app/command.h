@@ -23,6 +23,8 @@ struct ms_command {
     /* Does the work. |arguments| may be changed and lives until the end. A failure is printed when the error has a
      * text, with the command's name before it. */
     enum ms_status (*run)(void *arguments, struct ms_error *error);
+    /* As run, where that is NULL: for a command that prints what all commands are. |root| is ms_command_main's. */
+    enum ms_status (*run_with_root)(const struct ms_command *root, void *arguments, struct ms_error *error);
 };
 
 /* Finds the command that |argv| names below |root|, parses and runs it. "help NAME...", -h and --help print help,

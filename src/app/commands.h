@@ -8,7 +8,4 @@ extern const struct ms_command ms_command_run, ms_command_inspect, ms_command_mo
     ms_command_extract, ms_command_evaluate, ms_command_generate, ms_command_bench, ms_command_demo,
     ms_command_config;
 
-/* mindstream itself, whose commands these are. */
-extern const struct ms_command ms_command_root;
-
 #endif

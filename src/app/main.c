@@ -24,7 +24,7 @@ static const struct ms_command *const commands[] = {
     NULL,
 };
 
-const struct ms_command ms_command_root = {
+static const struct ms_command root = {
     .name = "mindstream",
     .summary = "keep users' interest vectors up to date with their clicks",
     .description =
@@ -41,5 +41,5 @@ int main(int argc, char **argv)
 {
     /* A reader that goes away is an error of the write, not the end of a process that holds a transaction. */
     signal(SIGPIPE, SIG_IGN);
-    return ms_command_main(&ms_command_root, argc, argv);
+    return ms_command_main(&root, argc, argv);
 }
