@@ -1,4 +1,4 @@
-/* Feeding and reading back. */
+/* Produces generated clicks, and reads the service's records back. */
 #include "app/demo_clicks.h"
 
 #include <inttypes.h>
@@ -10,9 +10,9 @@
 #include "base/progress.h"
 
 #define READ_MAX    4000
-#define ENOUGH_FROM 20 /* clicks that make a user worth showing, */
-#define ENOUGH_TO   60 /* and still fit a screen */
-#define CHOICES     200000
+#define ENOUGH_FROM 20 /* clicks that make a user worth showing */
+#define ENOUGH_TO   60 /* clicks that still fit a screen */
+#define MAX_TRIES   200000
 
 static const struct ms_demo_topic read_back[] = {{MS_DEMO_OUTPUT, MS_DEMO_PARTITIONS},
                                                  {MS_DEMO_DEAD_LETTERS, 1}};
@@ -50,7 +50,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* |cut| leaves the end of the JSON text away. */
+/* Produces one click that happens now. |cut| leaves out the second half of the JSON text. */
 static enum ms_status feed(struct ms_demo_clicks *clicks, struct ms_generated *event, bool cut,
                            struct ms_error *error)
 {
@@ -76,7 +76,7 @@ enum ms_status ms_demo_clicks_feed(struct ms_demo_clicks *clicks, uint64_t count
         ms_generator_next(clicks->generator, &event);
         status = feed(clicks, &event, false, error);
     }
-    return status == MS_KAFKA_RETRY ? MS_OK : status; /* a full queue: later */
+    return status == MS_KAFKA_RETRY ? MS_OK : status; /* a full queue: the next call goes on */
 }
 
 enum ms_status ms_demo_clicks_break(struct ms_demo_clicks *clicks, int count, struct ms_error *error)
@@ -95,7 +95,7 @@ enum ms_status ms_demo_clicks_one_more(struct ms_demo_clicks *clicks, struct ms_
 {
     struct ms_generated event, best = {0};
     bool good = false;
-    for (int i = 0; i < CHOICES && !good; i++) {
+    for (int i = 0; i < MAX_TRIES && !good; i++) {
         ms_generator_next(clicks->generator, &event);
         uint32_t have = clicks->clicks[event.user];
         good = have >= ENOUGH_FROM && have <= ENOUGH_TO;
@@ -110,7 +110,7 @@ enum ms_status ms_demo_clicks_one_more(struct ms_demo_clicks *clicks, struct ms_
     return status;
 }
 
-static void take(void *context, const struct ms_demo_record *record)
+static void note_record(void *context, const struct ms_demo_record *record)
 {
     struct ms_demo_clicks *clicks = context;
     if (strcmp(record->topic, MS_DEMO_DEAD_LETTERS) == 0) {
@@ -135,5 +135,5 @@ static void take(void *context, const struct ms_demo_record *record)
 
 void ms_demo_clicks_read(struct ms_demo_clicks *clicks, int timeout_ms)
 {
-    (void)ms_demo_read(clicks->client, READ_MAX, timeout_ms, take, clicks);
+    (void)ms_demo_read(clicks->client, READ_MAX, timeout_ms, note_record, clicks);
 }

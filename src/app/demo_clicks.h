@@ -1,4 +1,4 @@
-/* The demo's two ends of the stream: generated clicks in, at a rate, and the service's records back. */
+/* The demo's two ends of the stream: generated clicks go in, the service's records are read back. */
 #ifndef MS_APP_DEMO_CLICKS_H
 #define MS_APP_DEMO_CLICKS_H
 
@@ -26,8 +26,8 @@ struct ms_demo_found {
 struct ms_demo_clicks {
     struct ms_generator *generator;
     struct ms_demo_client *client;
-    uint32_t *clicks; /* of each user so far */
-    uint64_t fed;
+    uint32_t *clicks;                /* whole ones of each user so far */
+    uint64_t fed;                    /* whole and cut ones */
     uint64_t records, dead_letters;  /* read back */
     char watched[MS_DEMO_KEY_BYTES]; /* a key whose records are kept, "" for none */
     bool found;
@@ -35,21 +35,21 @@ struct ms_demo_clicks {
     bool out_of_memory;
 };
 
-/* Readies both ends on a broker. |generator| stays the caller's and outlives it. */
+/* Makes both ends on a broker. |generator| stays the caller's and outlives it. */
 enum ms_status ms_demo_clicks_init(struct ms_demo_clicks *clicks, struct ms_generator *generator,
                                    const char *bootstrap, struct ms_error *error) MS_MUST_CHECK;
 void ms_demo_clicks_free(struct ms_demo_clicks *clicks);
 
-/* Feeds |count| clicks that happen now. */
+/* Produces |count| clicks that happen now; fewer where the queue is full. */
 enum ms_status ms_demo_clicks_feed(struct ms_demo_clicks *clicks, uint64_t count,
                                    struct ms_error *error) MS_MUST_CHECK;
 
-/* Feeds |count| clicks whose JSON text ends half-way. */
+/* Produces |count| clicks whose JSON text ends half-way. */
 enum ms_status ms_demo_clicks_break(struct ms_demo_clicks *clicks, int count,
                                     struct ms_error *error) MS_MUST_CHECK;
 
-/* Feeds one more click of a user with about twenty to sixty of them, and watches for its record. *clicked
- * tells which. */
+/* Produces one more click of a user that has twenty to sixty clicks, or of the one with most where there is no such
+ * user, and watches for the records of that user. *clicked is the click. */
 enum ms_status ms_demo_clicks_one_more(struct ms_demo_clicks *clicks, struct ms_generated *clicked,
                                        struct ms_error *error) MS_MUST_CHECK;
 
