@@ -4,43 +4,52 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "stream/source.h"
+
+/* Adds a topic where its name is set. */
+static size_t add(struct ms_topic_want *wants, size_t count, const struct ms_topic_want *want)
+{
+    if (!want->name[0])
+        return count;
+    wants[count] = *want;
+    return count + 1;
+}
+
 size_t ms_topic_plan(struct ms_topic_want wants[MS_TOPICS_MAX], const struct ms_config *config,
                      int partitions, int replication)
 {
-    const struct ms_topic_want all[MS_TOPICS_MAX] = {
-        {.key = "input.topic", .name = config->input_topic, .cleanup = "delete"},
-        {.key = "profile.topic", .name = config->profile_topic, .cleanup = "compact"},
-        {.key = "output.topic", .name = config->output_topic, .cleanup = "compact"},
-        {.key = "dead.letter.topic", .name = config->dead_letter_topic, .cleanup = "delete"},
-    };
     size_t count = 0;
-    for (size_t i = 0; i < MS_TOPICS_MAX; i++) {
-        if (!all[i].name[0])
-            continue;
-        wants[count] = all[i];
-        wants[count].partitions = partitions;
-        wants[count++].replication = replication;
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const struct ms_topic_want input = {.key = ms_sources[source]->option,
+                                            .name = ms_source_topic(source, config),
+                                            .cleanup = ms_sources[source]->compacted ? "compact" : "delete",
+                                            .input = true};
+        count = add(wants, count, &input);
+    }
+    const struct ms_topic_want outputs[] = {
+        {.key = "output.topic", .name = config->output_topic, .cleanup = "compact"},
+        {.key = "dead.letter.topic", .name = config->dead_letter_topic, .cleanup = "delete"}};
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+        count = add(wants, count, &outputs[i]);
+    for (size_t i = 0; i < count; i++) {
+        wants[i].partitions = partitions;
+        wants[i].replication = replication;
     }
     return count;
-}
-
-static bool is_source(const struct ms_topic_want *want)
-{
-    return strcmp(want->key, "input.topic") == 0 || strcmp(want->key, "profile.topic") == 0;
 }
 
 void ms_topic_plan_settle(struct ms_topic_want *wants, const struct ms_topic_found *found, size_t count)
 {
     int partitions = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!partitions && is_source(&wants[i]) && found[i].exists)
+        if (!partitions && wants[i].input && found[i].exists)
             partitions = found[i].partitions;
     }
     for (size_t i = 0; i < count; i++) {
         if (wants[i].partitions)
             continue;
         wants[i].partitions = partitions ? partitions : MS_TOPIC_PARTITIONS;
-        wants[i].any_partitions = !is_source(&wants[i]);
+        wants[i].any_partitions = !wants[i].input;
     }
 }
 

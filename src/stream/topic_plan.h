@@ -6,9 +6,10 @@
 #include <stddef.h>
 
 #include "base/config.h"
+#include "stream/positions.h"
 
-#define MS_TOPICS_MAX          4 /* input, output, dead letters, profiles */
-#define MS_TOPIC_PARTITIONS    4 /* of topics that are made where nothing says how many */
+#define MS_TOPICS_MAX          (MS_SOURCES + 2) /* inputs, output, dead letters */
+#define MS_TOPIC_PARTITIONS    4                /* of topics that are made where nothing says how many */
 #define MS_TOPIC_CLEANUP_BYTES 32
 
 /* A topic as it should be. */
@@ -18,6 +19,7 @@ struct ms_topic_want {
     const char *cleanup; /* cleanup.policy */
     int partitions;      /* to make it with */
     int replication;     /* to make it with; 0: the broker's default */
+    bool input;          /* a source's */
     bool any_partitions; /* one that exists fits with any number of partitions */
 };
 
@@ -28,15 +30,15 @@ struct ms_topic_found {
     char cleanup[MS_TOPIC_CLEANUP_BYTES];
 };
 
-/* Fills |wants| with the topics that |config| names, the input first, and returns how many there are. Input and dead
- * letters are logs (delete); output and profiles hold the latest value of a key (compact). |partitions| and
- * |replication| are asked for by the user; 0: not. Names belong to |config|. */
+/* Fills |wants| with the topics that |config| names, those of the sources first, and returns how many there
+ * are. Clicks and dead letters are logs (delete); output and compacted sources hold the latest value of a key
+ * (compact). |partitions| and |replication| are asked for by the user; 0: not. Names belong to |config|. */
 size_t ms_topic_plan(struct ms_topic_want wants[MS_TOPICS_MAX], const struct ms_config *config,
                      int partitions, int replication);
 
-/* Decides the numbers of partitions that the user did not ask for: as many as the input topic has, or the profile topic,
- * or MS_TOPIC_PARTITIONS. Input and profile topic must have the same number, because a user lies in one partition of
- * each; of the others any number fits. |found| has an entry for each of |wants|. */
+/* Decides the numbers of partitions that the user did not ask for: as many as the first input topic that
+ * exists has, or MS_TOPIC_PARTITIONS. Input topics must have the same number, because a user is in one
+ * partition of each; of the others any number fits. |found| has an entry for each of |wants|. */
 void ms_topic_plan_settle(struct ms_topic_want *wants, const struct ms_topic_found *found, size_t count);
 
 /* Whether the topic that exists fits; if not, |text| says what differs and what is expected. */

@@ -771,13 +771,13 @@ static void topic_later(void **state)
     saw_no_more(rig, 1);
 }
 
-/* Who rests when. */
-static void rests(void **state)
+/* Which source waits when. */
+static void waits(void **state)
 {
     struct rig *rig = *state;
-    /* clicks replay, profiles replay, profiles there at the assignment: clicks rest, profiles rest */
+    /* clicks replay, profiles replay, profiles there at the assignment: clicks wait, profiles wait */
     const struct {
-        bool clicks_replay, profiles_replay, waits, clicks_rest, profiles_rest;
+        bool clicks_replay, profiles_replay, unread, clicks_wait, profiles_wait;
     } table[] = {{false, false, false, false, false}, {false, false, true, true, false},
                  {false, true, false, true, false},   {false, true, true, true, false},
                  {true, false, false, false, true},   {true, false, true, false, true},
@@ -788,10 +788,10 @@ static void rests(void **state)
         clicks->next = profiles->next = 5;
         clicks->replay_until = table[i].clicks_replay ? 9 : 5;
         profiles->replay_until = table[i].profiles_replay ? 9 : 5;
-        profiles->wait_until = table[i].waits ? 12 : 0;
-        assert_int_equal(ms_engine_waits(rig->engine, clicks), table[i].clicks_rest);
-        assert_int_equal(ms_engine_waits(rig->engine, profiles), table[i].profiles_rest);
-        assert_false(table[i].clicks_rest && table[i].profiles_rest); /* somebody goes on */
+        profiles->wait_until = table[i].unread ? 12 : 0;
+        assert_int_equal(ms_engine_waits(rig->engine, clicks), table[i].clicks_wait);
+        assert_int_equal(ms_engine_waits(rig->engine, profiles), table[i].profiles_wait);
+        assert_false(table[i].clicks_wait && table[i].profiles_wait); /* somebody goes on */
     }
     ms_engine_close(rig->engine, 0);
     assert_null(position_of(rig, CLICKS));
@@ -928,7 +928,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(forget, setup, teardown),
         cmocka_unit_test_setup_teardown(profile_only, setup, teardown),
         cmocka_unit_test_setup_teardown(topic_later, setup, teardown),
-        cmocka_unit_test_setup_teardown(rests, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits, setup, teardown),
         cmocka_unit_test(random_lives),
     };
     ms_log_set_level(MS_LOG_ERROR);

@@ -28,8 +28,8 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
                                void *opaque, struct ms_in_flight *in_flight,
                                struct ms_error *error) MS_MUST_CHECK;
 
-/* A client for questions and admin requests. It needs no right to write: it is not idempotent. Of what passes through it
- * takes the producer's. */
+/* A client for questions and admin requests. It needs no right to write: it is not idempotent. Of what
+ * passes through it takes the producer's. */
 enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, const char *client_id,
                             struct ms_error *error) MS_MUST_CHECK;
 

@@ -2,9 +2,9 @@
  *
  * librdkafka fetches ahead until queued.min.messages records (or queued.max.messages.kbytes) wait in the
  * consumer's queue. In 2.0.2 the thread that fetches then sleeps for up to a second, however many are taken
- * meanwhile. A queue that outlasts the second would hide that, but every record of it is memory touched for
- * the first time, and cold again when its turn comes. So the queue is short, and the thread is woken as soon
- * as half of it is gone. */
+ * meanwhile. A queue that lasts longer than the second would hide that, but its records are no longer in the
+ * processor's caches when they are folded. So the queue is short, and the thread is woken as soon as half of
+ * it has been taken. */
 #ifndef MS_KAFKA_CONSUMER_QUEUE_H
 #define MS_KAFKA_CONSUMER_QUEUE_H
 

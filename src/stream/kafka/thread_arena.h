@@ -1,9 +1,8 @@
-/* Which part of the allocator a worker's threads share.
+/* One arena of the allocator for a worker and the threads of its clients.
  *
- * librdkafka allocates each record in one thread and frees it in another. With jemalloc in the process, a
- * worker and the threads of its clients take memory from one arena, so that what one frees the others have
- * again at once; left alone, each thread has an arena of its own, and what they free lies about in all of
- * them. Without jemalloc (tests, sanitizers) nothing here does anything. */
+ * librdkafka allocates each record in one thread and frees it in another. jemalloc by default gives each
+ * thread an arena of its own, and memory that is freed stays in all of them. With one arena, what one thread
+ * frees the others can use at once. Without jemalloc (tests, sanitizers) these functions do nothing. */
 #ifndef MS_KAFKA_THREAD_ARENA_H
 #define MS_KAFKA_THREAD_ARENA_H
 

@@ -13,13 +13,13 @@ enum ms_status ms_topics_open(struct ms_topics **topics, const struct ms_config 
                               struct ms_error *error) MS_MUST_CHECK;
 void ms_topics_close(struct ms_topics *topics);
 
-/* Tells of each of |wants| whether it exists and how it is; makes none. MS_KAFKA when no broker answers within ten
- * seconds, or does not tell. */
+/* Tells of each of |wants| whether it exists and how it is; makes none. MS_KAFKA when no broker answers
+ * within ten seconds, or does not tell. */
 enum ms_status ms_topics_look(struct ms_topics *topics, const struct ms_topic_want *wants, size_t count,
                               struct ms_topic_found *found, struct ms_error *error) MS_MUST_CHECK;
 
-/* Makes a topic and waits until the brokers know all its partitions. MS_KAFKA with the broker's reason when it
- * refuses. */
+/* Makes a topic and waits until the brokers know all its partitions. MS_KAFKA with the broker's reason
+ * when it refuses. */
 enum ms_status ms_topics_create(struct ms_topics *topics, const struct ms_topic_want *want,
                                 struct ms_error *error) MS_MUST_CHECK;
 

@@ -1,10 +1,10 @@
 /* Publishing and committing.
  *
- * exactly_once: records, dead letters and offsets ride in one transaction. Whatever is emitted for a
- * partition marks it, so that the transaction carries its offset, the unchanged one if nothing moved: the
- * broker checks group membership only for transactions with offsets, and an empty list commits unchecked.
- * Every send takes the group's metadata afresh, because the generation moves. at_least_once: records first,
- * all delivered, then offsets. */
+ * exactly_once: records, dead letters and offsets are one transaction. A position for which something was
+ * emitted is marked, so that the transaction carries its offset even where that has not moved: the broker
+ * checks group membership only for transactions with offsets. Every send asks for the group's metadata
+ * again, because the generation changes. at_least_once: first all records are delivered, then offsets are
+ * committed. */
 #include "stream/kafka/worker.h"
 
 #include <inttypes.h>
