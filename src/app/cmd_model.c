@@ -26,9 +26,9 @@ static void shape_text(char *text, size_t size, struct ms_tensor tensor)
     snprintf(text + used, size - used, "]");
 }
 
-static const char *activation(const struct ms_model_config *config, int layer)
+static const char *activation(const struct ms_model_spec *spec, int layer)
 {
-    return config->head_activation[layer] == MS_ACTIVATION_RELU ? "relu" : "linear";
+    return spec->head_activation[layer] == MS_ACTIVATION_RELU ? "relu" : "linear";
 }
 
 static void print_row(const char *name, const char *value)
@@ -41,17 +41,17 @@ static void print_number(const char *name, size_t value, const char *unit)
     printf("  %-28s %zu%s\n", name, value, unit);
 }
 
-static void print_options(const struct ms_model_config *config)
+static void print_options(const struct ms_model_spec *spec)
 {
     char value[VALUE_MAX];
     const char *key;
     puts("options");
-    for (size_t i = 0; (key = ms_model_config_key(config, i, value, sizeof value)); i++)
+    for (size_t i = 0; (key = ms_model_spec_key(spec, i, value, sizeof value)); i++)
         if (*value)
             print_row(key, value);
-    for (int n = 0; n < config->head_layers; n++) {
+    for (int n = 0; n < spec->head_layers; n++) {
         snprintf(value, sizeof value, "head[%d].activation", n);
-        print_row(value, activation(config, n));
+        print_row(value, activation(spec, n));
     }
 }
 
@@ -64,12 +64,12 @@ static void print_info(const struct ms_model *model, const struct ms_error *refu
     printf("%s\n", config->id);
     print_number("items", ms_model_item_count(model), "");
     print_number("item width", (size_t)config->item_dim, "");
-    print_number("capsule width", (size_t)config->capsule_dim, "");
+    print_number("capsule width", (size_t)ms_model_spec(model)->capsule_dim, "");
     print_number("memory", ms_model_bytes(model), " bytes");
     snprintf(text, sizeof text, "%016" PRIx64, ms_model_hash(model));
     print_row("hash", text);
     printf("  %-28s %s%s\n", "incremental fold", refused->status == MS_OK ? "yes" : "no: ", refused->text);
-    print_options(config);
+    print_options(ms_model_spec(model));
     puts("tensors");
     for (size_t i = 0; (tensor = ms_model_tensor_at(model, i, &name)).data; i++) {
         shape_text(text, sizeof text, tensor);
@@ -103,16 +103,16 @@ static json_t *value_json(const char *key, const char *value)
     return json ? json : json_string(value);
 }
 
-static json_t *options_json(const struct ms_model_config *config)
+static json_t *options_json(const struct ms_model_spec *spec)
 {
     char value[VALUE_MAX];
     const char *key;
     json_t *options = json_object(), *head = json_array();
-    for (size_t i = 0; (key = ms_model_config_key(config, i, value, sizeof value)); i++)
+    for (size_t i = 0; (key = ms_model_spec_key(spec, i, value, sizeof value)); i++)
         if (*value)
             set_path(options, key, value_json(key, value));
-    for (int n = 0; n < config->head_layers; n++)
-        json_array_append_new(head, json_pack("{s:s}", "activation", activation(config, n)));
+    for (int n = 0; n < spec->head_layers; n++)
+        json_array_append_new(head, json_pack("{s:s}", "activation", activation(spec, n)));
     json_object_set_new(options, "head", head);
     return options;
 }
@@ -150,10 +150,10 @@ static json_t *info_json(const struct ms_model *model, const struct ms_error *re
     snprintf(hash, sizeof hash, "%016" PRIx64, ms_model_hash(model));
     return json_pack("{s:b, s:s, s:I, s:i, s:i, s:I, s:s, s:b, s:s*, s:o, s:o}", "ok", 1, "model", config->id,
                      "items", (json_int_t)ms_model_item_count(model), "item_dim", config->item_dim,
-                     "capsule_dim", config->capsule_dim, "memory_bytes", (json_int_t)ms_model_bytes(model),
-                     "hash", hash, "incremental", refused->status == MS_OK, "incremental_refused",
-                     refused->status == MS_OK ? NULL : refused->text, "options", options_json(config),
-                     "tensors", tensors_json(model));
+                     "capsule_dim", ms_model_spec(model)->capsule_dim, "memory_bytes",
+                     (json_int_t)ms_model_bytes(model), "hash", hash, "incremental", refused->status == MS_OK,
+                     "incremental_refused", refused->status == MS_OK ? NULL : refused->text, "options",
+                     options_json(ms_model_spec(model)), "tensors", tensors_json(model));
 }
 
 /* Loads the model. With --json, what is wrong with it is printed as JSON, and the error has no text then. */

@@ -1,5 +1,5 @@
-/* SINE (Tan et al., WSDM'21), as its authors' published graph has it: K topics out of a pool, chosen by what
- * the user did, pool the items into K interests, and the topics in sequence foretell which of them count.
+/* The kind sine: SINE (Tan et al., WSDM'21), as its authors' published graph has it: K topics out of a pool, chosen by what
+ * the user did, pool the items into K interests, and the topics in sequence predict which of them count.
  *
  *     z    = sum_i softmax_i(net_select(e_i + p_i)) e_i                   what the user did
  *     C    = the K rows of the pool with the greatest s = <topic, z>      (topic_norm: cosine)
@@ -13,12 +13,107 @@
  *
  * A net is tanh(. w1 + b1) w2 + b2. With several heads, f_k and t are made once a head; the heads' mean,
  * through a dense layer of its own, weighs them (f: sum; t: mean, as the graph has it). All in double. */
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "interest/extractor.h"
+#include "interest/net.h"
+
+#define MAX_HIDDEN (4 * MS_MAX_DIM)
+#define MAX_HEADS  16
+
+struct options {
+    int heads;            /* attention heads of each interest, and of the concept sequence */
+    int topics;           /* rows of the concept pool: the tensors give them */
+    bool topic_norm;      /* choose topics by cosine instead of the inner product */
+    bool concept_feature; /* the concept sequence is topics plus items */
+    bool interests;       /* publish the K interests; false: the one vector they are aggregated to */
+    double temperature;
+};
+
+static const char *const output_names[] = {"aggregated", "interests", NULL};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct ms_key keys[] = {
+    {"sine.heads", MS_KEY_INT, AT(heads), 1, MAX_HEADS, NULL, false},
+    {"sine.temperature", MS_KEY_DOUBLE, AT(temperature), 1e-6, 1e6, NULL, false},
+    {"sine.topic_norm", MS_KEY_BOOL, AT(topic_norm), 0, 0, NULL, false},
+    {"sine.concept_feature", MS_KEY_BOOL, AT(concept_feature), 0, 0, NULL, false},
+    {"sine.output", MS_KEY_CHOICE, AT(interests), 0, 0, output_names, false},
+    {NULL, MS_KEY_INT, 0, 0, 0, NULL, false},
+};
+
+enum { TOPICS, HIDDEN, HEADS };
+enum { SYM_TOPICS = MS_SYM_OWN + TOPICS, SYM_HIDDEN = MS_SYM_OWN + HIDDEN, SYM_HEADS = MS_SYM_OWN + HEADS };
+static const struct ms_symbol_rule symbols[] = {[TOPICS] = {"topics", (int64_t)1 << 20},
+                                                [HIDDEN] = {"a", MAX_HIDDEN},
+                                                [HEADS] = {"heads", MAX_HEADS},
+                                                {NULL, 0}};
+
+/* One head needs no query to weigh it against others. */
+static bool many_heads(const void *options)
+{
+    return ((const struct options *)options)->heads > 1;
+}
+
+static const struct ms_tensor_rule tensors[] = {
+    {"sine.topics", true, NULL, 2, {SYM_TOPICS, MS_SYM_D}},
+    {"sine.position", false, NULL, 2, {MS_SYM_L, MS_SYM_D}},
+    {"sine.select.w1", true, NULL, 2, {MS_SYM_D, SYM_HIDDEN}},
+    {"sine.select.b1", false, NULL, 1, {SYM_HIDDEN}},
+    {"sine.select.w2", true, NULL, 1, {SYM_HIDDEN}},
+    {"sine.pool.w1", true, NULL, 2, {MS_SYM_D, SYM_HIDDEN}},
+    {"sine.pool.b1", false, NULL, 1, {SYM_HIDDEN}},
+    {"sine.pool.w2", true, NULL, 3, {SYM_HIDDEN, MS_SYM_K, SYM_HEADS}},
+    {"sine.pool.b2", false, NULL, 2, {MS_SYM_K, SYM_HEADS}},
+    {"sine.pool.query", true, many_heads, 2, {MS_SYM_D, MS_SYM_D}},
+    {"sine.pool.query_bias", false, many_heads, 1, {MS_SYM_D}},
+    {"sine.concept.w1", true, NULL, 2, {MS_SYM_D, SYM_HIDDEN}},
+    {"sine.concept.b1", false, NULL, 1, {SYM_HIDDEN}},
+    {"sine.concept.w2", true, NULL, 2, {SYM_HIDDEN, SYM_HEADS}},
+    {"sine.concept.query", true, many_heads, 2, {MS_SYM_D, MS_SYM_D}},
+    {"sine.concept.query_bias", false, many_heads, 1, {MS_SYM_D}},
+    {"sine.aggregate.query", true, NULL, 2, {MS_SYM_TWICE_D, MS_SYM_D}},
+    {"sine.aggregate.query_bias", false, NULL, 1, {MS_SYM_D}},
+    {NULL, false, NULL, 0, {0}},
+};
+
+static void give_symbols(const void *options, int64_t *own)
+{
+    own[HEADS] = ((const struct options *)options)->heads;
+}
+
+static void take_symbols(void *options, const int64_t *own)
+{
+    ((struct options *)options)->topics = (int)own[TOPICS];
+}
+
+static enum ms_status check_tensors(const struct ms_model_config *config, const void *options,
+                                    const char *path, struct ms_error *error)
+{
+    int topics = ((const struct options *)options)->topics;
+    if (topics < config->interests)
+        return ms_fail(error, MS_MODEL, "%s: tensor sine.topics has %d rows, expected interests=%d or more",
+                       path, topics, config->interests);
+    return MS_OK;
+}
+
+/* Tensors, and scratch in double (rows |stride| apart). */
+struct sine {
+    const struct options *options;
+    size_t heads, topics, topic_stride;
+    struct ms_net_scratch net;
+    struct ms_net select, pool, concept;
+    const float *pool_query, *pool_query_bias, *concept_query, *concept_query_bias;
+    const float *aggregate_query, *aggregate_query_bias;
+    float *topic_columns;                            /* [item_dim][topics] */
+    double *items, *item_weights;                    /* [L] rows, [L] */
+    double *sequence, *belongs, *attention, *pooled; /* [L] rows, [L][K], [L][K heads], [K heads] rows */
+    double *chosen, *gated, *head_weights, *scores;  /* [K] rows, [K] rows, [K][heads], [topics] */
+    double *predictions;                             /* [L][heads] */
+    double *query_input, *query;                     /* two rows, one row */
+};
 
 static const float *tensor(const struct ms_extractor *x, const char *name)
 {
@@ -39,16 +134,15 @@ static void bind_net(const struct ms_extractor *x, struct ms_net *net, const cha
     net->out = out;
 }
 
-void ms_sine_bind(struct ms_extractor *x)
+static void bind_context(struct ms_extractor *x)
 {
-    struct ms_sine *s = &x->sine;
-    s->heads = (size_t)x->config->sine_heads;
-    s->topics = (size_t)x->config->sine_topics;
-    s->topic_stride = (s->topics + MS_LANES - 1) / MS_LANES * MS_LANES;
-    x->hidden = (size_t)ms_model_tensor(x->model, "sine.select.w1").shape[1];
-    x->hidden_stride = (x->hidden + MS_LANES - 1) / MS_LANES * MS_LANES;
-    x->logit_stride = (x->K * s->heads + MS_LANES - 1) / MS_LANES * MS_LANES;
-    x->position = tensor(x, "sine.position");
+    struct sine *s = x->context;
+    s->options = (const void *)x->spec->options;
+    s->heads = (size_t)s->options->heads;
+    s->topics = (size_t)s->options->topics;
+    s->topic_stride = ms_round_up(s->topics, MS_LANES);
+    ms_net_bind(&s->net, (size_t)ms_model_tensor(x->model, "sine.select.w1").shape[1], x->K * s->heads);
+    s->net.position = tensor(x, "sine.position");
     bind_net(x, &s->select, "select", 1);
     bind_net(x, &s->pool, "pool", x->K * s->heads);
     bind_net(x, &s->concept, "concept", s->heads);
@@ -60,17 +154,17 @@ void ms_sine_bind(struct ms_extractor *x)
     s->aggregate_query_bias = tensor(x, "sine.aggregate.query_bias");
 }
 
-void ms_sine_carve(struct ms_extractor *x, struct ms_carver *carver)
+static void carve(struct ms_extractor *x, struct ms_carver *carver)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     size_t rows = x->K * s->heads;
-    x->x64 = ms_carve(carver, x->L, x->stride, sizeof(double));
-    x->a64 = ms_carve(carver, x->L, x->logit_stride, sizeof(double));
-    x->hidden64 = ms_carve(carver, x->L, x->hidden_stride, sizeof(double));
+    ms_net_carve(&s->net, x, carver);
+    s->items = ms_carve(carver, x->L, x->stride, sizeof(double));
+    s->item_weights = ms_carve(carver, x->L, 1, sizeof(double));
     s->sequence = ms_carve(carver, x->L, x->stride, sizeof(double));
     s->belongs = ms_carve(carver, x->L, x->K, sizeof(double));
     s->attention = ms_carve(carver, x->L, rows, sizeof(double));
-    s->foretelling = ms_carve(carver, x->L, s->heads, sizeof(double));
+    s->predictions = ms_carve(carver, x->L, s->heads, sizeof(double));
     s->pooled = ms_carve(carver, rows, x->stride, sizeof(double));
     s->chosen = ms_carve(carver, x->K, x->stride, sizeof(double));
     s->gated = ms_carve(carver, x->K, x->stride, sizeof(double));
@@ -82,12 +176,13 @@ void ms_sine_carve(struct ms_extractor *x, struct ms_carver *carver)
 }
 
 /* The pool once more, [d][topics]: so a user's scores are one pass of the projection. */
-void ms_sine_prepare(struct ms_extractor *x)
+static void prepare(struct ms_extractor *x)
 {
+    struct sine *s = x->context;
     const float *pool = tensor(x, "sine.topics");
-    for (size_t t = 0; t < x->sine.topics; t++)
+    for (size_t t = 0; t < s->topics; t++)
         for (size_t c = 0; c < x->item_dim; c++)
-            x->sine.topic_columns[c * x->sine.topics + t] = pool[t * x->item_dim + c];
+            s->topic_columns[c * s->topics + t] = pool[t * x->item_dim + c];
 }
 
 static double squares(const double *v, size_t n)
@@ -112,20 +207,22 @@ static double inner(const double *a, const double *b, size_t n)
     return sum;
 }
 
-/* e64 [n][item_dim] = rows of |v| [n][stride] plus their positions. */
+/* The nets' inputs [n][item_dim] = rows of |v| [n][stride] plus their positions. */
 static void add_positions(struct ms_extractor *x, const double *v, size_t n)
 {
+    struct sine *s = x->context;
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < x->item_dim; c++)
-            x->e64[i * x->item_dim + c] = v[i * x->stride + c] +
-                                          (x->position ? (double)x->position[i * x->item_dim + c] : 0.0);
+            s->net.inputs[i * x->item_dim + c] =
+                v[i * x->stride + c] + (s->net.position ? (double)s->net.position[i * x->item_dim + c] : 0.0);
 }
 
-static void gather(struct ms_extractor *x, const struct ms_window *window)
+static void gather_items(struct ms_extractor *x, const struct ms_window *window)
 {
+    struct sine *s = x->context;
     for (size_t i = 0; i < window->n; i++) {
-        const float *item = ms_model_item_embedding(x->model, window->rows[i]);
-        double *row = x->x64 + i * x->stride;
+        const float *item = ms_model_item_embedding(x->model, window->items[i]);
+        double *row = s->items + i * x->stride;
         for (size_t c = 0; c < x->item_dim; c++)
             row[c] = (double)item[c];
         memset(row + x->item_dim, 0, (x->stride - x->item_dim) * sizeof *row);
@@ -147,13 +244,12 @@ static size_t take_best(double *scores, size_t n, double *best)
 /* chosen and gated [K][stride], from the user's summary in pooled row 0. */
 static void choose_topics(struct ms_extractor *x)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     const float *pool = tensor(x, "sine.topics");
-    double *z = s->pooled,
-           length = x->config->sine_topic_norm ? inverse_length(squares(z, x->item_dim)) : 1.0;
+    double *z = s->pooled, length = s->options->topic_norm ? inverse_length(squares(z, x->item_dim)) : 1.0;
     x->kernels->project_f64(z, 1, x->stride, x->item_dim, s->topic_columns, s->topics, NULL, s->scores,
                             s->topic_stride);
-    for (size_t t = 0; t < s->topics && x->config->sine_topic_norm; t++) {
+    for (size_t t = 0; t < s->topics && s->options->topic_norm; t++) {
         double norm = 0.0;
         for (size_t c = 0; c < x->item_dim; c++)
             norm += (double)pool[t * x->item_dim + c] * (double)pool[t * x->item_dim + c];
@@ -175,17 +271,17 @@ static void choose_topics(struct ms_extractor *x)
 /* belongs [n][K]: what each item is about. */
 static void assign_items(struct ms_extractor *x, size_t n)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     double topic_lengths[MS_MAX_INTERESTS];
     for (size_t k = 0; k < x->K; k++)
         topic_lengths[k] = inverse_length(squares(s->chosen + k * x->stride, x->item_dim));
-    x->kernels->dots_f64(x->x64, n, x->stride, 0, s->chosen, x->K, x->stride, s->belongs);
+    x->kernels->dots_f64(s->items, n, x->stride, 0, s->chosen, x->K, x->stride, s->belongs);
     for (size_t i = 0; i < n; i++) {
         double *row = s->belongs + i * x->K;
-        double length = inverse_length(squares(x->x64 + i * x->stride, x->item_dim));
+        double length = inverse_length(squares(s->items + i * x->stride, x->item_dim));
         for (size_t k = 0; k < x->K; k++)
             row[k] *= length * topic_lengths[k];
-        ms_softmax(row, row, x->K, x->K, 1, 1.0 / x->config->sine_temperature);
+        ms_softmax(row, row, x->K, x->K, 1, 1.0 / s->options->temperature);
     }
 }
 
@@ -193,7 +289,7 @@ static void assign_items(struct ms_extractor *x, size_t n)
 static void weigh_heads(struct ms_extractor *x, const double *heads, const float *map, const float *bias,
                         double *weights)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     if (s->heads == 1) {
         weights[0] = 1.0;
         return;
@@ -214,16 +310,16 @@ static void weigh_heads(struct ms_extractor *x, const double *heads, const float
  * pooled. */
 static void pool_interests(struct ms_extractor *x, size_t n)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     size_t rows = x->K * s->heads;
-    ms_net_logits(x, &s->pool, n);
+    ms_net_logits(x, &s->net, &s->pool, n);
     for (size_t i = 0; i < n; i++)
         for (size_t at = 0; at < rows; at++)
-            s->attention[i * rows + at] = x->a64[i * x->logit_stride + at] *
+            s->attention[i * rows + at] = s->net.logits[i * s->net.logit_stride + at] *
                                           s->belongs[i * x->K + at / s->heads];
     for (size_t at = 0; at < rows; at++)
         ms_softmax(s->attention + at, s->attention + at, n, n, rows, 1.0);
-    x->kernels->sums_f64(x->x64, n, x->stride, 0, s->attention, rows, x->stride, s->pooled);
+    x->kernels->sums_f64(s->items, n, x->stride, 0, s->attention, rows, x->stride, s->pooled);
     memset(x->z64, 0, x->K * x->stride * sizeof *x->z64);
     for (size_t k = 0; k < x->K; k++) {
         const double *heads = s->pooled + k * s->heads * x->stride;
@@ -236,14 +332,14 @@ static void pool_interests(struct ms_extractor *x, size_t n)
 }
 
 /* The concept sequence, summed up to pooled row 0. */
-static void foretell(struct ms_extractor *x, size_t n)
+static void predict(struct ms_extractor *x, size_t n)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     double weights[16];
     for (size_t i = 0; i < n; i++) {
         double *row = s->sequence + i * x->stride;
-        if (x->config->sine_concept_feature)
-            memcpy(row, x->x64 + i * x->stride, x->stride * sizeof *row);
+        if (s->options->concept_feature)
+            memcpy(row, s->items + i * x->stride, x->stride * sizeof *row);
         else
             memset(row, 0, x->stride * sizeof *row);
         for (size_t k = 0; k < x->K; k++)
@@ -251,13 +347,13 @@ static void foretell(struct ms_extractor *x, size_t n)
                 row[c] += s->belongs[i * x->K + k] * s->gated[k * x->stride + c];
     }
     add_positions(x, s->sequence, n);
-    ms_net_logits(x, &s->concept, n);
+    ms_net_logits(x, &s->net, &s->concept, n);
     for (size_t i = 0; i < n; i++)
-        memcpy(s->foretelling + i * s->heads, x->a64 + i * x->logit_stride,
-               s->heads * sizeof *s->foretelling);
+        memcpy(s->predictions + i * s->heads, s->net.logits + i * s->net.logit_stride,
+               s->heads * sizeof *s->predictions);
     for (size_t h = 0; h < s->heads; h++)
-        ms_softmax(s->foretelling + h, s->foretelling + h, n, n, s->heads, 1.0);
-    x->kernels->sums_f64(s->sequence, n, x->stride, 0, s->foretelling, s->heads, x->stride, s->pooled);
+        ms_softmax(s->predictions + h, s->predictions + h, n, n, s->heads, 1.0);
+    x->kernels->sums_f64(s->sequence, n, x->stride, 0, s->predictions, s->heads, x->stride, s->pooled);
     weigh_heads(x, s->pooled, s->concept_query, s->concept_query_bias, weights);
     for (size_t c = 0; c < x->item_dim; c++) {
         double sum = 0.0;
@@ -270,7 +366,7 @@ static void foretell(struct ms_extractor *x, size_t n)
 /* mass64 [K]: how much each interest counts. */
 static void weigh_interests(struct ms_extractor *x)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     size_t d = x->item_dim;
     for (size_t c = 0; c < d; c++) {
         double sum = 0.0;
@@ -289,7 +385,7 @@ static void weigh_interests(struct ms_extractor *x)
 /* What each item gave to each interest, or to the one vector. */
 static void write_coupling(const struct ms_extractor *x, const struct ms_window *window)
 {
-    const struct ms_sine *s = &x->sine;
+    const struct sine *s = x->context;
     size_t rows = x->K * s->heads;
     for (size_t i = 0; i < window->n; i++) {
         float *to = window->coupling + i * x->K;
@@ -299,33 +395,33 @@ static void write_coupling(const struct ms_extractor *x, const struct ms_window 
             for (size_t h = 0; h < s->heads; h++)
                 share += s->attention[i * rows + k * s->heads + h] * s->head_weights[k * s->heads + h];
             all += x->mass64[k] * share;
-            to[k] = x->config->sine_interests && k < window->interests ? (float)share : 0.0f;
+            to[k] = s->options->interests && k < window->interests ? (float)share : 0.0f;
         }
-        if (!x->config->sine_interests)
+        if (!s->options->interests)
             to[0] = (float)all;
     }
 }
 
-void ms_sine_extract(struct ms_extractor *x, const struct ms_window *window)
+static struct ms_interests extract(struct ms_extractor *x, const struct ms_window *window)
 {
-    struct ms_sine *s = &x->sine;
+    struct sine *s = x->context;
     size_t n = window->n;
-    gather(x, window);
-    add_positions(x, x->x64, n);
-    ms_net_logits(x, &s->select, n);
+    gather_items(x, window);
+    add_positions(x, s->items, n);
+    ms_net_logits(x, &s->net, &s->select, n);
     for (size_t i = 0; i < n; i++)
-        x->w64[i] = x->a64[i * x->logit_stride];
-    ms_softmax(x->w64, x->w64, n, n, 1, 1.0);
-    x->kernels->sums_f64(x->x64, n, x->stride, 0, x->w64, 1, x->stride, s->pooled);
+        s->item_weights[i] = s->net.logits[i * s->net.logit_stride];
+    ms_softmax(s->item_weights, s->item_weights, n, n, 1, 1.0);
+    x->kernels->sums_f64(s->items, n, x->stride, 0, s->item_weights, 1, x->stride, s->pooled);
     choose_topics(x);
     assign_items(x, n);
     pool_interests(x, n);
-    foretell(x, n);
+    predict(x, n);
     weigh_interests(x);
     if (window->coupling)
         write_coupling(x, window);
-    if (x->config->sine_interests)
-        return;
+    if (s->options->interests)
+        return ms_finish_f64(x, x->z64, x->mass64, window->interests);
     for (size_t c = 0; c < x->item_dim; c++) {
         double sum = 0.0;
         for (size_t k = 0; k < x->K; k++)
@@ -333,4 +429,33 @@ void ms_sine_extract(struct ms_extractor *x, const struct ms_window *window)
         x->z64[c] = sum;
     }
     x->mass64[0] = 1.0;
+    return ms_finish_f64(x, x->z64, x->mass64, window->interests);
 }
+
+/* The K interests may be aggregated to one vector. */
+static int count(const struct ms_model *model, size_t n)
+{
+    const struct options *options = (const void *)ms_model_spec(model)->options;
+    return options->interests ? ms_count_by_rule(model, n) : 1;
+}
+
+static const struct options defaults = {.heads = 1, .concept_feature = true, .temperature = 0.07};
+
+const struct ms_kind ms_kind_sine = {
+    .model = {.name = "sine",
+              .keys = keys,
+              .options_bytes = sizeof(struct options),
+              .defaults = &defaults,
+              .interest_count = MS_COUNT_FIXED,
+              .symbols = symbols,
+              .tensors = tensors,
+              .give_symbols = give_symbols,
+              .take_symbols = take_symbols,
+              .check_tensors = check_tensors},
+    .count = count,
+    .context_bytes = sizeof(struct sine),
+    .bind = bind_context,
+    .carve = carve,
+    .prepare = prepare,
+    .extract = extract,
+};

@@ -1,5 +1,4 @@
-/* config.json. One table holds every key with its type, place, range and names; what is not in it is refused.
- */
+/* config.json. Tables hold every key with its type, field, range and names; what is not in them is refused. */
 #include "model/config.h"
 
 #include <assert.h>
@@ -9,127 +8,84 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum key_type {
-    KEY_STRING, /* const char * */
-    KEY_INT,    /* int */
-    KEY_SEED,   /* uint64_t */
-    KEY_FLOAT,  /* float */
-    KEY_DOUBLE, /* double */
-    KEY_BOOL,   /* bool: true or false */
-    KEY_ENUM,   /* an enum whose values are the places in |names| */
-    KEY_CHOICE, /* bool: names[0] is false, names[1] is true */
-    KEY_FORMAT, /* not stored: the one value that is allowed */
-    KEY_KIND,   /* the extractor; read before all others, as defaults hang on it */
-};
-
-#define FOR(kind) (1u << (kind))
-#define FOR_ALL   (~0u)
-#define FOR_MIND  FOR(MS_EXTRACTOR_MIND)
-
-struct key {
-    const char *path;
-    enum key_type type;
-    bool required;
-    unsigned extractors; /* whom it concerns; others may have it, and do not use it */
-    size_t offset;
-    double min, max;
-    const char *const *names;
-};
-
-/* In the order of the enums of model.h. */
+/* In the order of the enums. */
 static const char *const count_names[] = {"fixed",    "log2-floor", "log2-ceil", "log2-plus-one-floor",
                                           "ln-floor", NULL};
-static const char *const softmax_names[] = {"interests", "behaviors", "behaviors-then-interests", NULL};
-static const char *const logits_names[] = {"item-normal", "zeros", "table", NULL};
-static const char *const update_names[] = {"accumulate", "replace", "probability", NULL};
-static const char *const agreement_names[] = {"squashed", "unit", "raw", NULL};
-static const char *const item_names[] = {"raw", "unit", NULL};
-static const char *const bilinear_names[] = {"shared", "per-interest", "per-position", "none", NULL};
-static const char *const when_names[] = {"last", "every", NULL};
 static const char *const activation_names[] = {"linear", "relu", NULL};
-static const char *const position_names[] = {"from-oldest", "from-newest", NULL};
-static const char *const output_names[] = {"aggregated", "interests", NULL};
 static const char *const order_names[] = {"before-interest", "after-interest", NULL};
-static const char *const extractor_names[] = {"mind", "comirec-dr", "comirec-sa", "sine", NULL};
-static const enum ms_extractor_kind extractor_kinds[] = {MS_EXTRACTOR_MIND, MS_EXTRACTOR_MIND,
-                                                         MS_EXTRACTOR_COMIREC_SA, MS_EXTRACTOR_SINE};
 
-#define AT(field) offsetof(struct ms_model_config, field)
-#define BIG       1e6
+#define AT(field) offsetof(struct ms_model_spec, field)
 
-static const struct key keys[] = {
-    {"format", KEY_FORMAT, true, FOR_ALL, 0, 0, 0, NULL},
-    {"name", KEY_STRING, true, FOR_ALL, AT(name), 0, 0, NULL},
-    {"version", KEY_STRING, true, FOR_ALL, AT(version), 0, 0, NULL},
-    {"extractor", KEY_KIND, true, FOR_ALL, AT(extractor_name), 0, 0, extractor_names},
-    {"dim", KEY_INT, true, FOR_ALL, AT(dim), 1, MS_MAX_DIM, NULL},
-    {"interests", KEY_INT, true, FOR_ALL, AT(interests), 1, MS_MAX_INTERESTS, NULL},
-    {"max_behaviors", KEY_INT, true, FOR_ALL, AT(max_behaviors), 1, MS_MAX_BEHAVIORS, NULL},
-    {"interest_count", KEY_ENUM, false, FOR_ALL, AT(interest_count), 0, 0, count_names},
-    {"routing.iterations", KEY_INT, false, FOR_MIND, AT(routing.iterations), 1, 100, NULL},
-    {"routing.softmax", KEY_ENUM, false, FOR_MIND, AT(routing.softmax), 0, 0, softmax_names},
-    {"routing.padded_softmax", KEY_BOOL, false, FOR_MIND, AT(routing.padded_softmax), 0, 0, NULL},
-    {"routing.softmax_scale", KEY_FLOAT, false, FOR_MIND, AT(routing.softmax_scale), -BIG, BIG, NULL},
-    {"routing.initial_logits", KEY_ENUM, false, FOR_MIND, AT(routing.initial_logits), 0, 0, logits_names},
-    {"routing.seed", KEY_SEED, false, FOR_MIND, AT(routing.seed), 0, 0, NULL},
-    {"routing.stddev", KEY_DOUBLE, false, FOR_MIND, AT(routing.stddev), 0, BIG, NULL},
-    {"routing.update", KEY_ENUM, false, FOR_MIND, AT(routing.update), 0, 0, update_names},
-    {"routing.agreement_interest", KEY_ENUM, false, FOR_MIND, AT(routing.agreement_interest), 0, 0,
-     agreement_names},
-    {"routing.agreement_item", KEY_CHOICE, false, FOR_MIND, AT(routing.agreement_item_unit), 0, 0,
-     item_names},
-    {"routing.agreement_scale", KEY_FLOAT, false, FOR_MIND, AT(routing.agreement_scale), -BIG, BIG, NULL},
-    {"routing.bilinear", KEY_ENUM, false, FOR_MIND, AT(routing.bilinear), 0, 0, bilinear_names},
-    {"routing.squash.when", KEY_CHOICE, false, FOR_MIND, AT(routing.squash_every), 0, 0, when_names},
-    {"routing.squash.power", KEY_FLOAT, false, FOR_MIND, AT(routing.squash_power), 0, 100, NULL},
-    {"routing.squash.scale", KEY_FLOAT, false, FOR_MIND, AT(routing.squash_scale), -BIG, BIG, NULL},
-    {"attention.positions", KEY_CHOICE, false, FOR(MS_EXTRACTOR_COMIREC_SA), AT(attention_from_newest), 0, 0,
-     position_names},
-    {"sine.heads", KEY_INT, false, FOR(MS_EXTRACTOR_SINE), AT(sine_heads), 1, 16, NULL},
-    {"sine.temperature", KEY_DOUBLE, false, FOR(MS_EXTRACTOR_SINE), AT(sine_temperature), 1e-6, BIG, NULL},
-    {"sine.topic_norm", KEY_BOOL, false, FOR(MS_EXTRACTOR_SINE), AT(sine_topic_norm), 0, 0, NULL},
-    {"sine.concept_feature", KEY_BOOL, false, FOR(MS_EXTRACTOR_SINE), AT(sine_concept_feature), 0, 0, NULL},
-    {"sine.output", KEY_CHOICE, false, FOR(MS_EXTRACTOR_SINE), AT(sine_interests), 0, 0, output_names},
-    {"profile.order", KEY_ENUM, false, FOR_ALL, AT(profile_order), 0, 0, order_names},
-    {"normalize", KEY_BOOL, false, FOR_ALL, AT(normalize), 0, 0, NULL},
+/* The keys of every model: these come before the kinds', those of |last_keys| after them. */
+static const struct ms_key first_keys[] = {
+    {"format", MS_KEY_FORMAT, 0, 0, 0, NULL, true},
+    {"name", MS_KEY_STRING, AT(config.name), 0, 0, NULL, true},
+    {"version", MS_KEY_STRING, AT(config.version), 0, 0, NULL, true},
+    {"extractor", MS_KEY_KIND, AT(config.extractor_name), 0, 0, NULL, true},
+    {"dim", MS_KEY_INT, AT(config.dim), 1, MS_MAX_DIM, NULL, true},
+    {"interests", MS_KEY_INT, AT(config.interests), 1, MS_MAX_INTERESTS, NULL, true},
+    {"max_behaviors", MS_KEY_INT, AT(config.max_behaviors), 1, MS_MAX_BEHAVIORS, NULL, true},
+    {"interest_count", MS_KEY_ENUM, AT(interest_count), 0, 0, count_names, false},
+    {NULL, MS_KEY_FORMAT, 0, 0, 0, NULL, false},
 };
-#define KEYS (sizeof keys / sizeof *keys)
+static const struct ms_key last_keys[] = {
+    {"profile.order", MS_KEY_ENUM, AT(profile_order), 0, 0, order_names, false},
+    {"normalize", MS_KEY_BOOL, AT(normalize), 0, 0, NULL, false},
+    {NULL, MS_KEY_FORMAT, 0, 0, 0, NULL, false},
+};
 
 /* One reading of one file. */
 struct reader {
-    struct ms_model_config *config;
+    struct ms_model_spec *spec;
     struct ms_arena *strings;
     const char *path;
     struct ms_error *error;
+    /* Where options of kinds that are not the model's are read to: they are checked and not used. */
+    _Alignas(16) unsigned char unused[MS_KIND_OPTIONS_MAX];
 };
 
-static void set_defaults(struct ms_model_config *config, size_t extractor)
+/* Whether a kind before kinds[at] has the same table of keys. */
+static bool seen_before(const struct ms_model_kind *const *kinds, size_t at)
 {
-    bool dr = strcmp(extractor_names[extractor], "comirec-dr") == 0;
-    bool sine = extractor_kinds[extractor] == MS_EXTRACTOR_SINE;
-    *config = (struct ms_model_config){
-        .extractor_name = extractor_names[extractor],
-        .extractor = extractor_kinds[extractor],
-        .interest_count = dr || sine ? MS_COUNT_FIXED : MS_COUNT_LOG2_FLOOR,
-        .sine_heads = 1,
-        .sine_temperature = 0.07,
-        .sine_concept_feature = true,
-        .routing =
-            {
-                .iterations = 3,
-                .softmax = MS_SOFTMAX_INTERESTS,
-                .softmax_scale = 1,
-                .initial_logits = dr ? MS_LOGITS_ZEROS : MS_LOGITS_ITEM_NORMAL,
-                .stddev = 1,
-                .update = MS_UPDATE_ACCUMULATE,
-                .agreement_interest = MS_AGREEMENT_SQUASHED,
-                .agreement_scale = 1,
-                .bilinear = dr ? MS_BILINEAR_PER_POSITION : MS_BILINEAR_SHARED,
-                .squash_every = true,
-                .squash_power = 1,
-                .squash_scale = 1,
-            },
-    };
+    for (size_t i = 0; i < at; i++)
+        if (kinds[i]->keys == kinds[at]->keys)
+            return true;
+    return false;
+}
+
+/* Key |i| of all, with the table that it stands in; NULL past the last. */
+static const struct ms_key *key_at(const struct ms_model_kind *const *kinds, size_t i,
+                                   const struct ms_key **table)
+{
+    const struct ms_key *key = *table = first_keys;
+    size_t kind = 0;
+    for (;;) {
+        for (; key && key->path; key++)
+            if (i-- == 0)
+                return key;
+        if (*table == last_keys)
+            return NULL;
+        while (kinds[kind] && seen_before(kinds, kind))
+            kind++;
+        key = *table = kinds[kind] ? kinds[kind++]->keys : last_keys;
+    }
+}
+
+static bool is_common(const struct ms_key *table)
+{
+    return table == first_keys || table == last_keys;
+}
+
+static void set_defaults(struct ms_model_spec *spec, const struct ms_model_kind *const *kinds,
+                         const struct ms_model_kind *kind)
+{
+    assert(kind->options_bytes <= sizeof spec->options);
+    *spec = (struct ms_model_spec){.config.extractor_name = kind->name,
+                                   .kind = kind,
+                                   .kinds = kinds,
+                                   .interest_count = kind->interest_count};
+    if (kind->options_bytes)
+        memcpy(spec->options, kind->defaults, kind->options_bytes);
 }
 
 /* "name, name, name" */
@@ -153,13 +109,13 @@ static enum ms_status refuse(const struct reader *reader, const char *key, const
 }
 
 static enum ms_status read_name(const struct reader *reader, const char *key, const json_t *json,
-                                const char *const *names, size_t *place)
+                                const char *const *names, size_t *index)
 {
     char allowed[256];
     const char *value = json_string_value(json);
     for (size_t i = 0; value && names[i]; i++) {
         if (strcmp(value, names[i]) == 0) {
-            *place = i;
+            *index = i;
             return MS_OK;
         }
     }
@@ -167,11 +123,11 @@ static enum ms_status read_name(const struct reader *reader, const char *key, co
     return refuse(reader, key, json, allowed);
 }
 
-static enum ms_status read_integer(const struct reader *reader, const struct key *key, const json_t *json,
+static enum ms_status read_integer(const struct reader *reader, const struct ms_key *key, const json_t *json,
                                    void *field)
 {
     char allowed[100];
-    if (key->type == KEY_SEED) {
+    if (key->type == MS_KEY_SEED) {
         if (!json_is_integer(json) || json_integer_value(json) < 0)
             return refuse(reader, key->path, json, "a whole number from 0 to 9223372036854775807");
         *(uint64_t *)field = (uint64_t)json_integer_value(json);
@@ -186,7 +142,7 @@ static enum ms_status read_integer(const struct reader *reader, const struct key
     return MS_OK;
 }
 
-static enum ms_status read_real(const struct reader *reader, const struct key *key, const json_t *json,
+static enum ms_status read_real(const struct reader *reader, const struct ms_key *key, const json_t *json,
                                 void *field)
 {
     char allowed[100];
@@ -195,14 +151,14 @@ static enum ms_status read_real(const struct reader *reader, const struct key *k
         snprintf(allowed, sizeof allowed, "a number from %g to %g", key->min, key->max);
         return refuse(reader, key->path, json, allowed);
     }
-    if (key->type == KEY_FLOAT)
+    if (key->type == MS_KEY_FLOAT)
         *(float *)field = (float)value;
     else
         *(double *)field = value;
     return MS_OK;
 }
 
-static enum ms_status read_string(const struct reader *reader, const struct key *key, const json_t *json,
+static enum ms_status read_string(const struct reader *reader, const struct ms_key *key, const json_t *json,
                                   void *field)
 {
     const char *value = json_string_value(json);
@@ -218,40 +174,48 @@ static enum ms_status read_string(const struct reader *reader, const struct key 
     return MS_OK;
 }
 
-static enum ms_status read_key(struct reader *reader, const struct key *key, const json_t *json)
+/* Where the value of a key goes. */
+static void *field_of(struct reader *reader, const struct ms_key *key, const struct ms_key *table)
 {
-    void *field = (char *)reader->config + key->offset;
+    if (is_common(table))
+        return (char *)reader->spec + key->offset;
+    return (table == reader->spec->kind->keys ? reader->spec->options : reader->unused) + key->offset;
+}
+
+static enum ms_status read_key(struct reader *reader, const struct ms_key *key, void *field,
+                               const json_t *json)
+{
     enum ms_status status = MS_OK;
-    size_t place = 0;
+    size_t index = 0;
     switch (key->type) {
-    case KEY_STRING:
+    case MS_KEY_STRING:
         return read_string(reader, key, json, field);
-    case KEY_INT:
-    case KEY_SEED:
+    case MS_KEY_INT:
+    case MS_KEY_SEED:
         return read_integer(reader, key, json, field);
-    case KEY_FLOAT:
-    case KEY_DOUBLE:
+    case MS_KEY_FLOAT:
+    case MS_KEY_DOUBLE:
         return read_real(reader, key, json, field);
-    case KEY_BOOL:
+    case MS_KEY_BOOL:
         if (!json_is_boolean(json))
             return refuse(reader, key->path, json, "true or false");
         *(bool *)field = json_is_true(json);
         return MS_OK;
-    case KEY_ENUM:
-        status = read_name(reader, key->path, json, key->names, &place);
+    case MS_KEY_ENUM:
+        status = read_name(reader, key->path, json, key->names, &index);
         if (status == MS_OK) {
-            unsigned value = (unsigned)place;
-            static_assert(sizeof(enum ms_update) == sizeof value, "enums are stored as unsigned");
+            unsigned value = (unsigned)index;
+            static_assert(sizeof(enum ms_count_rule) == sizeof value, "enums are stored as unsigned");
             memcpy(field, &value, sizeof value);
         }
         return status;
-    case KEY_CHOICE:
-        status = read_name(reader, key->path, json, key->names, &place);
+    case MS_KEY_CHOICE:
+        status = read_name(reader, key->path, json, key->names, &index);
         if (status == MS_OK)
-            *(bool *)field = place == 1;
+            *(bool *)field = index == 1;
         return status;
-    case KEY_FORMAT:
-    case KEY_KIND: /* read already */
+    case MS_KEY_FORMAT:
+    case MS_KEY_KIND: /* read already */
         return MS_OK;
     }
     return status;
@@ -267,7 +231,7 @@ static enum ms_status read_head(struct reader *reader, const json_t *head)
         const json_t *layer = json_array_get(head, i);
         const char *name;
         json_t *value;
-        size_t place = MS_ACTIVATION_LINEAR;
+        size_t index = MS_ACTIVATION_LINEAR;
         snprintf(where, sizeof where, "head[%zu]", i);
         if (!json_is_object(layer) || !json_object_get(layer, "activation"))
             return refuse(reader, where, layer, "an object with \"activation\"");
@@ -277,13 +241,13 @@ static enum ms_status read_head(struct reader *reader, const json_t *head)
                 return ms_fail(reader->error, MS_MODEL,
                                "%s: unknown key \"head[%zu].%.100s\" (known there: activation)", reader->path,
                                i, name);
-            enum ms_status status = read_name(reader, where, value, activation_names, &place);
+            enum ms_status status = read_name(reader, where, value, activation_names, &index);
             if (status != MS_OK)
                 return status;
         }
-        reader->config->head_activation[i] = (enum ms_activation)place;
+        reader->spec->head_activation[i] = (enum ms_activation)index;
     }
-    reader->config->head_layers = (int)json_array_size(head);
+    reader->spec->head_layers = (int)json_array_size(head);
     return MS_OK;
 }
 
@@ -299,13 +263,13 @@ static enum ms_status read_profile_fields(struct reader *reader, const json_t *f
         if (!name || !*name || strlen(name) > 64 || strpbrk(name, "/."))
             return refuse(reader, "profile.fields", field, "a name of 1 to 64 bytes without / and .");
         for (size_t j = 0; j < i; j++)
-            if (strcmp(name, reader->config->profile_field[j]) == 0)
+            if (strcmp(name, reader->spec->config.profile_field[j]) == 0)
                 return refuse(reader, "profile.fields", field, "each name once");
-        reader->config->profile_field[i] = ms_arena_copy(reader->strings, name, strlen(name) + 1);
-        if (!reader->config->profile_field[i])
+        reader->spec->config.profile_field[i] = ms_arena_copy(reader->strings, name, strlen(name) + 1);
+        if (!reader->spec->config.profile_field[i])
             return ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
     }
-    reader->config->profile_fields = (int)json_array_size(fields);
+    reader->spec->config.profile_fields = (int)json_array_size(fields);
     return MS_OK;
 }
 
@@ -316,34 +280,38 @@ static enum ms_status unknown_key(const struct reader *reader, const char *secti
     size_t used = 0, length = strlen(section);
     known[0] = '\0';
     const char *last = "";
-    for (size_t i = 0; i < KEYS && used < sizeof known; i++) {
-        if (strncmp(keys[i].path, section, length) != 0)
+    const struct ms_key *key, *table;
+    for (size_t i = 0; (key = key_at(reader->spec->kinds, i, &table)) && used < sizeof known; i++) {
+        if (strncmp(key->path, section, length) != 0)
             continue;
-        const char *rest = keys[i].path + length;
-        int word = (int)strcspn(rest, ".");
-        if (strncmp(rest, last, (size_t)word) != 0 || last[word] == '\0')
+        const char *name_there = key->path + length;
+        int word = (int)strcspn(name_there, ".");
+        if (strncmp(name_there, last, (size_t)word) != 0 || last[word] == '\0')
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%.*s", used ? ", " : "", word,
-                                     rest);
-        last = rest[word] ? rest : "";
+                                     name_there);
+        last = name_there[word] ? name_there : "";
     }
     return ms_fail(reader->error, MS_MODEL, "%s: unknown key \"%s%.100s\" (known there: %s%s)", reader->path,
                    section, name, known, length ? "" : ", head");
 }
 
-static bool is_section(const char *path)
+static bool is_section(const struct ms_model_kind *const *kinds, const char *path)
 {
     size_t length = strlen(path);
-    for (size_t i = 0; i < KEYS; i++)
-        if (strncmp(keys[i].path, path, length) == 0 && keys[i].path[length] == '.')
+    const struct ms_key *key, *table;
+    for (size_t i = 0; (key = key_at(kinds, i, &table)); i++)
+        if (strncmp(key->path, path, length) == 0 && key->path[length] == '.')
             return true;
     return false;
 }
 
-static const struct key *find_key(const char *path)
+static const struct ms_key *find_key(const struct ms_model_kind *const *kinds, const char *path,
+                                     const struct ms_key **table)
 {
-    for (size_t i = 0; i < KEYS; i++)
-        if (strcmp(keys[i].path, path) == 0)
-            return &keys[i];
+    const struct ms_key *key;
+    for (size_t i = 0; (key = key_at(kinds, i, table)); i++)
+        if (strcmp(key->path, path) == 0)
+            return key;
     return NULL;
 }
 
@@ -355,14 +323,15 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
         char path[128];
         enum ms_status status;
         bool fits = (size_t)snprintf(path, sizeof path, "%s%s", section, name) < sizeof path - 1;
-        const struct key *key = fits && !strchr(name, '.') ? find_key(path) : NULL;
+        const struct ms_model_kind *const *kinds = reader->spec->kinds;
+        const struct ms_key *table, *key = fits && !strchr(name, '.') ? find_key(kinds, path, &table) : NULL;
         if (key) {
-            status = read_key(reader, key, value);
+            status = read_key(reader, key, field_of(reader, key, table), value);
         } else if (!*section && strcmp(name, "head") == 0) {
             status = read_head(reader, value);
         } else if (strcmp(section, "profile.") == 0 && strcmp(name, "fields") == 0) {
             status = read_profile_fields(reader, value);
-        } else if (fits && *name && !strchr(name, '.') && is_section(path)) {
+        } else if (fits && *name && !strchr(name, '.') && is_section(kinds, path)) {
             if (!json_is_object(value))
                 return refuse(reader, path, value, "an object");
             strcat(path, "."); /* |fits| left room for it */
@@ -376,91 +345,115 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
     return MS_OK;
 }
 
-/* Format and extractor first: the one says whether the rest can be understood, the other what the defaults
- * are. */
-static enum ms_status read_config(struct reader *reader, const json_t *root)
+/* The kind that "extractor" names. */
+static enum ms_status read_kind(struct reader *reader, const struct ms_model_kind *const *kinds,
+                                const json_t *json)
+{
+    char allowed[256];
+    size_t used = 0;
+    const char *value = json_string_value(json);
+    for (size_t i = 0; value && kinds[i]; i++) {
+        if (strcmp(value, kinds[i]->name) == 0) {
+            set_defaults(reader->spec, kinds, kinds[i]);
+            return MS_OK;
+        }
+    }
+    for (size_t i = 0; kinds[i] && used < sizeof allowed; i++)
+        used += (size_t)snprintf(allowed + used, sizeof allowed - used, "%s%s", i ? ", " : "",
+                                 kinds[i]->name);
+    return refuse(reader, "extractor", json, allowed);
+}
+
+/* Format and extractor first: the one says whether the rest can be understood, the other what the defaults are. */
+static enum ms_status read_root(struct reader *reader, const struct ms_model_kind *const *kinds,
+                                const json_t *root)
 {
     if (!json_is_object(root))
         return ms_fail(reader->error, MS_MODEL, "%s: not a JSON object", reader->path);
-    for (size_t i = 0; i < KEYS; i++)
-        if (keys[i].required && !json_object_get(root, keys[i].path))
-            return ms_fail(reader->error, MS_MODEL, "%s: the key \"%s\" is missing", reader->path,
-                           keys[i].path);
+    for (const struct ms_key *key = first_keys; key->path; key++)
+        if (key->required && !json_object_get(root, key->path))
+            return ms_fail(reader->error, MS_MODEL, "%s: the key \"%s\" is missing", reader->path, key->path);
     const json_t *format = json_object_get(root, "format");
     if (!json_is_string(format) || strcmp(json_string_value(format), MS_MODEL_FORMAT) != 0)
         return refuse(reader, "format", format, "\"" MS_MODEL_FORMAT "\"");
-    size_t extractor = 0;
-    enum ms_status status = read_name(reader, "extractor", json_object_get(root, "extractor"),
-                                      extractor_names, &extractor);
-    if (status != MS_OK)
-        return status;
-    set_defaults(reader->config, extractor);
-    status = read_object(reader, "", root);
+    enum ms_status status = read_kind(reader, kinds, json_object_get(root, "extractor"));
+    if (status == MS_OK)
+        status = read_object(reader, "", root);
+    const struct ms_model_spec *spec = reader->spec;
+    if (status == MS_OK && spec->kind->check_config)
+        status = spec->kind->check_config(&spec->config, spec->options, reader->path, reader->error);
     if (status != MS_OK)
         return status;
     char id[2 * MS_MODEL_NAME_MAX + 2];
-    int length = snprintf(id, sizeof id, "%s@%s", reader->config->name, reader->config->version);
-    reader->config->id = ms_arena_copy(reader->strings, id, (size_t)length + 1);
-    return reader->config->id ? MS_OK : ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
+    int length = snprintf(id, sizeof id, "%s@%s", spec->config.name, spec->config.version);
+    reader->spec->config.id = ms_arena_copy(reader->strings, id, (size_t)length + 1);
+    return spec->config.id ? MS_OK : ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
 }
 
-enum ms_status ms_model_config_read(struct ms_model_config *out, struct ms_arena *strings, const char *path,
-                                    const char *text, size_t size, struct ms_error *error)
+enum ms_status ms_model_spec_read(struct ms_model_spec *out, const struct ms_model_kind *const *kinds,
+                                  struct ms_arena *strings, const char *path, const char *text, size_t size,
+                                  struct ms_error *error)
 {
-    struct ms_model_config config;
-    struct reader reader = {.config = &config, .strings = strings, .path = path, .error = error};
+    struct ms_model_spec spec;
+    struct reader reader = {.spec = &spec, .strings = strings, .path = path, .error = error};
     json_error_t json_error;
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &json_error);
     if (!root)
         return ms_fail(error, MS_MODEL, "%s: line %d, column %d: %s", path, json_error.line,
                        json_error.column, json_error.text);
-    enum ms_status status = read_config(&reader, root);
+    enum ms_status status = read_root(&reader, kinds, root);
     json_decref(root);
     if (status == MS_OK)
-        *out = config;
+        *out = spec;
     return status;
 }
 
-const char *ms_model_config_key(const struct ms_model_config *config, size_t i, char *value, size_t size)
+/* A value as config.json has it, without quotes. */
+static void value_text(const struct ms_key *key, const void *field, char *value, size_t size)
 {
-    if (i >= KEYS)
-        return NULL;
-    const struct key *key = &keys[i];
-    const void *field = (const char *)config + key->offset;
-    unsigned place;
-    value[0] = '\0';
-    if (!(key->extractors & FOR(config->extractor)))
-        return key->path;
+    unsigned index;
     switch (key->type) {
-    case KEY_STRING:
-    case KEY_KIND:
+    case MS_KEY_STRING:
+    case MS_KEY_KIND:
         snprintf(value, size, "%s", *(const char *const *)field);
         break;
-    case KEY_INT:
+    case MS_KEY_INT:
         snprintf(value, size, "%d", *(const int *)field);
         break;
-    case KEY_SEED:
+    case MS_KEY_SEED:
         snprintf(value, size, "%" PRIu64, *(const uint64_t *)field);
         break;
-    case KEY_FLOAT:
+    case MS_KEY_FLOAT:
         snprintf(value, size, "%.9g", (double)*(const float *)field);
         break;
-    case KEY_DOUBLE:
+    case MS_KEY_DOUBLE:
         snprintf(value, size, "%.17g", *(const double *)field);
         break;
-    case KEY_BOOL:
+    case MS_KEY_BOOL:
         snprintf(value, size, "%s", *(const bool *)field ? "true" : "false");
         break;
-    case KEY_ENUM:
-        memcpy(&place, field, sizeof place);
-        snprintf(value, size, "%s", key->names[place]);
+    case MS_KEY_ENUM:
+        memcpy(&index, field, sizeof index);
+        snprintf(value, size, "%s", key->names[index]);
         break;
-    case KEY_CHOICE:
+    case MS_KEY_CHOICE:
         snprintf(value, size, "%s", key->names[*(const bool *)field]);
         break;
-    case KEY_FORMAT:
+    case MS_KEY_FORMAT:
         snprintf(value, size, "%s", MS_MODEL_FORMAT);
         break;
     }
+}
+
+const char *ms_model_spec_key(const struct ms_model_spec *spec, size_t i, char *value, size_t size)
+{
+    const struct ms_key *table, *key = key_at(spec->kinds, i, &table);
+    if (!key)
+        return NULL;
+    value[0] = '\0';
+    if (is_common(table))
+        value_text(key, (const char *)spec + key->offset, value, size);
+    else if (table == spec->kind->keys)
+        value_text(key, spec->options + key->offset, value, size);
     return key->path;
 }

@@ -1,4 +1,4 @@
-/* items.txt: the ids of the item rows, and the way from an id to its row. */
+/* items.txt: the ids of the items, and the way from an id to its item. */
 #ifndef MS_MODEL_ITEMS_H
 #define MS_MODEL_ITEMS_H
 
@@ -16,7 +16,7 @@
 struct ms_items {
     char *text;
     uint32_t
-        *starts; /* [count + 1]; id of row i is text[starts[i] .. starts[i + 1] - 1), its newline cut off */
+        *starts; /* [count + 1]; id of item i is text[starts[i] .. starts[i + 1] - 1), its newline cut off */
     uint32_t count;
     struct ms_index index;
 };
@@ -27,16 +27,16 @@ enum ms_status ms_items_load(struct ms_items *items, const char *path, XXH64_sta
 /* A zeroed struct is legal. */
 void ms_items_free(struct ms_items *items);
 
-/* The row of an id, MS_NO_ITEM when there is none. */
+/* The item of an id, MS_NO_ITEM when there is none. */
 uint32_t ms_items_find(const struct ms_items *items, const char *id, size_t id_bytes);
-/* The rows of many, each step of all look-ups before the next, so that cache misses overlap. */
+/* The items of many, each step of all look-ups before the next, so that cache misses overlap. */
 void ms_items_find_many(const struct ms_items *items, const char *const *ids, const size_t *id_bytes,
-                        size_t count, uint32_t *rows);
+                        size_t count, uint32_t *found);
 
-static inline const char *ms_items_id(const struct ms_items *items, uint32_t row, size_t *id_bytes)
+static inline const char *ms_items_id(const struct ms_items *items, uint32_t item, size_t *id_bytes)
 {
-    *id_bytes = items->starts[row + 1] - items->starts[row] - 1;
-    return items->text + items->starts[row];
+    *id_bytes = items->starts[item + 1] - items->starts[item] - 1;
+    return items->text + items->starts[item];
 }
 
 #endif

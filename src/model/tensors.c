@@ -1,5 +1,5 @@
-/* The table of tensors: name, when it is asked for, and its shape in symbols. A symbol that the config does
- * not give is bound by the first tensor that has it, and all later ones must agree. */
+/* Tensors against tables of rules: name, when it is asked for, and its shape in symbols. A symbol that the config does
+ * not give takes the value of the first tensor that has it, and all later ones must agree. */
 #include "model/tensors.h"
 
 #include <inttypes.h>
@@ -8,134 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ATTENTION (4 * MS_MAX_DIM) /* ComiRec has 4 d */
+#define SYMBOLS (MS_SYM_OWN + MS_KIND_SYMBOLS_MAX)
 
-enum symbol {
-    SYM_NONE,
-    SYM_N,
-    SYM_D,
-    SYM_2D,
-    SYM_C,
-    SYM_K,
-    SYM_L,
-    SYM_A,
-    SYM_T,
-    SYM_H,
-    SYM_IN,
-    SYM_OUT,
-    SYM_V,
-    SYM_DP,
-    SYMBOLS
+static const struct ms_symbol_rule common_symbols[MS_SYM_OWN] = {
+    [MS_SYM_ITEMS] = {"items", (int64_t)1 << 30}, [MS_SYM_D] = {"d", MS_MAX_DIM},
+    [MS_SYM_TWICE_D] = {"2d", 2 * MS_MAX_DIM},    [MS_SYM_DIM] = {"dim", MS_MAX_DIM},
+    [MS_SYM_K] = {"K", MS_MAX_INTERESTS},         [MS_SYM_L] = {"L", MS_MAX_BEHAVIORS},
+    [MS_SYM_IN] = {"in", 2 * MS_MAX_DIM},         [MS_SYM_OUT] = {"out", 2 * MS_MAX_DIM},
+    [MS_SYM_V] = {"V", (int64_t)1 << 30},         [MS_SYM_DP] = {"dp", MS_MAX_DIM},
 };
 
-static const struct {
-    const char *name;
-    int64_t max;
-} symbols[SYMBOLS] = {
-    [SYM_N] = {"items", (int64_t)1 << 30},  [SYM_D] = {"d", MS_MAX_DIM},
-    [SYM_C] = {"dim", MS_MAX_DIM},          [SYM_K] = {"K", MS_MAX_INTERESTS},
-    [SYM_L] = {"L", MS_MAX_BEHAVIORS},      [SYM_A] = {"a", MAX_ATTENTION},
-    [SYM_IN] = {"in", 2 * MS_MAX_DIM},      [SYM_OUT] = {"out", 2 * MS_MAX_DIM},
-    [SYM_2D] = {"2d", 2 * MS_MAX_DIM},      [SYM_H] = {"heads", 16},
-    [SYM_T] = {"topics", (int64_t)1 << 20}, [SYM_V] = {"V", (int64_t)1 << 30},
-    [SYM_DP] = {"dp", MS_MAX_DIM},
-};
-
-typedef bool when_fn(const struct ms_model_config *config);
-
-static bool always(const struct ms_model_config *c)
-{
-    return c != NULL;
-}
-
-static bool has_bilinear(const struct ms_model_config *c)
-{
-    return c->extractor == MS_EXTRACTOR_MIND && c->routing.bilinear != MS_BILINEAR_NONE;
-}
-
-static bool bilinear_shared(const struct ms_model_config *c)
-{
-    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_SHARED;
-}
-
-static bool bilinear_per_interest(const struct ms_model_config *c)
-{
-    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_PER_INTEREST;
-}
-
-static bool bilinear_per_position(const struct ms_model_config *c)
-{
-    return has_bilinear(c) && c->routing.bilinear == MS_BILINEAR_PER_POSITION;
-}
-
-static bool logits_table(const struct ms_model_config *c)
-{
-    return c->extractor == MS_EXTRACTOR_MIND && c->routing.initial_logits == MS_LOGITS_TABLE;
-}
-
-static bool attention(const struct ms_model_config *c)
-{
-    return c->extractor == MS_EXTRACTOR_COMIREC_SA;
-}
-
-static bool sine(const struct ms_model_config *c)
-{
-    return c->extractor == MS_EXTRACTOR_SINE;
-}
-
-/* One head needs no query to weigh it against others. */
-static bool sine_heads(const struct ms_model_config *c)
-{
-    return sine(c) && c->sine_heads > 1;
-}
-
-struct spec {
-    const char *name;
-    bool required;
-    when_fn *when;
-    int rank;
-    enum symbol shape[MS_SAFETENSORS_MAX_RANK];
-};
-
-/* A new extractor adds its rows here (and its symbols above). item_embedding stays first: it binds N and d.
- */
-static const struct spec specs[] = {
-    {"item_embedding", true, always, 2, {SYM_N, SYM_D}},
-    {"routing.bilinear", true, bilinear_shared, 2, {SYM_D, SYM_C}},
-    {"routing.bilinear", true, bilinear_per_interest, 3, {SYM_K, SYM_D, SYM_C}},
-    {"routing.bilinear", true, bilinear_per_position, 4, {SYM_L, SYM_K, SYM_D, SYM_C}},
-    {"routing.bilinear_bias", false, has_bilinear, 1, {SYM_C}},
-    {"routing.initial_logits", true, logits_table, 2, {SYM_L, SYM_K}},
-    {"attention.position", false, attention, 2, {SYM_L, SYM_D}},
-    {"attention.w1", true, attention, 2, {SYM_D, SYM_A}},
-    {"attention.b1", false, attention, 1, {SYM_A}},
-    {"attention.w2", true, attention, 2, {SYM_A, SYM_K}},
-    {"attention.b2", false, attention, 1, {SYM_K}},
-    {"sine.topics", true, sine, 2, {SYM_T, SYM_D}},
-    {"sine.position", false, sine, 2, {SYM_L, SYM_D}},
-    {"sine.select.w1", true, sine, 2, {SYM_D, SYM_A}},
-    {"sine.select.b1", false, sine, 1, {SYM_A}},
-    {"sine.select.w2", true, sine, 1, {SYM_A}},
-    {"sine.pool.w1", true, sine, 2, {SYM_D, SYM_A}},
-    {"sine.pool.b1", false, sine, 1, {SYM_A}},
-    {"sine.pool.w2", true, sine, 3, {SYM_A, SYM_K, SYM_H}},
-    {"sine.pool.b2", false, sine, 2, {SYM_K, SYM_H}},
-    {"sine.pool.query", true, sine_heads, 2, {SYM_D, SYM_D}},
-    {"sine.pool.query_bias", false, sine_heads, 1, {SYM_D}},
-    {"sine.concept.w1", true, sine, 2, {SYM_D, SYM_A}},
-    {"sine.concept.b1", false, sine, 1, {SYM_A}},
-    {"sine.concept.w2", true, sine, 2, {SYM_A, SYM_H}},
-    {"sine.concept.query", true, sine_heads, 2, {SYM_D, SYM_D}},
-    {"sine.concept.query_bias", false, sine_heads, 1, {SYM_D}},
-    {"sine.aggregate.query", true, sine, 2, {SYM_2D, SYM_D}},
-    {"sine.aggregate.query_bias", false, sine, 1, {SYM_D}},
-};
+/* Every model has it, and it is checked first: it gives the values of items and d. */
+static const struct ms_tensor_rule item_embedding = {
+    "item_embedding", true, NULL, 2, {MS_SYM_ITEMS, MS_SYM_D}};
 
 struct checker {
     const struct ms_safetensors *st;
     const char *path;
     struct ms_error *error;
-    int64_t bound[SYMBOLS]; /* 0: not yet */
+    const struct ms_symbol_rule *own_symbols;
+    int64_t bound[SYMBOLS]; /* 0: no value yet */
     bool known[MS_SAFETENSORS_MAX_TENSORS];
 };
 
@@ -147,13 +39,20 @@ const struct ms_safetensor *ms_tensors_find(const struct ms_safetensors *st, con
     return NULL;
 }
 
+static const struct ms_symbol_rule *symbol_rule(const struct checker *checker, int symbol)
+{
+    return symbol < MS_SYM_OWN ? &common_symbols[symbol] : &checker->own_symbols[symbol - MS_SYM_OWN];
+}
+
 /* "[L=20, K=4, d, 64]" */
-static void expected_text(char *text, size_t size, const struct checker *checker, const struct spec *spec)
+static void expected_text(char *text, size_t size, const struct checker *checker,
+                          const struct ms_tensor_rule *rule)
 {
     size_t used = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < spec->rank && used < size; i++) {
-        enum symbol symbol = spec->shape[i];
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", symbols[symbol].name);
+    for (int i = 0; i < rule->rank && used < size; i++) {
+        int symbol = rule->shape[i];
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
+                                 symbol_rule(checker, symbol)->name);
         if (checker->bound[symbol] && used < size)
             used += (size_t)snprintf(text + used, size - used, "=%" PRId64, checker->bound[symbol]);
     }
@@ -170,30 +69,30 @@ static void found_text(char *text, size_t size, const struct ms_safetensor *tens
         snprintf(text + used, size - used, "]");
 }
 
-static enum ms_status check_one(struct checker *checker, const struct spec *spec)
+static enum ms_status check_one(struct checker *checker, const struct ms_tensor_rule *rule)
 {
     char expected[200], found[200];
-    const struct ms_safetensor *tensor = ms_tensors_find(checker->st, spec->name);
-    expected_text(expected, sizeof expected, checker, spec);
+    const struct ms_safetensor *tensor = ms_tensors_find(checker->st, rule->name);
+    expected_text(expected, sizeof expected, checker, rule);
     if (!tensor)
-        return spec->required
+        return rule->required
                    ? ms_fail(checker->error, MS_MODEL, "%s: tensor %s is missing, expected with shape %s",
-                             checker->path, spec->name, expected)
+                             checker->path, rule->name, expected)
                    : MS_OK;
     checker->known[tensor - checker->st->tensors] = true;
-    bool good = tensor->rank == spec->rank;
-    for (int i = 0; good && i < spec->rank; i++) {
-        enum symbol symbol = spec->shape[i];
+    bool good = tensor->rank == rule->rank;
+    for (int i = 0; good && i < rule->rank; i++) {
+        int symbol = rule->shape[i];
         int64_t bound = checker->bound[symbol];
         good = bound ? tensor->shape[i] == bound
-                     : tensor->shape[i] >= 1 && tensor->shape[i] <= symbols[symbol].max;
+                     : tensor->shape[i] >= 1 && tensor->shape[i] <= symbol_rule(checker, symbol)->max;
     }
     found_text(found, sizeof found, tensor);
     if (!good)
         return ms_fail(checker->error, MS_MODEL, "%s: tensor %s has shape %s, expected %s", checker->path,
-                       spec->name, found, expected);
-    for (int i = 0; i < spec->rank; i++)
-        checker->bound[spec->shape[i]] = tensor->shape[i];
+                       rule->name, found, expected);
+    for (int i = 0; i < rule->rank; i++)
+        checker->bound[rule->shape[i]] = tensor->shape[i];
     return MS_OK;
 }
 
@@ -229,10 +128,10 @@ static enum ms_status check_profile(struct checker *checker, struct ms_model_con
     for (int i = 0; status == MS_OK && i < config->profile_fields; i++) {
         char name[80];
         snprintf(name, sizeof name, "profile.%s", config->profile_field[i]);
-        const struct spec field = {name, true, always, 2, {SYM_V, SYM_DP}};
-        checker->bound[SYM_V] = checker->bound[SYM_DP] = 0;
+        const struct ms_tensor_rule field = {name, true, NULL, 2, {MS_SYM_V, MS_SYM_DP}};
+        checker->bound[MS_SYM_V] = checker->bound[MS_SYM_DP] = 0;
         status = check_one(checker, &field);
-        config->profile_width[i] = (int)checker->bound[SYM_DP];
+        config->profile_width[i] = (int)checker->bound[MS_SYM_DP];
         config->profile_dim += config->profile_width[i];
     }
     if (status == MS_OK && config->profile_dim > MS_MAX_DIM)
@@ -243,69 +142,92 @@ static enum ms_status check_profile(struct checker *checker, struct ms_model_con
 }
 
 /* Layer 0 takes the capsule (and the profile), each further one what came before, and the last gives dim. */
-static enum ms_status check_head(struct checker *checker, const struct ms_model_config *config)
+static enum ms_status check_head(struct checker *checker, const struct ms_model_spec *spec)
 {
-    checker->bound[SYM_IN] = checker->bound[SYM_C] + config->profile_dim;
-    for (int n = 0; n < config->head_layers; n++) {
+    checker->bound[MS_SYM_IN] = checker->bound[MS_SYM_DIM] + spec->config.profile_dim;
+    for (int n = 0; n < spec->head_layers; n++) {
         char weight[32], bias[32];
         snprintf(weight, sizeof weight, "head.%d.weight", n);
         snprintf(bias, sizeof bias, "head.%d.bias", n);
-        checker->bound[SYM_OUT] = n == config->head_layers - 1 ? config->dim : 0;
-        const struct spec layer[] = {{weight, true, always, 2, {SYM_OUT, SYM_IN}},
-                                     {bias, false, always, 1, {SYM_OUT}}};
+        checker->bound[MS_SYM_OUT] = n == spec->head_layers - 1 ? spec->config.dim : 0;
+        const struct ms_tensor_rule layer[] = {{weight, true, NULL, 2, {MS_SYM_OUT, MS_SYM_IN}},
+                                               {bias, false, NULL, 1, {MS_SYM_OUT}}};
         for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
             enum ms_status status = check_one(checker, &layer[i]);
             if (status != MS_OK)
                 return status;
         }
-        checker->bound[SYM_IN] = checker->bound[SYM_OUT];
+        checker->bound[MS_SYM_IN] = checker->bound[MS_SYM_OUT];
     }
     return MS_OK;
 }
 
-enum ms_status ms_tensors_check(struct ms_model_config *config, const struct ms_safetensors *st,
-                                const char *path, struct ms_error *error)
+/* Without a head, capsule and profile are what is published. With one, a map may give another width. */
+static enum ms_status check_width(struct checker *checker, const struct ms_model_spec *spec)
 {
-    struct checker checker = {.st = st, .path = path, .error = error};
-    enum ms_status status;
-    checker.bound[SYM_K] = config->interests;
-    checker.bound[SYM_L] = config->max_behaviors;
-    checker.bound[SYM_H] = config->sine_heads;
-    if ((status = check_profile(&checker, config)) != MS_OK)
+    const struct ms_model_config *config = &spec->config;
+    if (spec->head_layers)
+        return MS_OK;
+    if (config->dim <= config->profile_dim)
+        return ms_fail(checker->error, MS_MODEL, "%s: dim=%d leaves no room beside a profile of %d (no head)",
+                       checker->path, config->dim, config->profile_dim);
+    checker->bound[MS_SYM_DIM] = config->dim - config->profile_dim;
+    return MS_OK;
+}
+
+/* item_embedding, and with it the width of capsules that are sums of the embeddings themselves. */
+static enum ms_status check_items(struct checker *checker, const struct ms_model_spec *spec)
+{
+    const struct ms_model_kind *kind = spec->kind;
+    int64_t *bound = checker->bound;
+    enum ms_status status = check_one(checker, &item_embedding);
+    if (status != MS_OK)
         return status;
-    /* Without a head the capsule (and the profile) is what is published; with one, the bilinear map may give
-     * another width. */
-    if (config->head_layers == 0 && config->dim <= config->profile_dim)
-        return ms_fail(error, MS_MODEL, "%s: dim=%d leaves no room beside a profile of %d (no head)", path,
-                       config->dim, config->profile_dim);
-    if (config->head_layers == 0)
-        checker.bound[SYM_C] = config->dim - config->profile_dim;
-    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
-        if (!specs[i].when(config))
-            continue;
-        if ((status = check_one(&checker, &specs[i])) != MS_OK)
-            return status;
-        checker.bound[SYM_2D] = 2 * checker.bound[SYM_D];
-        if (i == 0 && !has_bilinear(config)) { /* capsules are sums of the embeddings themselves */
-            if (checker.bound[SYM_C] && checker.bound[SYM_C] != checker.bound[SYM_D])
-                return ms_fail(error, MS_MODEL,
-                               "%s: tensor item_embedding is %" PRId64
-                               " wide, expected dim=%d (no bilinear map, no head)",
-                               path, checker.bound[SYM_D], config->dim);
-            checker.bound[SYM_C] = checker.bound[SYM_D];
-        }
-    }
-    config->sine_topics = (int)checker.bound[SYM_T];
-    if (sine(config) && config->sine_topics < config->interests)
-        return ms_fail(error, MS_MODEL, "%s: tensor sine.topics has %d rows, expected interests=%d or more",
-                       path, config->sine_topics, config->interests);
-    if ((status = check_head(&checker, config)) != MS_OK)
+    bound[MS_SYM_TWICE_D] = 2 * bound[MS_SYM_D];
+    if (kind->maps_items && kind->maps_items(spec->options))
+        return MS_OK;
+    if (bound[MS_SYM_DIM] && bound[MS_SYM_DIM] != bound[MS_SYM_D])
+        return ms_fail(checker->error, MS_MODEL,
+                       "%s: tensor item_embedding is %" PRId64
+                       " wide, expected dim=%d (no bilinear map, no head)",
+                       checker->path, bound[MS_SYM_D], spec->config.dim);
+    bound[MS_SYM_DIM] = bound[MS_SYM_D];
+    return MS_OK;
+}
+
+/* The tensors of the model's kind. */
+static enum ms_status check_own(struct checker *checker, struct ms_model_spec *spec)
+{
+    const struct ms_model_kind *kind = spec->kind;
+    enum ms_status status = MS_OK;
+    if (kind->give_symbols)
+        kind->give_symbols(spec->options, checker->bound + MS_SYM_OWN);
+    for (const struct ms_tensor_rule *rule = kind->tensors; status == MS_OK && rule && rule->name; rule++)
+        if (!rule->when || rule->when(spec->options))
+            status = check_one(checker, rule);
+    if (status == MS_OK && kind->take_symbols)
+        kind->take_symbols(spec->options, checker->bound + MS_SYM_OWN);
+    if (status == MS_OK && kind->check_tensors)
+        status = kind->check_tensors(&spec->config, spec->options, checker->path, checker->error);
+    return status;
+}
+
+enum ms_status ms_tensors_check(struct ms_model_spec *spec, const struct ms_safetensors *st, const char *path,
+                                struct ms_error *error)
+{
+    struct checker checker = {.st = st, .path = path, .error = error, .own_symbols = spec->kind->symbols};
+    enum ms_status status;
+    checker.bound[MS_SYM_K] = spec->config.interests;
+    checker.bound[MS_SYM_L] = spec->config.max_behaviors;
+    if ((status = check_profile(&checker, &spec->config)) != MS_OK ||
+        (status = check_width(&checker, spec)) != MS_OK || (status = check_items(&checker, spec)) != MS_OK ||
+        (status = check_own(&checker, spec)) != MS_OK || (status = check_head(&checker, spec)) != MS_OK)
         return status;
     for (size_t i = 0; i < st->count; i++)
         if (!checker.known[i])
             return ms_fail(error, MS_MODEL, "%s: tensor %s is not one that this config asks for", path,
                            st->tensors[i].name);
-    config->item_dim = (int)checker.bound[SYM_D];
-    config->capsule_dim = (int)checker.bound[SYM_C];
+    spec->config.item_dim = (int)checker.bound[MS_SYM_D];
+    spec->capsule_dim = (int)checker.bound[MS_SYM_DIM];
     return MS_OK;
 }

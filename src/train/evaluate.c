@@ -34,12 +34,11 @@ struct worker {
     double *seconds;        /* [column_count] */
     struct ms_evaluation evaluation;
     /* The history at hand: */
-    uint32_t *items;    /* [max] items of the known clicks */
-    int64_t *times_ms;  /* [max] times of the known clicks */
-    uint32_t *known;    /* [max + 1] number of known clicks before click t */
-    uint32_t *targets;  /* [max] items of the known clicks to predict */
-    float *state;       /* of the fold */
-    float *projections; /* [K][dim] of one item */
+    uint32_t *items;   /* [max] items of the known clicks */
+    int64_t *times_ms; /* [max] times of the known clicks */
+    uint32_t *known;   /* [max + 1] number of known clicks before click t */
+    uint32_t *targets; /* [max] items of the known clicks to predict */
+    float *state;      /* of the fold */
 };
 
 enum ms_status ms_column_supported(const struct ms_model *model, enum ms_column_kind kind,
@@ -54,13 +53,13 @@ enum ms_status ms_column_supported(const struct ms_model *model, enum ms_column_
             config->id, config->dim, config->item_dim);
     if (kind == MS_COLUMN_INCREMENTAL)
         return ms_fold_supported(model, error);
-    bool mapped = config->extractor == MS_EXTRACTOR_MIND && config->routing.bilinear != MS_BILINEAR_NONE;
-    if (kind == MS_COLUMN_LAST && mapped && config->capsule_dim != config->item_dim)
+    int width = ms_item_vector_dim(model);
+    if (kind == MS_COLUMN_LAST && width != config->item_dim)
         return ms_fail(
             error, MS_CONFIG,
             "model %s: a projected item has %d floats, but tensor item_embedding is %d wide, so that one "
             "cannot score the other",
-            config->id, config->capsule_dim, config->item_dim);
+            config->id, width, config->item_dim);
     return MS_OK;
 }
 
@@ -85,35 +84,6 @@ static size_t prepare_history(struct worker *w, const struct ms_click *clicks, u
     }
     w->known[n] = known;
     return targets;
-}
-
-/* The item as routing sees it at |position| of its window: *count vectors. */
-static const float *project_item(struct worker *w, uint32_t item, size_t position, int *count)
-{
-    const struct ms_model *model = w->work->model;
-    const struct ms_model_config *config = ms_model_config(model);
-    enum ms_bilinear map = config->routing.bilinear;
-    size_t d = (size_t)config->item_dim, dim = (size_t)config->capsule_dim, K = (size_t)config->interests;
-    if (config->extractor != MS_EXTRACTOR_MIND ||
-        (map != MS_BILINEAR_PER_INTEREST && map != MS_BILINEAR_PER_POSITION)) {
-        *count = 1;
-        return ms_model_projected(model) + (size_t)item * d;
-    }
-    const float *embedding = ms_model_item_embedding(model, item),
-                *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
-    const float *maps = ms_model_tensor(model, "routing.bilinear").data;
-    if (map == MS_BILINEAR_PER_POSITION)
-        maps += position * K * d * dim;
-    for (size_t j = 0; j < K; j++) {
-        for (size_t c = 0; c < dim; c++) {
-            double sum = bias ? (double)bias[c] : 0.0;
-            for (size_t i = 0; i < d; i++)
-                sum += (double)embedding[i] * (double)maps[(j * d + i) * dim + c];
-            w->projections[j * dim + c] = (float)sum;
-        }
-    }
-    *count = (int)K;
-    return w->projections;
 }
 
 static void ask(struct worker *w, int column, struct ms_interests interests, uint32_t target)
@@ -142,8 +112,8 @@ static void run_last(struct worker *w, int column, const struct ms_click *clicks
         size_t known = w->known[t];
         struct ms_interests last = {0};
         if (known > 0)
-            last.vectors = project_item(w, w->items[known - 1], (known < window ? known : window) - 1,
-                                        &last.count);
+            last.vectors = ms_item_vectors(w->extractor, w->items[known - 1],
+                                           (known < window ? known : window) - 1, &last.count);
         ask(w, column, last, clicks[t].item);
     }
 }
@@ -235,7 +205,6 @@ static enum ms_status flush_scorer(void *context, int thread, size_t index, stru
 static enum ms_status worker_init(struct worker *w, struct work *work, uint32_t longest,
                                   struct ms_error *error)
 {
-    const struct ms_model_config *config = ms_model_config(work->model);
     size_t columns = (size_t)work->column_count, max = (size_t)longest + 1;
     w->work = work;
     w->ranks = calloc(columns, sizeof *w->ranks);
@@ -245,9 +214,7 @@ static enum ms_status worker_init(struct worker *w, struct work *work, uint32_t 
     w->known = calloc(max, sizeof *w->known);
     w->targets = calloc(max, sizeof *w->targets);
     w->state = calloc(ms_fold_floats(work->model), sizeof *w->state);
-    w->projections = calloc((size_t)config->interests * (size_t)config->capsule_dim, sizeof *w->projections);
-    if (!w->ranks || !w->seconds || !w->items || !w->times_ms || !w->known || !w->targets || !w->state ||
-        !w->projections)
+    if (!w->ranks || !w->seconds || !w->items || !w->times_ms || !w->known || !w->targets || !w->state)
         return ms_fail(error, MS_MEMORY, "no memory for a thread on histories of %" PRIu32 " clicks",
                        longest);
     enum ms_status status = ms_extractor_new(&w->extractor, work->model, error);
@@ -265,7 +232,6 @@ static void worker_free(struct worker *w)
     free(w->known);
     free(w->targets);
     free(w->state);
-    free(w->projections);
 }
 
 /* Runs all users on |threads| threads and shows how far they are. */

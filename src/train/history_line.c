@@ -191,18 +191,16 @@ static enum ms_status read_logits(struct ms_history_line *r, struct history *his
                                   struct ms_json_value root, struct ms_error *error)
 {
     struct ms_json_value array;
-    size_t count, known = 0, most = history->items, window = (size_t)r->config->max_behaviors;
+    size_t count, known = 0, most = ms_extract_logit_rows(r->model, history->items);
     r->logits.size = history->logit_rows = 0;
     if (!ms_json_member(root, "initial_logits", 14, &array))
         return MS_OK;
-    if (r->options->incremental || r->config->extractor != MS_EXTRACTOR_MIND)
+    if (r->options->incremental || most < history->items)
         return ms_fail(error, MS_FORMAT, "initial_logits is for full routing only");
     if (ms_json_type(array) != MS_JSON_ARRAY)
         return ms_fail(error, MS_FORMAT, "initial_logits is not an array");
     if (!elements(&r->values, array, &count))
         return no_memory(error);
-    if (r->config->routing.padded_softmax && window > most)
-        most = window;
     if (count < history->items || count > most)
         return ms_fail(error, MS_FORMAT, "initial_logits has %zu rows, expected %zu%s", count, history->items,
                        most > history->items ? " (or more, up to max_behaviors)" : "");

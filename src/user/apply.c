@@ -96,7 +96,7 @@ static uint16_t interest_count(const struct ms_fold_context *fold_context, const
     const struct ms_model_config *config = ms_model_config(fold_context->model);
     uint64_t n = fold_context->incremental ? user->events_folded : user->routable;
     uint64_t window = (uint64_t)config->max_behaviors;
-    return (uint16_t)ms_interest_count(config, (size_t)(n < window ? n : window));
+    return (uint16_t)ms_interest_count(fold_context->model, (size_t)(n < window ? n : window));
 }
 
 static void count_interests(const struct ms_fold_context *fold_context, struct ms_user *user)

@@ -1,1 +1,1 @@
-ms_fuzz(model model_fuzz.c LIBS ms_model)
+ms_fuzz(model model_fuzz.c LIBS ms_interest)

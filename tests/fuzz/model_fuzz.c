@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "interest/mind/mind.h"
 #include "model/tensors.h"
 
 static void check_loaded(const struct ms_safetensors *st, size_t size)
@@ -28,17 +29,28 @@ static void check_loaded(const struct ms_safetensors *st, size_t size)
     assert(st->data_start + at == size);
 }
 
+/* Every kind, and of those that have maps every map, with and without a head. */
 static void check_shapes(const struct ms_safetensors *st)
 {
-    struct ms_model_config config = {.dim = 2, .interests = 2, .max_behaviors = 3, .head_layers = 1};
-    for (config.extractor = 0; config.extractor <= MS_EXTRACTOR_SINE; config.extractor++) {
-        for (config.routing.bilinear = 0; config.routing.bilinear <= MS_BILINEAR_NONE;
-             config.routing.bilinear++) {
+    for (size_t k = 0; ms_model_kinds[k]; k++) {
+        struct ms_model_spec spec = {.config = {.dim = 2, .interests = 2, .max_behaviors = 3},
+                                     .kind = ms_model_kinds[k],
+                                     .kinds = ms_model_kinds};
+        for (int variant = 0; variant < 8; variant++) {
             struct ms_error error;
-            if (ms_tensors_check(&config, st, "fuzz", &error) == MS_OK)
-                assert(config.item_dim >= 1 && config.capsule_dim >= 1 &&
+            struct ms_routing routing;
+            if (ms_model_kinds[k]->options_bytes)
+                memcpy(spec.options, ms_model_kinds[k]->defaults, ms_model_kinds[k]->options_bytes);
+            if (ms_model_kinds[k]->maps_items) {
+                memcpy(&routing, spec.options, sizeof routing);
+                routing.bilinear = (enum ms_bilinear)(variant / 2);
+                memcpy(spec.options, &routing, sizeof routing);
+            }
+            spec.head_layers = variant % 2;
+            spec.config.profile_fields = spec.config.profile_dim = 0;
+            if (ms_tensors_check(&spec, st, "fuzz", &error) == MS_OK)
+                assert(spec.config.item_dim >= 1 && spec.capsule_dim >= 1 &&
                        ms_tensors_find(st, "item_embedding"));
-            config.head_layers = !config.head_layers;
         }
     }
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "interest/extractor.h"
+#include "interest/mind/mind.h"
 #include "model/model_writer.h"
 
 #define ITEMS 40
@@ -264,7 +264,7 @@ static void test_coupling(void **unused)
             struct ms_interests a = ms_extract_full(one, rows, lengths[l], NULL, 0, NULL);
             struct ms_interests b = ms_extract_full(two, rows, lengths[l], NULL, 0, coupling);
             assert_same(&a, &b);
-            assert_int_equal(a.count, ms_interest_count(ms_model_config(model), n));
+            assert_int_equal(a.count, ms_interest_count(model, n));
             double sums[MS_MAX_INTERESTS] = {0}, total = 0.0;
             for (size_t i = 0; i < n * K; i++) {
                 bool used = i % K < (size_t)a.count;
@@ -297,26 +297,28 @@ static int compare_double(const struct ms_model *model, const struct ms_kernels 
 {
     uint32_t rows[MOST];
     int held = 0;
-    struct ms_extractor *wide = make_extractor(model, kernels),
+    struct ms_extractor *steps = make_extractor(model, kernels),
                         *exact = make_extractor(model, ms_kernels_at(0));
-    exact->projected_rest = exact->item_logits_rest = NULL;
-    for (size_t l = 0; l < sizeof lengths / sizeof *lengths && wide->wide; l++) {
-        size_t n = lengths[l] < wide->L ? lengths[l] : wide->L;
+    struct ms_mind *without = exact->context;
+    without->items_residual = without->item_logits_residual = NULL;
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths && ((struct ms_mind *)steps->context)->fits_f64;
+         l++) {
+        size_t n = lengths[l] < steps->L ? lengths[l] : steps->L;
         draw(rows, n, l + 300);
-        struct ms_window window = {.rows = rows,
+        struct ms_window window = {.items = rows,
                                    .n = n,
-                                   .interests = (size_t)ms_interest_count(ms_model_config(model), n),
+                                   .interests = (size_t)ms_interest_count(model, n),
                                    .logits = logits,
                                    .logit_rows = logits ? n : 0};
-        if (!ms_route_wide(wide, &window))
+        if (!ms_mind_route_f64(steps, &window))
             continue;
         held++;
-        ms_route_exact(exact, &window);
-        assert_close(wide->z64, exact->z64, window.interests * wide->stride);
-        assert_close(wide->mass64, exact->mass64, window.interests);
+        ms_mind_route_exact(exact, &window);
+        assert_close(steps->z64, exact->z64, window.interests * steps->stride);
+        assert_close(steps->mass64, exact->mass64, window.interests);
     }
     ms_extractor_destroy(exact);
-    ms_extractor_destroy(wide);
+    ms_extractor_destroy(steps);
     return held;
 }
 
@@ -324,19 +326,21 @@ static void test_double(void **unused)
 {
     (void)unused;
     float *logits = normals(9, (size_t)MOST * MS_MAX_INTERESTS, 40.0f);
-    int held = 0, with_rest = 0;
+    int held = 0, with_residual = 0;
     for (int shape = 0; shape < SHAPES; shape++) {
         struct ms_model *model = make_model(&shapes[shape]);
-        for (int k = 0; ms_kernels_at(k); k++) {
+        for (int k = 0; ms_kernels_at(k) && ms_kind_of(model)->fold == &ms_mind_fold; k++) {
             int of_shape = compare_double(model, ms_kernels_at(k), NULL);
             held += of_shape;
-            with_rest += ms_model_projected_rest(model) ? of_shape : 0;
+            with_residual += ((const struct ms_mind_tables *)ms_model_tables(model))->items_residual
+                                 ? of_shape
+                                 : 0;
             held += compare_double(model, ms_kernels_at(k), logits);
         }
         ms_model_destroy(model);
     }
     free(logits);
-    assert_true(with_rest > 20 && held > with_rest + 20);
+    assert_true(with_residual > 20 && held > with_residual + 20);
 }
 
 static void test_nobody(void **unused)

@@ -1,4 +1,4 @@
-/* config.json: defaults, every key, and everything that must be refused with its name. */
+/* spec.json: defaults, every key, and everything that must be refused with its name. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/config.h"
+#include "interest/mind/mind.h"
 
 #define HEAD_7(extractor)                                                                                    \
     "{\"format\":\"mindstream-model/1\",\"name\":\"n\",\"version\":\"v\",\"extractor\":\"" extractor         \
@@ -15,66 +15,74 @@
     "\"interests\":4,\"max_behaviors\":50"
 #define MIND HEAD_7("mind")
 
-static enum ms_status read_text(struct ms_model_config *config, struct ms_arena *arena, const char *text,
+static enum ms_status read_text(struct ms_model_spec *spec, struct ms_arena *arena, const char *text,
                                 struct ms_error *error)
 {
-    return ms_model_config_read(config, arena, "config.json", text, strlen(text), error);
+    return ms_model_spec_read(spec, ms_model_kinds, arena, "config.json", text, strlen(text), error);
+}
+
+static const struct ms_routing *routing_of(const struct ms_model_spec *spec)
+{
+    return (const void *)spec->options;
 }
 
 static void refused(const char *text, const char *expected)
 {
-    struct ms_model_config config;
+    struct ms_model_spec spec;
     struct ms_arena arena = {0};
     struct ms_error error = {0};
-    memset(&config, 0x55, sizeof config);
-    assert_int_equal(read_text(&config, &arena, text, &error), MS_MODEL);
+    memset(&spec, 0x55, sizeof spec);
+    assert_int_equal(read_text(&spec, &arena, text, &error), MS_MODEL);
     if (strncmp(error.text, "config.json: ", 13) != 0 || !strstr(error.text, expected))
         fail_msg("%s\n gives: %s\n wanted: %s", text, error.text, expected);
-    for (size_t i = 0; i < sizeof config; i++)
-        assert_int_equal(((unsigned char *)&config)[i], 0x55);
+    for (size_t i = 0; i < sizeof spec; i++)
+        assert_int_equal(((unsigned char *)&spec)[i], 0x55);
     ms_arena_free(&arena);
 }
 
 static void defaults(void **state)
 {
     (void)state;
-    struct ms_model_config config;
+    struct ms_model_spec spec;
     struct ms_arena arena = {0};
     struct ms_error error;
-    assert_int_equal(read_text(&config, &arena, MIND "}", &error), MS_OK);
-    assert_string_equal(config.id, "n@v");
-    assert_string_equal(config.extractor_name, "mind");
-    assert_int_equal(config.dim, 8);
-    assert_int_equal(config.interests, 4);
-    assert_int_equal(config.max_behaviors, 50);
-    assert_int_equal(config.interest_count, MS_COUNT_LOG2_FLOOR);
-    assert_int_equal(config.routing.iterations, 3);
-    assert_int_equal(config.routing.softmax, MS_SOFTMAX_INTERESTS);
-    assert_false(config.routing.padded_softmax);
-    assert_true(config.routing.softmax_scale == 1.0f && config.routing.agreement_scale == 1.0f);
-    assert_int_equal(config.routing.initial_logits, MS_LOGITS_ITEM_NORMAL);
-    assert_true(config.routing.seed == 0 && config.routing.stddev == 1.0);
-    assert_int_equal(config.routing.update, MS_UPDATE_ACCUMULATE);
-    assert_int_equal(config.routing.agreement_interest, MS_AGREEMENT_SQUASHED);
-    assert_false(config.routing.agreement_item_unit);
-    assert_int_equal(config.routing.bilinear, MS_BILINEAR_SHARED);
-    assert_true(config.routing.squash_every && config.routing.squash_power == 1.0f &&
-                config.routing.squash_scale == 1.0f);
-    assert_int_equal(config.head_layers, 0);
-    assert_false(config.normalize || config.attention_from_newest);
-    assert_int_equal(read_text(&config, &arena, HEAD_7("comirec-dr") "}", &error), MS_OK);
-    assert_string_equal(config.extractor_name, "comirec-dr");
-    assert_int_equal(config.extractor, MS_EXTRACTOR_MIND);
-    assert_int_equal(config.routing.bilinear, MS_BILINEAR_PER_POSITION);
-    assert_int_equal(config.routing.initial_logits, MS_LOGITS_ZEROS);
-    assert_int_equal(config.interest_count, MS_COUNT_FIXED);
+    assert_int_equal(read_text(&spec, &arena, MIND "}", &error), MS_OK);
+    assert_string_equal(spec.config.id, "n@v");
+    assert_string_equal(spec.config.extractor_name, "mind");
+    assert_int_equal(spec.config.dim, 8);
+    assert_int_equal(spec.config.interests, 4);
+    assert_int_equal(spec.config.max_behaviors, 50);
+    assert_int_equal(spec.interest_count, MS_COUNT_LOG2_FLOOR);
+    assert_int_equal(routing_of(&spec)->iterations, 3);
+    assert_int_equal(routing_of(&spec)->softmax, MS_SOFTMAX_INTERESTS);
+    assert_false(routing_of(&spec)->padded_softmax);
+    assert_true(routing_of(&spec)->softmax_scale == 1.0f && routing_of(&spec)->agreement_scale == 1.0f);
+    assert_int_equal(routing_of(&spec)->initial_logits, MS_LOGITS_ITEM_NORMAL);
+    assert_true(routing_of(&spec)->seed == 0 && routing_of(&spec)->stddev == 1.0);
+    assert_int_equal(routing_of(&spec)->update, MS_UPDATE_ACCUMULATE);
+    assert_int_equal(routing_of(&spec)->agreement_interest, MS_AGREEMENT_SQUASHED);
+    assert_false(routing_of(&spec)->agreement_item_unit);
+    assert_int_equal(routing_of(&spec)->bilinear, MS_BILINEAR_SHARED);
+    assert_true(routing_of(&spec)->squash_every && routing_of(&spec)->squash_power == 1.0f &&
+                routing_of(&spec)->squash_scale == 1.0f);
+    assert_int_equal(spec.head_layers, 0);
+    assert_false(spec.normalize);
+    assert_int_equal(read_text(&spec, &arena, HEAD_7("comirec-dr") "}", &error), MS_OK);
+    assert_string_equal(spec.config.extractor_name, "comirec-dr");
+    assert_int_equal(routing_of(&spec)->bilinear, MS_BILINEAR_PER_POSITION);
+    assert_int_equal(routing_of(&spec)->initial_logits, MS_LOGITS_ZEROS);
+    assert_int_equal(spec.interest_count, MS_COUNT_FIXED);
+    assert_int_equal(read_text(&spec, &arena, HEAD_7("comirec-sa") "}", &error), MS_OK);
+    assert_int_equal(spec.interest_count, MS_COUNT_LOG2_FLOOR);
+    assert_int_equal(read_text(&spec, &arena, HEAD_7("sine") "}", &error), MS_OK);
+    assert_int_equal(spec.interest_count, MS_COUNT_FIXED);
     ms_arena_free(&arena);
 }
 
 static void every_key(void **state)
 {
     (void)state;
-    struct ms_model_config config;
+    struct ms_model_spec spec;
     struct ms_arena arena = {0};
     struct ms_error error;
     const char *text = MIND
@@ -88,23 +96,23 @@ static void every_key(void **state)
         "},"
         "\"head\":[{\"activation\":\"relu\"},{\"activation\":\"linear\"}],\"normalize\":true,"
         "\"attention\":{\"positions\":\"from-newest\"}}";
-    assert_int_equal(read_text(&config, &arena, text, &error), MS_OK);
-    assert_int_equal(config.interest_count, MS_COUNT_LN_FLOOR);
-    assert_int_equal(config.routing.iterations, 5);
-    assert_int_equal(config.routing.softmax, MS_SOFTMAX_BEHAVIORS_THEN_INTERESTS);
-    assert_true(config.routing.padded_softmax && config.routing.softmax_scale == 20.0f);
-    assert_int_equal(config.routing.initial_logits, MS_LOGITS_TABLE);
-    assert_true(config.routing.seed == INT64_MAX && config.routing.stddev == 0.5);
-    assert_int_equal(config.routing.update, MS_UPDATE_PROBABILITY);
-    assert_int_equal(config.routing.agreement_interest, MS_AGREEMENT_RAW);
-    assert_true(config.routing.agreement_item_unit && config.routing.agreement_scale == 2.0f);
-    assert_int_equal(config.routing.bilinear, MS_BILINEAR_NONE);
-    assert_false(config.routing.squash_every);
-    assert_true(config.routing.squash_power == 0.5f && config.routing.squash_scale == 3.0f);
-    assert_int_equal(config.head_layers, 2);
-    assert_int_equal(config.head_activation[0], MS_ACTIVATION_RELU);
-    assert_int_equal(config.head_activation[1], MS_ACTIVATION_LINEAR);
-    assert_true(config.normalize && config.attention_from_newest);
+    assert_int_equal(read_text(&spec, &arena, text, &error), MS_OK);
+    assert_int_equal(spec.interest_count, MS_COUNT_LN_FLOOR);
+    assert_int_equal(routing_of(&spec)->iterations, 5);
+    assert_int_equal(routing_of(&spec)->softmax, MS_SOFTMAX_BEHAVIORS_THEN_INTERESTS);
+    assert_true(routing_of(&spec)->padded_softmax && routing_of(&spec)->softmax_scale == 20.0f);
+    assert_int_equal(routing_of(&spec)->initial_logits, MS_LOGITS_TABLE);
+    assert_true(routing_of(&spec)->seed == INT64_MAX && routing_of(&spec)->stddev == 0.5);
+    assert_int_equal(routing_of(&spec)->update, MS_UPDATE_PROBABILITY);
+    assert_int_equal(routing_of(&spec)->agreement_interest, MS_AGREEMENT_RAW);
+    assert_true(routing_of(&spec)->agreement_item_unit && routing_of(&spec)->agreement_scale == 2.0f);
+    assert_int_equal(routing_of(&spec)->bilinear, MS_BILINEAR_NONE);
+    assert_false(routing_of(&spec)->squash_every);
+    assert_true(routing_of(&spec)->squash_power == 0.5f && routing_of(&spec)->squash_scale == 3.0f);
+    assert_int_equal(spec.head_layers, 2);
+    assert_int_equal(spec.head_activation[0], MS_ACTIVATION_RELU);
+    assert_int_equal(spec.head_activation[1], MS_ACTIVATION_LINEAR);
+    assert_true(spec.normalize);
     ms_arena_free(&arena);
 }
 
@@ -116,7 +124,7 @@ static void names(void **state)
         size_t offset;
         unsigned value;
     } rows[] = {
-#define ROW(key, name, field, value) {key, name, offsetof(struct ms_model_config, routing.field), value}
+#define ROW(key, name, field, value) {key, name, offsetof(struct ms_routing, field), value}
         ROW("softmax", "interests", softmax, MS_SOFTMAX_INTERESTS),
         ROW("softmax", "behaviors", softmax, MS_SOFTMAX_BEHAVIORS),
         ROW("initial_logits", "zeros", initial_logits, MS_LOGITS_ZEROS),
@@ -131,13 +139,13 @@ static void names(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ms_model_config config;
+        struct ms_model_spec spec;
         struct ms_arena arena = {0};
         char text[512];
         unsigned value;
         snprintf(text, sizeof text, MIND ",\"routing\":{\"%s\":\"%s\"}}", rows[i].key, rows[i].name);
-        assert_int_equal(read_text(&config, &arena, text, NULL), MS_OK);
-        memcpy(&value, (char *)&config + rows[i].offset, sizeof value);
+        assert_int_equal(read_text(&spec, &arena, text, NULL), MS_OK);
+        memcpy(&value, spec.options + rows[i].offset, sizeof value);
         assert_int_equal(value, rows[i].value);
         ms_arena_free(&arena);
     }
@@ -234,9 +242,9 @@ static void required_ranges(void **state)
         if (rows[i].refusal) {
             refused(text, rows[i].refusal);
         } else {
-            struct ms_model_config config;
+            struct ms_model_spec spec;
             struct ms_arena arena = {0};
-            assert_int_equal(read_text(&config, &arena, text, NULL), MS_OK);
+            assert_int_equal(read_text(&spec, &arena, text, NULL), MS_OK);
             ms_arena_free(&arena);
         }
     }
@@ -261,15 +269,15 @@ static void bad_names(void **state)
 static void printed_keys(void **state)
 {
     (void)state;
-    struct ms_model_config config;
+    struct ms_model_spec spec;
     struct ms_arena arena = {0};
     char value[600];
     const char *key;
     int values = 0;
-    assert_int_equal(read_text(&config, &arena,
+    assert_int_equal(read_text(&spec, &arena,
                                HEAD_7("comirec-sa") ",\"attention\":{\"positions\":\"from-newest\"}}", NULL),
                      MS_OK);
-    for (size_t i = 0; (key = ms_model_config_key(&config, i, value, sizeof value)); i++) {
+    for (size_t i = 0; (key = ms_model_spec_key(&spec, i, value, sizeof value)); i++) {
         if (strncmp(key, "routing.", 8) == 0)
             assert_string_equal(value, "");
         if (strcmp(key, "attention.positions") == 0)

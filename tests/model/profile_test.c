@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mindstream/model.h"
+#include "mindstream/extract.h"
+#include "model/config.h"
 #include "model/model_writer.h"
 
 #define CONFIG(dim, more)                                                                                    \
@@ -78,8 +79,8 @@ static void fields(void **state)
     assert_int_equal(config->profile_width[0], 2);
     assert_int_equal(config->profile_width[1], 1);
     assert_int_equal(config->profile_dim, 3);
-    assert_int_equal(config->capsule_dim, 2);
-    assert_int_equal(config->profile_order, MS_PROFILE_BEFORE_INTEREST);
+    assert_int_equal(ms_item_vector_dim(model), 2);
+    assert_int_equal(ms_model_spec(model)->profile_order, MS_PROFILE_BEFORE_INTEREST);
     is_row(model, 0, "young", ages[0]);
     is_row(model, 0, "25", ages[1]);
     is_row(model, 0, "old", ages[2]);
@@ -98,10 +99,10 @@ static void fields(void **state)
     assert_int_equal(config->profile_fields, 2); /* as listed */
     assert_string_equal(config->profile_field[0], "gender");
     assert_int_equal(config->profile_width[1], 2);
-    assert_int_equal(config->profile_order, MS_PROFILE_AFTER_INTEREST);
+    assert_int_equal(ms_model_spec(model)->profile_order, MS_PROFILE_AFTER_INTEREST);
     is_row(model, 0, "m", genders[1]);
     ms_model_set_profile_order(model, MS_PROFILE_BEFORE_INTEREST);
-    assert_int_equal(config->profile_order, MS_PROFILE_BEFORE_INTEREST);
+    assert_int_equal(ms_model_spec(model)->profile_order, MS_PROFILE_BEFORE_INTEREST);
     uint64_t hash = ms_model_hash(model);
     ms_model_destroy(model);
 
@@ -122,7 +123,7 @@ static void head(void **state)
     writer_tensors(dir, wide, 5);
     struct ms_model *model = loaded(dir);
     assert_int_equal(ms_model_config(model)->dim, 7);
-    assert_int_equal(ms_model_config(model)->capsule_dim, 2);
+    assert_int_equal(ms_item_vector_dim(model), 2);
     ms_model_destroy(model);
     wide[4].shape[1] = 2;
     writer_tensors(dir, wide, 5);

@@ -192,7 +192,7 @@ static void count_slots(struct naive_user *user, const struct ms_fold_context *f
     }
     if (routable > (size_t)config->max_behaviors)
         routable = (size_t)config->max_behaviors;
-    user->slots = (uint16_t)ms_interest_count(config, routable);
+    user->slots = (uint16_t)ms_interest_count(fold_context->model, routable);
     if (user->slots > user->slots_max)
         user->slots_max = user->slots;
 }

@@ -312,7 +312,7 @@ static void without_a_model(void **state)
     assert_null(view->model);
     assert_null(view->interests);
     assert_int_equal(view->version, 7);
-    assert_int_equal(view->interest_count, ms_interest_count(ms_model_config(life.model), 7));
+    assert_int_equal(view->interest_count, ms_interest_count(life.model, 7));
     assert_true(view->fold_id == context.fold_id);
     assert_int_equal(view->behavior_count, 7);
     assert_int_equal(view->behaviors[6].time_ms, 1006);

@@ -1,4 +1,4 @@
-/* The arithmetic under the extractors: one source (kernels_impl.c), compiled for several instruction sets.
+/* The arithmetic under the extractors: one source (implementation.c), compiled for several instruction sets.
  *
  * Every sum runs over fixed 16-float (8-double) vectors and a fixed tree, so instruction sets differ by the
  * rounding of fused multiply-adds only. "Padded" rows have a stride that is a multiple of 16, start on 64
@@ -50,7 +50,7 @@ struct ms_route_f64 {
     const double *row_scale; /* [rows padded to 4][4 equal numbers], or NULL: |scale| */
     double scale;
     double softmax_scale;
-    bool beyond; /* out: set when a logit passed MS_WIDE_LOGITS; never cleared */
+    bool beyond; /* out: set when a logit passed MS_FLOAT64_LOGITS; never cleared */
     bool replace;
     bool keep;
     double *b;    /* [row pairs, padded to even][tiles][2 rows * 4 interests] */
@@ -58,7 +58,7 @@ struct ms_route_f64 {
     double *z;    /* [tiles * 4][stride] out */
     double *mass; /* [tiles * 4] out */
 };
-#define MS_WIDE_LOGITS 600.0
+#define MS_FLOAT64_LOGITS 600.0
 
 /* One event folded into one user's sums. */
 struct ms_fold_step {
@@ -78,7 +78,7 @@ struct ms_fold_four {
     double initial;   /* what b0 is multiplied with */
     bool squashed;    /* u = squash(z) with power 1, else z */
     double squash_scale;
-    double keep, worth; /* what the sums keep, and what the event counts */
+    double keep, weight; /* what old sums are multiplied with, and what the event counts */
 };
 
 struct ms_kernels {

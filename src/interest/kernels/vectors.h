@@ -1,4 +1,4 @@
-/* Vectors of 16 floats and of 8 doubles for kernels_impl.c, made of as many native vectors as the instruction
+/* Vectors of 16 floats and of 8 doubles for implementation.c, made of as many native vectors as the instruction
  * set needs: one with AVX-512, two with AVX2, four with SSE2. Operations go lane by lane; sums across lanes
  * go by one fixed tree whatever the native width is. */
 #ifndef MS_INTEREST_VECTORS_H

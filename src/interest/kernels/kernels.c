@@ -1,6 +1,6 @@
 /* Choosing among the compiled kernels. Explicit features are asked for rather than a level's name, which
  * clang 14 does not know. */
-#include "interest/kernels.h"
+#include "interest/kernels/kernels.h"
 
 extern const struct ms_kernels ms_kernels_baseline;
 #ifdef MS_KERNELS_X86

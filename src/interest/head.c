@@ -1,9 +1,43 @@
 /* What comes after the capsules: the head, normalize, and the weights. */
+#include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "interest/extractor.h"
+
+void ms_head_bind(struct ms_extractor *x)
+{
+    x->profile_dim = (size_t)x->spec->config.profile_dim;
+    size_t width = x->capsule_dim + x->profile_dim;
+    x->head_stride = ms_round_up(width, MS_LANES);
+    for (int n = 0; n < x->spec->head_layers; n++) {
+        char name[32];
+        snprintf(name, sizeof name, "head.%d.weight", n);
+        struct ms_tensor weight = ms_model_tensor(x->model, name);
+        snprintf(name, sizeof name, "head.%d.bias", n);
+        assert(weight.data && (size_t)weight.shape[1] == width);
+        x->head[n] = (struct ms_dense){.weight = weight.data,
+                                       .bias = ms_model_tensor(x->model, name).data,
+                                       .in = width,
+                                       .out = (size_t)weight.shape[0],
+                                       .relu = x->spec->head_activation[n] == MS_ACTIVATION_RELU};
+        width = x->head[n].out;
+        if (ms_round_up(width, MS_LANES) > x->head_stride)
+            x->head_stride = ms_round_up(width, MS_LANES);
+    }
+    assert(width == x->dim);
+}
+
+void ms_head_carve(struct ms_extractor *x, struct ms_carver *carver)
+{
+    x->profile = ms_carve(carver, x->profile_dim, 1, sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        x->head_f32[i] = ms_carve(carver, ms_round_up(x->K, MS_TILE), x->head_stride, sizeof(float));
+        x->head_f64[i] = ms_carve(carver, x->K, x->head_stride, sizeof(double));
+    }
+}
 
 /* A float that may be published: never NaN or infinite, whatever sizes of number the model has. */
 static float publishable(double value)
@@ -13,24 +47,24 @@ static float publishable(double value)
     return (float)fmin(fmax(value, -(double)FLT_MAX), (double)FLT_MAX);
 }
 
-/* Where capsule and profile stand in a row that goes into the head. */
-static void places(const struct ms_extractor *x, size_t *capsule, size_t *profile)
+/* Where capsule and profile begin in a row that goes into the head. */
+static void offsets_in_row(const struct ms_extractor *x, size_t *capsule, size_t *profile)
 {
-    bool before = x->config->profile_order == MS_PROFILE_BEFORE_INTEREST;
+    bool before = x->spec->profile_order == MS_PROFILE_BEFORE_INTEREST;
     *capsule = before ? x->profile_dim : 0;
     *profile = before ? 0 : x->capsule_dim;
 }
 
-/* Rows [count, padded to 4][wide_stride], zero beyond their width. */
+/* Rows [count, padded to 4][head_stride], zero beyond their width. */
 static const float *compose_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
                                 size_t count)
 {
     size_t padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE, capsule, profile;
-    float *rows = x->wide32[1];
-    places(x, &capsule, &profile);
-    memset(rows, 0, padded * x->wide_stride * sizeof *rows);
+    float *rows = x->head_f32[1];
+    offsets_in_row(x, &capsule, &profile);
+    memset(rows, 0, padded * x->head_stride * sizeof *rows);
     for (size_t j = 0; j < count; j++) {
-        float *row = rows + j * x->wide_stride;
+        float *row = rows + j * x->head_stride;
         x->kernels->scale_rows(z + j * width, 1, x->capsule_dim, factors + j, row + capsule, x->capsule_dim);
         memcpy(row + profile, x->profile, x->profile_dim * sizeof *row);
     }
@@ -40,10 +74,10 @@ static const float *compose_f32(struct ms_extractor *x, const float *z, size_t w
 static const double *compose_f64(struct ms_extractor *x, const double *capsules, size_t count)
 {
     size_t capsule, profile;
-    double *rows = x->wide64[1];
-    places(x, &capsule, &profile);
+    double *rows = x->head_f64[1];
+    offsets_in_row(x, &capsule, &profile);
     for (size_t j = 0; j < count; j++) {
-        double *row = rows + j * x->wide_stride;
+        double *row = rows + j * x->head_stride;
         memcpy(row + capsule, capsules + j * x->stride, x->capsule_dim * sizeof *row);
         for (size_t c = 0; c < x->profile_dim; c++)
             row[profile + c] = (double)x->profile[c];
@@ -51,38 +85,38 @@ static const double *compose_f64(struct ms_extractor *x, const double *capsules,
     return rows;
 }
 
-static const float *head_f32(struct ms_extractor *x, const float *v, size_t count)
+static const float *run_head_f32(struct ms_extractor *x, const float *v, size_t count)
 {
     size_t padded = (count + MS_TILE - 1) / MS_TILE * MS_TILE;
-    for (int n = 0; n < x->config->head_layers; n++) {
+    for (int n = 0; n < x->spec->head_layers; n++) {
         const struct ms_dense *layer = &x->head[n];
-        float *out = x->wide32[n % 2];
-        x->kernels->dense_f32(layer->weight, layer->out, layer->in, v, padded, x->wide_stride, out,
-                              x->wide_stride);
+        float *out = x->head_f32[n % 2];
+        x->kernels->dense_f32(layer->weight, layer->out, layer->in, v, padded, x->head_stride, out,
+                              x->head_stride);
         for (size_t j = 0; j < count; j++) {
-            float *row = out + j * x->wide_stride;
+            float *row = out + j * x->head_stride;
             for (size_t o = 0; layer->bias && o < layer->out; o++)
                 row[o] += layer->bias[o];
             for (size_t o = 0; layer->relu && o < layer->out; o++)
                 row[o] = row[o] > 0.0f ? row[o] : 0.0f;
-            memset(row + layer->out, 0, (x->wide_stride - layer->out) * sizeof *row);
+            memset(row + layer->out, 0, (x->head_stride - layer->out) * sizeof *row);
         }
         v = out;
     }
     return v;
 }
 
-static const double *head_f64(struct ms_extractor *x, const double *v, size_t count)
+static const double *run_head_f64(struct ms_extractor *x, const double *v, size_t count)
 {
-    for (int n = 0; n < x->config->head_layers; n++) {
+    for (int n = 0; n < x->spec->head_layers; n++) {
         const struct ms_dense *layer = &x->head[n];
-        double *out = x->wide64[n % 2];
+        double *out = x->head_f64[n % 2];
         for (size_t j = 0; j < count; j++) {
             for (size_t o = 0; o < layer->out; o++) {
                 double sum = layer->bias ? (double)layer->bias[o] : 0.0;
                 for (size_t i = 0; i < layer->in; i++)
-                    sum += (double)layer->weight[o * layer->in + i] * v[j * x->wide_stride + i];
-                out[j * x->wide_stride + o] = layer->relu ? fmax(sum, 0.0) : sum;
+                    sum += (double)layer->weight[o * layer->in + i] * v[j * x->head_stride + i];
+                out[j * x->head_stride + o] = layer->relu ? fmax(sum, 0.0) : sum;
             }
         }
         v = out;
@@ -96,21 +130,26 @@ static double inverse_length(double norm)
     return norm > 0.0 ? 1.0 / sqrt(norm) : 0.0;
 }
 
+bool ms_publishes_capsules(const struct ms_extractor *x)
+{
+    return x->spec->head_layers == 0 && !x->spec->normalize && x->profile_dim == 0;
+}
+
 struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass,
                                   size_t count)
 {
-    size_t stride = x->wide_stride;
+    size_t stride = x->head_stride;
     const double *v = capsules;
     double total = 0.0;
-    if (x->config->head_layers || x->profile_dim)
-        v = head_f64(x, compose_f64(x, capsules, count), count);
+    if (x->spec->head_layers || x->profile_dim)
+        v = run_head_f64(x, compose_f64(x, capsules, count), count);
     else
         stride = x->stride;
     for (size_t j = 0; j < count; j++) {
         double factor = 1.0, norm = 0.0;
-        for (size_t c = 0; x->config->normalize && c < x->dim; c++)
+        for (size_t c = 0; x->spec->normalize && c < x->dim; c++)
             norm += v[j * stride + c] * v[j * stride + c];
-        if (x->config->normalize)
+        if (x->spec->normalize)
             factor = inverse_length(norm);
         x->kernels->publish_f64(v + j * stride, x->dim, factor, x->vectors + j * x->dim);
         total += mass[j];
@@ -133,7 +172,7 @@ static void normalize_f32(struct ms_extractor *x, const float *v, size_t stride,
     for (size_t j = 0; j < count; j++) {
         const float *from = v + j * stride;
         double norm = norm_in_double(from, x->dim);
-        double factor = x->config->normalize ? inverse_length(norm) : 1.0;
+        double factor = x->spec->normalize ? inverse_length(norm) : 1.0;
         for (size_t c = 0; c < x->dim; c++)
             x->vectors[j * x->dim + c] = publishable(factor * (double)from[c]);
     }
@@ -153,13 +192,14 @@ struct ms_interests ms_finish_weights(struct ms_extractor *x, const float *mass,
 struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t width, const float *factors,
                                   const float *mass, size_t count)
 {
-    bool plain = x->config->head_layers == 0 && !x->config->normalize && x->profile_dim == 0;
+    bool plain = ms_publishes_capsules(x);
     for (size_t j = 0; j < count; j++)
         plain = plain && isfinite(factors[j]);
     if (plain && width == x->dim) {
         x->kernels->scale_rows(z, count, width, factors, x->vectors, x->dim);
     } else {
-        normalize_f32(x, head_f32(x, compose_f32(x, z, width, factors, count), count), x->wide_stride, count);
+        normalize_f32(x, run_head_f32(x, compose_f32(x, z, width, factors, count), count), x->head_stride,
+                      count);
     }
     return ms_finish_weights(x, mass, count);
 }

@@ -1,8 +1,8 @@
 /* The arithmetic of the extractors, compiled once for each instruction set (MS_KERNELS names the table it
  * makes): routing in float32, the fold, and here the products in double. */
-#include "interest/kernels_fold.h"
-#include "interest/kernels_route.h"
-#include "interest/kernels_wide.h"
+#include "interest/kernels/fold.inc"
+#include "interest/kernels/route_f32.inc"
+#include "interest/kernels/route_f64.inc"
 
 /* |rows| (up to 4) rows times |width8| (up to 4) vectors' width of M; |part| is the width of the last vector.
  */
