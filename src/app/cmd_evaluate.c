@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +10,11 @@
 #include "app/commands.h"
 #include "app/machine.h"
 #include "base/json.h"
-#include "interest/decay.h"
 #include "train/clicks.h"
-#include "train/evaluate.h"
+#include "train/columns.h"
 
-#define MAX_THREADS   64
-#define MAX_COLUMNS   64
-#define NAME_MAX_SIZE 128 /* bytes of a column's name */
-#define LIST_MAX      4096
-#define BLANKS        " \t\n"
-#define MOST_EVENTS   1000000
+#define MAX_THREADS 64
+#define MOST_EVENTS 1000000
 
 struct evaluate_arguments {
     const char *model_dir, *events;
@@ -37,91 +31,8 @@ struct evaluate_arguments {
 struct evaluate_work {
     const struct evaluate_arguments *arguments;
     struct ms_click_log log;
-    struct ms_column columns[MAX_COLUMNS];
-    char names[MAX_COLUMNS][NAME_MAX_SIZE];
-    int column_count;
+    struct ms_column_list columns;
 };
-
-/* ---- columns ---- */
-
-static enum ms_status add_column(struct evaluate_work *work, enum ms_column_kind kind, const char *name,
-                                 const char *decay, const char *half_life, struct ms_error *error)
-{
-    if (work->column_count == MAX_COLUMNS)
-        return ms_fail(error, MS_USAGE, "more than %d columns", MAX_COLUMNS);
-    struct ms_column *column = &work->columns[work->column_count];
-    char *made = work->names[work->column_count];
-    *column = (struct ms_column){.kind = kind};
-    if (kind == MS_COLUMN_INCREMENTAL) {
-        enum ms_status status = ms_decay_parse(decay, half_life, &column->decay, error);
-        if (status != MS_OK)
-            return ms_fail_in(error, status, decay[0] ? "--decays" : "--half-lives");
-    }
-    if (snprintf(made, NAME_MAX_SIZE, "%s%s%s", name, decay, half_life) >= NAME_MAX_SIZE)
-        return ms_fail(error, MS_USAGE, "'%s%s' is too long for the name of a column", decay, half_life);
-    for (int i = 0; i < work->column_count; i++)
-        if (strcmp(work->names[i], made) == 0)
-            return ms_fail(error, MS_USAGE, "'%s%s' is given twice", decay, half_life);
-    work->column_count++;
-    return MS_OK;
-}
-
-/* A column for each word of |list|. */
-static enum ms_status add_list(struct evaluate_work *work, const char *list, bool by_time,
-                               struct ms_error *error)
-{
-    char copy[LIST_MAX], *save = NULL;
-    if (strlen(list) >= sizeof copy)
-        return ms_fail(error, MS_USAGE, "a list of decays longer than %zu bytes", sizeof copy - 1);
-    strcpy(copy, list);
-    for (char *word = strtok_r(copy, BLANKS, &save); word; word = strtok_r(NULL, BLANKS, &save)) {
-        enum ms_status status = add_column(work, MS_COLUMN_INCREMENTAL, "incremental@", by_time ? "" : word,
-                                           by_time ? word : "", error);
-        if (status != MS_OK)
-            return status;
-    }
-    return MS_OK;
-}
-
-static enum ms_status add_columns(struct evaluate_work *work, struct ms_error *error)
-{
-    bool given = work->arguments->decays || work->arguments->half_lives;
-    enum ms_status status = add_column(work, MS_COLUMN_FULL, "full", "", "", error);
-    if (status == MS_OK && (work->arguments->decays || !given))
-        status = add_list(work, given ? work->arguments->decays : "0.9", false, error);
-    if (status == MS_OK && work->arguments->half_lives)
-        status = add_list(work, work->arguments->half_lives, true, error);
-    if (status == MS_OK)
-        status = add_column(work, MS_COLUMN_STALE, "stale", "", "", error);
-    return status ? status : add_column(work, MS_COLUMN_LAST, "last", "", "", error);
-}
-
-/* Removes the columns that the model does not support and says why on stderr. A column that was asked for by name is an
- * error instead. */
-static enum ms_status drop_columns(struct evaluate_work *work, const struct ms_model *model,
-                                   struct ms_error *error)
-{
-    int kept = 0;
-    for (int i = 0; i < work->column_count; i++) {
-        enum ms_column_kind kind = work->columns[i].kind;
-        bool asked = kind == MS_COLUMN_INCREMENTAL &&
-                     (work->arguments->decays || work->arguments->half_lives);
-        struct ms_error why;
-        enum ms_status status = ms_column_supported(model, kind, &why);
-        if (status != MS_OK && (asked || kind == MS_COLUMN_FULL)) {
-            *error = why;
-            return status;
-        }
-        if (status != MS_OK) {
-            fprintf(stderr, "no column %s: %s\n", work->names[i], why.text);
-            continue;
-        }
-        work->columns[kept] = work->columns[i];
-        memmove(work->names[kept++], work->names[i], NAME_MAX_SIZE);
-    }
-    work->column_count = kept;
-    return MS_OK;
-}
 
 /* ---- output ---- */
 
@@ -144,8 +55,8 @@ static void print_table(const struct evaluate_work *work, const struct ms_model 
                         const struct ms_histories *histories, const struct ms_evaluation *evaluation)
 {
     int width = 12;
-    for (int i = 0; i < work->column_count; i++)
-        width = (int)strlen(work->names[i]) > width ? (int)strlen(work->names[i]) : width;
+    for (int i = 0; i < work->columns.count; i++)
+        width = (int)strlen(work->columns.names[i]) > width ? (int)strlen(work->columns.names[i]) : width;
     printf("model %s: %" PRIu32 " users, %" PRIu64 " targets, %" PRIu64
            " skipped (items that the model does not know)\n\n",
            ms_model_config(model)->id, histories->user_count, evaluation->targets, evaluation->skipped);
@@ -153,13 +64,13 @@ static void print_table(const struct evaluate_work *work, const struct ms_model 
     for (int m = 0; m < 4; m++)
         printf("  %-16s", metric_names[m]);
     printf("  %8s  %10s\n", "n", "us/event");
-    for (int i = 0; i < work->column_count; i++) {
+    for (int i = 0; i < work->columns.count; i++) {
         struct ms_metric metrics[4];
-        metrics_of(&work->columns[i], metrics);
-        printf("%-*s", width, work->names[i]);
+        metrics_of(&work->columns.columns[i], metrics);
+        printf("%-*s", width, work->columns.names[i]);
         for (int m = 0; m < 4; m++)
             printf("  %.4f +- %.4f", metrics[m].value, metrics[m].standard_error);
-        printf("  %8" PRIu64 "  %10.3f\n", evaluation->targets, us_per_event(&work->columns[i]));
+        printf("  %8" PRIu64 "  %10.3f\n", evaluation->targets, us_per_event(&work->columns.columns[i]));
     }
 }
 
@@ -175,16 +86,16 @@ static void print_json(const struct evaluate_work *work, const struct ms_histori
 {
     printf("{\"users\": %" PRIu32 ", \"targets\": %" PRIu64 ", \"skipped\": %" PRIu64, histories->user_count,
            evaluation->targets, evaluation->skipped);
-    for (int i = 0; i < work->column_count; i++) {
+    for (int i = 0; i < work->columns.count; i++) {
         struct ms_metric metrics[4];
-        metrics_of(&work->columns[i], metrics);
-        printf(",\n \"%s\": {", work->names[i]);
+        metrics_of(&work->columns.columns[i], metrics);
+        printf(",\n \"%s\": {", work->columns.names[i]);
         for (int m = 0; m < 4; m++)
             print_number(metric_names[m], metrics[m].value, ", ");
         printf("\"stderr\": {");
         for (int m = 0; m < 4; m++)
             print_number(metric_names[m], metrics[m].standard_error, m < 3 ? ", " : "}, ");
-        print_number("us_per_event", us_per_event(&work->columns[i]), "}");
+        print_number("us_per_event", us_per_event(&work->columns.columns[i]), "}");
     }
     printf("}\n");
 }
@@ -230,10 +141,10 @@ static enum ms_status evaluate(struct evaluate_work *work, struct ms_error *erro
     struct ms_evaluation evaluation;
     enum ms_status status;
     if ((status = ms_model_load(&model, work->arguments->model_dir, error)) ||
-        (status = drop_columns(work, model, error)) ||
+        (status = ms_columns_keep_supported(&work->columns, model, stderr, error)) ||
         (status = ms_histories_read(&histories, &work->log, model, error)) ||
         (status = check_histories(work, &histories, error)) ||
-        (status = ms_evaluate(model, &histories, work->columns, work->column_count,
+        (status = ms_evaluate(model, &histories, work->columns.columns, work->columns.count,
                               (int)work->arguments->threads, &evaluation, error)))
         goto done;
     if (evaluation.targets == 0)
@@ -252,30 +163,14 @@ done:
 
 /* ---- the command ---- */
 
-/* A list of columns: each word is decays or half-lives, separated by commas. */
-static enum ms_status check_columns(const char *option, const char *value, bool by_time,
-                                    struct ms_error *error)
-{
-    char copy[LIST_MAX], *save = NULL;
-    struct ms_decay decay;
-    if (strlen(value) >= sizeof copy)
-        return ms_fail(error, MS_USAGE, "%s: a list longer than %zu bytes", option, sizeof copy - 1);
-    strcpy(copy, value);
-    for (char *word = strtok_r(copy, BLANKS, &save); word; word = strtok_r(NULL, BLANKS, &save)) {
-        if (ms_decay_list(option, word, by_time, &decay, error) != MS_OK)
-            return MS_USAGE;
-    }
-    return MS_OK;
-}
-
 static enum ms_status check_decays(const char *option, const char *value, struct ms_error *error)
 {
-    return check_columns(option, value, false, error);
+    return ms_columns_check(option, value, false, error);
 }
 
 static enum ms_status check_half_lives(const char *option, const char *value, struct ms_error *error)
 {
-    return check_columns(option, value, true, error);
+    return ms_columns_check(option, value, true, error);
 }
 
 #define AT(field) .offset = offsetof(struct evaluate_arguments, field)
@@ -376,12 +271,6 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-/* A share is a decimal: 0.07 are 700 buckets, though 0.07 * 10000 in binary is a little more. */
-static uint32_t buckets_of(double share)
-{
-    return share > 0 ? (uint32_t)ceil(share * MS_HOLDOUT_BUCKETS - 1e-7) : MS_HOLDOUT_BUCKETS;
-}
-
 static enum ms_status run_evaluate(void *context, struct ms_error *error)
 {
     struct evaluate_arguments *arguments = context;
@@ -400,10 +289,11 @@ static enum ms_status run_evaluate(void *context, struct ms_error *error)
                                       .item = arguments->item,
                                       .time = arguments->time,
                                       .users_path = arguments->users,
-                                      .buckets = buckets_of(arguments->holdout),
+                                      .buckets = ms_holdout_buckets(arguments->holdout),
                                       .min_events = (uint32_t)arguments->min_events,
                                       .max_events = (uint32_t)arguments->max_events};
-    enum ms_status status = add_columns(work, error);
+    enum ms_status status = ms_columns_make(&work->columns, work->arguments->decays,
+                                            work->arguments->half_lives, error);
     if (status == MS_OK)
         status = evaluate(work, error);
     free(work);

@@ -2,11 +2,13 @@
 #include "train/clicks.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/index.h"
 #include "base/json.h"
@@ -58,20 +60,13 @@ struct reader {
     uint64_t record_line; /* where the record begins */
 };
 
-/* ---- users and clicks ---- */
-
-static bool grow(void **array, size_t *room, size_t used, size_t element)
+uint32_t ms_holdout_buckets(double share)
 {
-    if (used < *room)
-        return true;
-    size_t more = *room ? *room + *room / 2 : 1024;
-    void *grown = reallocarray(*array, more, element);
-    if (!grown)
-        return false;
-    *array = grown;
-    *room = more;
-    return true;
+    /* In binary, 0.07 * 10000 is a little more than 700: rounding up must not count that as 701. */
+    return share > 0 ? (uint32_t)ceil(share * MS_HOLDOUT_BUCKETS - 1e-7) : MS_HOLDOUT_BUCKETS;
 }
+
+/* ---- users and clicks ---- */
 
 static uint64_t hash_of_user(void *context, uint32_t value)
 {
@@ -95,7 +90,7 @@ static enum ms_status add_user(struct reader *reader, struct ms_bytes id, uint64
     uint32_t number = (uint32_t)reader->user_count;
     char *copy = ms_arena_copy(&reader->ids, id.data, id.size);
     if (!copy ||
-        !grow((void **)&reader->users, &reader->user_room, reader->user_count, sizeof *reader->users))
+        !ms_array_reserve(&reader->users, &reader->user_room, reader->user_count + 1, sizeof *reader->users))
         return ms_fail(error, MS_MEMORY, "no memory for %zu users", reader->user_count + 1);
     reader->users[number] = (struct user){copy, (uint32_t)id.size, 0, hash};
     if (!ms_index_add(&reader->index, hash, number, hash_of_user, reader))
@@ -121,7 +116,8 @@ static enum ms_status add_click(struct reader *reader, struct ms_bytes user_id, 
             return status;
     }
     if (reader->users[user].clicks == UINT32_MAX ||
-        !grow((void **)&reader->clicks, &reader->click_room, reader->click_count, sizeof *reader->clicks))
+        !ms_array_reserve(&reader->clicks, &reader->click_room, reader->click_count + 1,
+                          sizeof *reader->clicks))
         return ms_fail(error, MS_MEMORY, "no memory for %zu clicks", reader->click_count + 1);
     uint32_t item_index = ms_model_find(reader->model, item.data, item.size);
     reader->clicks[reader->click_count++] = (struct raw_click){time_ms, user, item_index};

@@ -1,7 +1,7 @@
-/* A click log as a file: JSON lines or CSV in, the chosen users' histories out.
+/* A click log as a file: JSON lines or CSV in, the histories of the chosen users out.
  *
- * Only the chosen users' clicks are kept, 16 bytes each (twice that for a moment at the end), so a log may be
- * larger than memory as long as they are not. */
+ * Only the clicks of the chosen users are kept, 16 bytes each (32 at the end of reading). So a log may be larger than
+ * memory as long as their clicks fit. */
 #ifndef MS_TRAIN_CLICKS_H
 #define MS_TRAIN_CLICKS_H
 
@@ -12,6 +12,9 @@
 #include "mindstream/model.h"
 
 #define MS_HOLDOUT_BUCKETS 10000 /* XXH64(user id, 0) mod this is the user's bucket */
+
+/* The buckets of a share of the users in (0, 1]: 0.07 are 700. 0 stands for all. Pure. */
+uint32_t ms_holdout_buckets(double share);
 
 enum ms_log_format { MS_LOG_BY_CONTENT, MS_LOG_JSON, MS_LOG_CSV };
 

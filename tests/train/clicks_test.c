@@ -161,9 +161,25 @@ static void long_lines(void **state)
     free(text);
 }
 
+/* A share is a decimal number: it gives the bucket count that one expects, and never none. */
+static void shares_become_buckets(void **state)
+{
+    static const struct {
+        double share;
+        uint32_t buckets;
+    } cases[] = {{0.07, 700},     {0.1, 1000},  {0.3, 3000},  {0.5512, 5512},
+                 {0.55121, 5513}, {0.00001, 1}, {1.0, 10000}, {0, 10000}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(ms_holdout_buckets(cases[i].share), cases[i].buckets);
+    for (uint32_t n = 1; n <= MS_HOLDOUT_BUCKETS; n++)
+        assert_int_equal(ms_holdout_buckets(n / 10000.0), n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_become_buckets),
         cmocka_unit_test_setup_teardown(order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_lines, set_up, tear_down),
