@@ -1,5 +1,5 @@
-/* JSON text behind a C face: reading a document strictly (simdjson), and printing floats (std::to_chars).
- * This is the project's one piece of C++; no exception leaves it, and a warm reader does not allocate. */
+/* JSON: reading a document strictly (simdjson) and printing floats (std::to_chars), with functions for C. The implementation
+ * is the only C++ of the project. It throws no exception to the caller. A warm reader does not allocate. */
 #ifndef MS_BASE_JSON_H
 #define MS_BASE_JSON_H
 
@@ -36,11 +36,11 @@ enum ms_json_type {
 struct ms_json *ms_json_new(void);
 void ms_json_destroy(struct ms_json *json);
 
-/* Reads one whole document of |size| bytes: RFC 8259 to the letter, UTF-8 and trailing bytes included,
- * nothing repaired, half a surrogate pair refused. Returns NULL and sets *root, or a static text with the
- * reason (ms_json_no_memory when it says nothing of the document). An integer beyond 64 bits is no error: it
- * appears as a MS_JSON_STRING of its digits, because no digit may be lost. A fraction or power beyond a
- * double's range is one. */
+/* Reads one whole document of |size| bytes as RFC 8259 defines it. Bytes after the document, text that is not UTF-8 and half
+ * a surrogate pair are errors; nothing is repaired. Returns NULL and sets *root, or a static text with the reason
+ * (ms_json_no_memory when memory ended and the document may be good). An integer beyond 64 bits is not an error: it becomes
+ * an MS_JSON_STRING of its digits, because no digit may be lost. A fraction or an exponent beyond the range of a double is an
+ * error. */
 extern const char ms_json_no_memory[];
 const char *ms_json_read(struct ms_json *json, const char *text, size_t size, struct ms_json_value *root);
 

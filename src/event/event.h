@@ -27,9 +27,8 @@ enum ms_event_kind {
 };
 
 struct ms_event_fields {
-    /* Each a comma-separated list of paths, the first that is there and not null wins: "user_id",
-     * "properties.product_id", "items[0].id" (event/path.h). "" for user, time or type: never in the value.
-     */
+    /* Each is a comma-separated list of paths (event/path.h): "user_id", "properties.product_id", "items[0].id". The first
+     * path with a value that is not null counts. "" for user, time or type: the value never has it. */
     const char *user, *item, *time, *type;
     const char *types;     /* comma-separated accepted types, "\\," for a comma in one; "" accepts all */
     uint32_t id_max_bytes; /* longest user or item id */
