@@ -31,7 +31,7 @@ struct ms_generator_settings ms_generator_defaults(void);
 /* User "u<user>" clicked item "i<item>". Each event is later than the one before. */
 struct ms_generated {
     uint32_t user; /* < users */
-    uint32_t item; /* < items; the item's row in the model */
+    uint32_t item; /* < items; the item's number in the model */
     int64_t time_ms;
 };
 

@@ -38,8 +38,8 @@ static enum ms_status view_interests(struct ms_user_view *view, struct ms_fold_c
     return MS_OK;
 }
 
-/* Keeps the item where it is among the best. Of equal scores the earlier row stays first. */
-static void keep_nearest(struct ms_view_interest *interest, const struct ms_model *model, uint32_t row,
+/* Keeps the item where it is among the best. Of equal scores the item with the lower number stays first. */
+static void keep_nearest(struct ms_view_interest *interest, const struct ms_model *model, uint32_t item,
                          double score)
 {
     struct ms_view_item *list = interest->nearest;
@@ -49,7 +49,7 @@ static void keep_nearest(struct ms_view_interest *interest, const struct ms_mode
     size_t at = *count < MS_VIEW_NEAREST ? (*count)++ : *count - 1;
     for (; at > 0 && list[at - 1].score < score; at--)
         list[at] = list[at - 1];
-    list[at].item.data = ms_model_item_id(model, row, &list[at].item.size);
+    list[at].item.data = ms_model_item_id(model, item, &list[at].item.size);
     list[at].score = score;
 }
 
@@ -60,9 +60,9 @@ static void view_nearest(struct ms_user_view *view, const struct ms_model *model
     uint32_t items = view->has_nearest ? ms_model_item_count(model) : 0;
     for (int k = 0; k < view->interest_count; k++) {
         struct ms_view_interest *interest = &view->interests[k];
-        for (uint32_t row = 0; row < items; row++)
-            keep_nearest(interest, model, row,
-                         inner_product(interest->vector, ms_model_item_embedding(model, row), view->dim));
+        for (uint32_t item = 0; item < items; item++)
+            keep_nearest(interest, model, item,
+                         inner_product(interest->vector, ms_model_item_embedding(model, item), view->dim));
     }
 }
 
