@@ -134,14 +134,16 @@ struct rig {
     struct ms_session session;
     int64_t offset; /* of the next event */
     int commits, emitted;
-    enum ms_status refuses; /* what the committer answers */
+    enum ms_status refuses;      /* what the committer answers */
+    enum ms_status sink_refuses; /* what the sink answers */
 };
 
 static enum ms_status count_output(void *context, const struct ms_output *output, struct ms_error *error)
 {
     struct rig *rig = context;
     (void)output;
-    (void)error;
+    if (rig->sink_refuses != MS_OK)
+        return ms_fail(error, rig->sink_refuses, "the sink refuses");
     rig->emitted++;
     return MS_OK;
 }
@@ -296,6 +298,117 @@ static void refused_commit_ends_the_session(void **state)
     assert_int_equal(stored_offset(rig), -1);
 }
 
+/* One event of user "u", or, with |bad|, a record that is none. */
+static void process_one(struct rig *rig, bool bad)
+{
+    static const char value[] = "{\"item_id\":\"item-1\",\"timestamp\":1700000000000}";
+    const struct ms_input input = {.offset = rig->offset++,
+                                   .time_ms = -1,
+                                   .key = {"u", 1},
+                                   .value = {bad ? "{" : value, bad ? 1 : sizeof value - 1}};
+    ms_session_process(&rig->session, &input, 1, (struct ms_end){.partition = -1});
+}
+
+static void assert_ended_by_the_sink(struct rig *rig)
+{
+    assert_true(rig->session.broken);
+    assert_int_equal(rig->session.status, MS_KAFKA_ABORT);
+    assert_string_equal(rig->session.error.text, "the sink refuses");
+    ms_session_release(&rig->session, false);
+    assert_int_equal(rig->commits, 0);
+    assert_int_equal(stored_offset(rig), -1);
+}
+
+/* Records that cannot be produced: at once, at the commit, in layout interest, null values, dead letters. */
+static void refused_record_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, 64 << 20);
+    rig->sink_refuses = MS_KAFKA_ABORT;
+    process_one(rig, false);
+    assert_ended_by_the_sink(rig);
+}
+
+static void refused_record_at_the_commit_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.publish_mode = MS_PUBLISH_LATEST;
+    start(rig, 64 << 20);
+    rig->sink_refuses = MS_KAFKA_ABORT;
+    process_one(rig, false);
+    assert_false(rig->session.broken); /* it waits for the commit */
+    ms_session_commit(&rig->session);
+    assert_ended_by_the_sink(rig);
+}
+
+static void refused_interest_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.output_layout = MS_LAYOUT_INTEREST;
+    start(rig, 64 << 20);
+    rig->sink_refuses = MS_KAFKA_ABORT;
+    process_one(rig, false);
+    assert_ended_by_the_sink(rig);
+}
+
+static void refused_dead_letter_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.dead_letter_topic = "bad";
+    start(rig, 64 << 20);
+    rig->sink_refuses = MS_KAFKA_ABORT;
+    process_one(rig, true);
+    assert_ended_by_the_sink(rig);
+}
+
+static void forget_u(struct rig *rig)
+{
+    const struct ms_input input = {.offset = rig->offset++, .time_ms = -1, .key = {"u", 1}};
+    ms_session_process(&rig->session, &input, 1, (struct ms_end){.partition = -1});
+}
+
+static void refused_null_value_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.output_layout = MS_LAYOUT_INTEREST;
+    start(rig, 64 << 20);
+    process_one(rig, false);
+    assert_false(rig->session.broken);
+    rig->sink_refuses = MS_KAFKA_ABORT;
+    forget_u(rig);
+    assert_ended_by_the_sink(rig);
+}
+
+/* Partition numbers that no key has room for. */
+static void partition_beyond_the_keys_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct ms_partition_row row;
+    struct ms_error error;
+    start(rig, 64 << 20);
+    assert_int_equal(ms_engine_claim(rig->session.engine, MS_MAX_PARTITIONS, &row, &error), MS_KAFKA);
+    assert_non_null(strstr(error.text, "above 32767"));
+    assert_int_equal(ms_engine_claim(rig->session.engine, MS_MAX_PARTITIONS - 1, &row, &error), MS_OK);
+    assert_int_equal(row.sources[MS_SOURCE_CLICKS].applied, -1);
+    ms_engine_close(rig->session.engine, MS_MAX_PARTITIONS - 1);
+    ms_engine_close(rig->session.engine, MS_MAX_PARTITIONS - 1); /* not held: nothing happens */
+    ms_engine_close(rig->session.engine, 77);
+}
+
+/* The times of batches are kept apart up to a bound; what comes after counts with the last. */
+static void many_batches_of_one_transaction_are_all_counted(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, 64 << 20);
+    process(rig, MS_READS + 10);
+    ms_session_commit(&rig->session);
+    assert_int_equal(rig->commits, 1);
+    assert_int_equal(rig->stats.publish_us.count, MS_READS + 10);
+    process(rig, 1);
+    ms_session_commit(&rig->session);
+    assert_int_equal(rig->stats.publish_us.count, MS_READS + 11);
+}
+
 static void release_commits_and_flushes(void **state)
 {
     struct rig *rig = *state;
@@ -345,6 +458,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(commits_when_idle, setup, teardown),
         cmocka_unit_test_setup_teardown(full_memory_forces_a_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_commit_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_record_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_record_at_the_commit_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_interest_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_dead_letter_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_null_value_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(partition_beyond_the_keys_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_batches_of_one_transaction_are_all_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(release_commits_and_flushes, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_partitions_leave_no_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(late_flush_ends_the_session, setup, teardown),
