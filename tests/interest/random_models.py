@@ -117,7 +117,7 @@ def random_sine(rng):
 def random_attention(rng, positions=True):
     d, a, K, L = int(pick(rng, 3, 16, 17, 64)), int(pick(rng, 5, 16, 70, 256)), int(rng.integers(1, 17)), int(pick(rng, 1, 7, 50))
     config = {"extractor": "comirec-sa", "dim": d, "interests": K, "max_behaviors": L,
-              "interest_count": pick(rng, "fixed", "log2-floor"),
+              **pick(rng, {"interest_count": "fixed"}, {"interest_count": "log2-floor"}, {}),
               "attention": {"positions": pick(rng, "from-oldest", "from-newest")}}
     tensors = {"item_embedding": rng.normal(size=(60, d), scale=pick(rng, 0.1, 1.0)).astype(np.float32),
                "attention.w1": rng.normal(size=(d, a), scale=pick(rng, 0.1, 1.0)).astype(np.float32),

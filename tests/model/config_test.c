@@ -73,7 +73,7 @@ static void defaults(void **state)
     assert_int_equal(routing_of(&spec)->initial_logits, MS_LOGITS_ZEROS);
     assert_int_equal(spec.interest_count, MS_COUNT_FIXED);
     assert_int_equal(read_text(&spec, &arena, HEAD_7("comirec-sa") "}", &error), MS_OK);
-    assert_int_equal(spec.interest_count, MS_COUNT_LOG2_FLOOR);
+    assert_int_equal(spec.interest_count, MS_COUNT_FIXED);
     assert_int_equal(read_text(&spec, &arena, HEAD_7("sine") "}", &error), MS_OK);
     assert_int_equal(spec.interest_count, MS_COUNT_FIXED);
     ms_arena_free(&arena);

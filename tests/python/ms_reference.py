@@ -48,8 +48,7 @@ class Model:
         self.tensors = {name: tensor.astype(np.float64) for name, tensor in read.items()}
         defaults = DR if self.config["extractor"] == "comirec-dr" else ROUTING
         self.routing = {**defaults, **self.config.get("routing", {})}
-        if self.config["extractor"] in ("comirec-dr", "sine"):
-            self.config.setdefault("interest_count", "fixed")
+        self.config.setdefault("interest_count", "log2-floor" if self.config["extractor"] == "mind" else "fixed")
         self.squash_options = {"when": "every", "power": 1.0, "scale": 1.0, **self.routing.get("squash", {})}
         self.K, self.L = self.config["interests"], self.config["max_behaviors"]
         names = self.config.get("profile", {}).get("fields")
