@@ -25,7 +25,7 @@ struct ms_model_config {
     const char *name;
     const char *version;
     const char *id;             /* "name@version", as output records carry it */
-    const char *extractor_name; /* as config.json has it: "mind", "comirec-dr", "comirec-sa", "sine" */
+    const char *extractor_name; /* as config.json has it: "mind" and the like */
     int dim;                    /* floats of a published interest vector */
     int item_dim;               /* d: width of item_embedding */
     int interests;              /* K */
