@@ -6,7 +6,8 @@
     ROW(mind)                                                                                                \
     ROW(comirec_dr)                                                                                          \
     ROW(comirec_sa)                                                                                          \
-    ROW(sine)
+    ROW(sine)                                                                                                \
+    ROW(pooling)
 
 #define DECLARE(kind) extern const struct ms_kind ms_kind_##kind;
 #define ADDRESS(kind) &ms_kind_##kind.model,

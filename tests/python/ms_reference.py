@@ -140,7 +140,21 @@ class Model:
             return self._attend(rows)
         if self.config["extractor"] == "sine":
             return self._sine(rows)
+        if self.config["extractor"] == "pooling":
+            return self._pool(rows)
         return self._route(rows, self.count(len(rows)), initial_logits)
+
+    def own_decay(self):
+        pooling = self.config.get("pooling", {})
+        return pooling.get("decay", 0.9) if pooling.get("method") == "decayed-mean" else 1.0
+
+    def _pooled(self, z, mass):
+        return z if self.config.get("pooling", {}).get("method") == "sum" else z / mass
+
+    def _pool(self, rows):
+        weights = self.own_decay() ** np.arange(len(rows) - 1, -1, -1.0)
+        z = (weights[:, None] * self.tensors["item_embedding"][rows]).sum(axis=0)
+        return self.finish(self._pooled(z, weights.sum())[None], np.ones(1))
 
     def _initial(self, rows, count, given):
         slots = self.L if self.routing["padded_softmax"] else len(rows)
@@ -252,6 +266,11 @@ class Model:
                 z = keep[slot][:, None] * z + weight[:, None] * e
                 mass = keep[slot] * mass + weight
                 continue
+            if self.config["extractor"] == "pooling":
+                e = self.tensors["item_embedding"][[row]]
+                z = keep[0] * self.own_decay() * (0.0 if z is None else z) + worth[0] * e
+                mass = keep[0] * self.own_decay() * mass + worth[0]
+                continue
             x = self.projected([row], self.K)[0]
             z = np.zeros_like(x) if z is None else z
             w = self._fold_weights(row, x[:count], z[:count], numbers) * worth[slot][:count]
@@ -261,6 +280,8 @@ class Model:
             return self.nothing()
         if self.config["extractor"] == "comirec-sa":
             return self.finish(z[:count] / mass[:count, None], np.ones(count))
+        if self.config["extractor"] == "pooling":
+            return self.finish(self._pooled(z, mass[0]), np.ones(1))
         return self.finish(self.squash(z[:count]), mass[:count])
 
     def _fold_weights(self, row, x, z, numbers):
