@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mindstream/api.h"
 #include "mindstream/model.h"
+
+MS_API_BEGIN
 
 /* The interests of one user. The arrays belong to the extractor that made them and hold until its next call.
  */
@@ -86,5 +89,7 @@ void ms_fold_prefetch(const struct ms_extractor *extractor, uint32_t item);
 /* The interests of a fold state; weights are the decayed shares of routing mass. Only where ms_fold_supported. */
 struct ms_interests ms_fold_interests(struct ms_extractor *extractor, const float *state,
                                       uint64_t events_folded);
+
+MS_API_END
 
 #endif

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mindstream/api.h"
 #include "mindstream/status.h"
+
+MS_API_BEGIN
 
 #define MS_NO_ITEM       UINT32_MAX /* ms_model_find: the model does not know the item */
 #define MS_MAX_INTERESTS 64         /* largest K a model may ask for */
@@ -89,5 +92,7 @@ const float *ms_model_profile_row(const struct ms_model *model, int field, const
 
 /* Overrides the model's own order of profile and interest. Only before the model is shared. */
 void ms_model_set_profile_order(struct ms_model *model, enum ms_profile_order order);
+
+MS_API_END
 
 #endif

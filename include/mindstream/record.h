@@ -11,9 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mindstream/api.h"
 #include "mindstream/bytes.h"
 #include "mindstream/extract.h"
 #include "mindstream/status.h"
+
+MS_API_BEGIN
 
 enum ms_record_format { MS_RECORD_PROTOBUF, MS_RECORD_JSON };
 
@@ -58,5 +61,7 @@ enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format
                               struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
 const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded);
 void ms_decoded_destroy(struct ms_decoded *decoded);
+
+MS_API_END
 
 #endif

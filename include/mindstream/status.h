@@ -6,6 +6,10 @@
 #ifndef MINDSTREAM_STATUS_H
 #define MINDSTREAM_STATUS_H
 
+#include "mindstream/api.h"
+
+MS_API_BEGIN
+
 /* What a caller does about a failure (after librdkafka's fatal / retriable / txn-requires-abort). */
 enum ms_action {
     MS_ACTION_NONE,       /* nothing failed */
@@ -62,5 +66,7 @@ const char *ms_status_name(enum ms_status status);
 const char *ms_status_text(enum ms_status status);
 enum ms_action ms_status_action(enum ms_status status);
 int ms_status_exit_code(enum ms_status status);
+
+MS_API_END
 
 #endif
