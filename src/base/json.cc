@@ -48,7 +48,7 @@ extern "C" void ms_json_destroy(struct ms_json *json)
 }
 
 /* Room for |size| bytes, in powers of two so that documents that grow byte by byte do not allocate each time.
- */
+ * A document that has room is read without another allocation. */
 static bool reserve(struct ms_json *json, size_t size)
 {
     if (size <= json->capacity)
@@ -62,7 +62,7 @@ static bool reserve(struct ms_json *json, size_t size)
     free(json->text);
     json->text = text;
     json->capacity = 0; /* until the parser has its room too */
-    if (json->parser.allocate(capacity))
+    if (json->parser.allocate(capacity) || json->parser.doc.allocate(capacity))
         return false;
     json->capacity = capacity;
     return true;
@@ -126,6 +126,17 @@ static simdjson::error_code parse(struct ms_json *json, size_t size, dom::elemen
     return json->parser.parse(json->text, size, false).get(*root);
 }
 
+/* Integers that are too long gain two quotes: 20 characters and one before the next, so a tenth more is enough. */
+static size_t quoted_size(size_t size)
+{
+    return size + size / 8 + 4;
+}
+
+extern "C" bool ms_json_reserve(struct ms_json *json, size_t size)
+{
+    return reserve(json, quoted_size(size));
+}
+
 extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size_t size,
                                     struct ms_json_value *root)
 {
@@ -139,11 +150,12 @@ extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size
     memcpy(json->text, text, size);
     simdjson::error_code code = parse(json, size, &element);
     if (code == simdjson::NUMBER_ERROR) {
-        /* 20 characters of integer and one before the next gain two quotes, so a tenth more is enough. */
-        if (!reserve(json, size + size / 8 + 4))
+        if (!reserve(json, quoted_size(size)))
             return ms_json_no_memory;
         code = parse(json, quote_long_integers(json->text, text, size), &element);
     }
+    if (code == simdjson::MEMALLOC)
+        return ms_json_no_memory;
     if (code)
         return simdjson::error_message(code);
     *root = value_of(element);

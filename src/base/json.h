@@ -35,6 +35,8 @@ enum ms_json_type {
 /* NULL when memory ended. Destroying NULL is legal. */
 struct ms_json *ms_json_new(void);
 void ms_json_destroy(struct ms_json *json);
+/* Makes room: documents of up to |size| bytes are read without another allocation. False when memory ended. */
+bool ms_json_reserve(struct ms_json *json, size_t size);
 
 /* Reads one whole document of |size| bytes as RFC 8259 defines it. Bytes after the document, text that is not UTF-8 and half
  * a surrogate pair are errors; nothing is repaired. Returns NULL and sets *root, or a static text with the reason

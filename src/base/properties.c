@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads one logical line (continuations joined, leading blanks of each cut) into *line; false at the end. */
-static bool read_logical(FILE *file, char **line, size_t *capacity, char **scratch, size_t *scratch_capacity,
-                         int *number)
+enum line { LINE_READ, LINE_NONE, LINE_NO_MEMORY };
+
+/* Reads one logical line (continuations joined, leading blanks of each cut) into *line. */
+static enum line read_logical(FILE *file, char **line, size_t *capacity, char **scratch,
+                              size_t *scratch_capacity, int *number)
 {
     size_t used = 0;
     bool any = false;
@@ -37,7 +39,7 @@ static bool read_logical(FILE *file, char **line, size_t *capacity, char **scrat
             size_t grown = (used + size + 1) * 2;
             char *bigger = realloc(*line, grown);
             if (!bigger)
-                abort();
+                return LINE_NO_MEMORY;
             *line = bigger;
             *capacity = grown;
         }
@@ -45,9 +47,11 @@ static bool read_logical(FILE *file, char **line, size_t *capacity, char **scrat
         used += size;
         (*line)[used] = '\0';
         if (!more)
-            return true;
+            return LINE_READ;
     }
-    return any;
+    if (!feof(file) && !ferror(file))
+        return LINE_NO_MEMORY; /* getline had none */
+    return any ? LINE_READ : LINE_NONE;
 }
 
 /* Takes the escapes out of [from, to) in place and ends it with NUL. */
@@ -111,7 +115,12 @@ enum ms_status ms_properties_read(const char *path, ms_property_fn *fn, void *co
     size_t capacity = 0, scratch_capacity = 0;
     int number = 0;
     enum ms_status status = MS_OK;
-    while (status == MS_OK && read_logical(file, &line, &capacity, &scratch, &scratch_capacity, &number)) {
+    while (status == MS_OK) {
+        enum line read = read_logical(file, &line, &capacity, &scratch, &scratch_capacity, &number);
+        if (read == LINE_NO_MEMORY)
+            status = ms_fail(error, MS_MEMORY, "%s:%d: no memory for the line", path, number);
+        if (read != LINE_READ)
+            break;
         if (!line[0] || line[0] == '#' || line[0] == '!')
             continue;
         char where[512], *key, *value;

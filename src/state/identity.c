@@ -79,7 +79,9 @@ enum ms_status ms_identity_write(const struct ms_identity *identity, const char 
     char *path = path_of(dir, "identity"), *next = path_of(dir, "identity.new");
     enum ms_status status = MS_OK;
     FILE *file = path && next ? fopen(next, "w") : NULL;
-    if (!file) {
+    if (!path || !next) {
+        status = ms_fail(error, MS_MEMORY, "no memory for a path");
+    } else if (!file) {
         status = ms_fail(error, MS_IO, "%s/identity.new: %s", dir, strerror(errno));
     } else {
         fprintf(file, "format=%d\nworkers=%d\n", MS_STATE_FORMAT, identity->workers);

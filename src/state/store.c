@@ -38,7 +38,9 @@ static enum ms_status take_lock(struct ms_store *store, struct ms_error *error)
 {
     char *path = path_of(store->dir, "LOCK");
     enum ms_status status = MS_OK;
-    store->lock_fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (!path)
+        return ms_fail(error, MS_MEMORY, "no memory for a path");
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0) {
         status = ms_fail(error, MS_IO, "%s/LOCK: %s", store->dir, strerror(errno));
     } else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -168,7 +170,8 @@ enum ms_status ms_store_open(struct ms_store **out, const struct ms_store_option
         return ms_fail(error, MS_MEMORY, "no memory for the state");
     }
     char *ingest = path_of(options->dir, "ingest");
-    enum ms_status status = make_dir(options->dir, error);
+    enum ms_status status = ingest ? make_dir(options->dir, error)
+                                   : ms_fail(error, MS_MEMORY, "no memory for a path");
     if (status == MS_OK)
         status = take_lock(store, error);
     if (status == MS_OK)
@@ -205,7 +208,9 @@ enum ms_status ms_store_open_reader(struct ms_store **out, const char *dir, stru
         const char *tmp = getenv("TMPDIR");
         if (asprintf(&store->secondary_dir, "%s/mindstream-inspect-XXXXXX", tmp && tmp[0] ? tmp : "/tmp") < 0)
             store->secondary_dir = NULL;
-        if (!store->secondary_dir || !mkdtemp(store->secondary_dir))
+        if (!store->secondary_dir)
+            status = ms_fail(error, MS_MEMORY, "no memory for a path");
+        else if (!mkdtemp(store->secondary_dir))
             status = ms_fail(error, MS_IO, "cannot make a temporary directory: %s", strerror(errno));
     }
     if (status == MS_OK)

@@ -4,8 +4,6 @@
 #include "base/json.h"
 #include "stream/source.h"
 
-#define MAX_BYTES 65536 /* longest profile */
-
 static enum ms_status open_profiles(void **own, const struct ms_config *config, struct ms_error *error)
 {
     (void)config;
@@ -33,7 +31,7 @@ static enum ms_status decode_profile(void *own, const struct ms_source_context *
     else if (input->key.size > (size_t)context->config->input_id_max_bytes ||
              !ms_utf8_valid(input->key.data, input->key.size))
         reason = "the key is longer than input.id.max.bytes or is not UTF-8";
-    else if (input->value.size > MAX_BYTES)
+    else if (input->value.size > MS_PROFILE_MAX_BYTES)
         reason = "the profile is longer than 65536 bytes";
     else if (input->value.data)
         reason = ms_json_read(json, input->value.data, input->value.size, &root);

@@ -184,9 +184,12 @@ static enum ms_status look_for_times(struct reader *reader, struct ms_bytes line
     if (status != MS_OK || reader->log->time)
         return status;
     /* A line without a time can be decoded with a substitute time only. */
-    reader->timed = decode(reader, line, -1, &event, NULL) == MS_OK ||
-                    decode(reader, line, 0, &event, NULL) != MS_OK;
-    return MS_OK;
+    status = decode(reader, line, -1, &event, error);
+    if (status != MS_OK && status != MS_MEMORY) {
+        status = decode(reader, line, 0, &event, error);
+        reader->timed = status != MS_OK;
+    }
+    return status == MS_MEMORY ? status : MS_OK;
 }
 
 static enum ms_status read_json_line(struct reader *reader, struct ms_bytes line, struct ms_error *error)
@@ -216,9 +219,11 @@ static enum ms_status split_record(struct reader *reader, struct ms_bytes line, 
     bool open = false;
     for (;;) {
         open ^= ms_csv_crosses(line);
-        if (!ms_buffer_append(record, line.data, line.size) || !ms_buffer_append(record, "\n", 1))
+        if (line.size >= MS_LINE_MAX_BYTES - record->size)
             return ms_fail(error, MS_FORMAT, "the record is longer than %zu bytes: does a quoted cell end?",
                            MS_LINE_MAX_BYTES);
+        if (!ms_buffer_append(record, line.data, line.size) || !ms_buffer_append(record, "\n", 1))
+            return ms_fail(error, MS_MEMORY, "no memory for a record of %zu bytes", record->size + line.size);
         if (!open)
             break;
         enum ms_status status = ms_lines_next(&reader->lines, &line, error);

@@ -259,6 +259,8 @@ enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *li
     struct history history = {.items = 0};
     struct ms_json_value root;
     const char *reason = ms_json_read(r->json, line, size, &root);
+    if (reason == ms_json_no_memory)
+        return ms_fail(error, MS_MEMORY, "no memory for a line of %zu bytes", size);
     if (reason)
         return ms_fail(error, MS_FORMAT, "not JSON: %s", reason);
     if (ms_json_type(root) != MS_JSON_OBJECT)

@@ -52,7 +52,9 @@ enum ms_status ms_fold_context_init(struct ms_fold_context *fold_context, const 
         made.json = ms_json_new();
         made.profile = malloc((size_t)profile_dim * sizeof *made.profile);
     }
-    if (!made.items || (profile_dim && (!made.json || !made.profile))) {
+    bool profile_room = profile_dim == 0 ||
+                        (made.profile && made.json && ms_json_reserve(made.json, MS_PROFILE_MAX_BYTES));
+    if (!made.items || !profile_room) {
         ms_fold_context_free(&made);
         return ms_fail(error, MS_MEMORY, "no memory for a window of %d behaviors",
                        ms_model_config(model)->max_behaviors);
