@@ -40,6 +40,7 @@ static uint32_t add(struct ms_cache *cache, uint16_t partition, uint32_t number)
 {
     struct ms_bytes id = id_of(number);
     struct ms_user *user = ms_user_new(partition, id, 0);
+    assert_non_null(user);
     uint32_t index;
     assert_non_null(user);
     assert_true(ms_cache_add(cache, user, ms_cache_hash(partition, id), &index));

@@ -116,6 +116,7 @@ static void a_list_survives_growing(void **state)
                               : ms_key_list_add_chunk(&list, (uint16_t)i, bytes, i));
         }
         const struct ms_bytes *keys = ms_key_list_keys(&list);
+        assert_non_null(keys);
         assert_int_equal(list.count, 5000);
         for (uint32_t i = 0; i < 5000; i++) {
             size_t n = (size_t)snprintf(id, sizeof id, "%u", i);

@@ -124,6 +124,7 @@ static void extremes_come_back(void **state)
     struct stored stored;
     struct ms_error error;
     struct ms_user *user = ms_user_new(0, user_id, 0), *back;
+    assert_non_null(user);
     (void)state;
     memset(item, 'i', 32768);
     memset(type, 't', sizeof type);

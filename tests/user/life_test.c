@@ -146,6 +146,7 @@ static void reload(struct life *life, bool whole)
         assert_int_equal(life->rows->live_count, 0);
         rows_clear(life->rows);
         life->user = ms_user_new(7, user_id, life->fold_context.first_floats);
+        assert_non_null(life->user);
         return;
     }
     life->user = read_back(life);
@@ -250,6 +251,7 @@ static void live(struct life_model *model, bool incremental, uint32_t behaviors_
     life_folder(&life.fold_context, model, incremental, behaviors_max);
     life_source_start(&life.source, seed * 77);
     life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
+    assert_non_null(life.user);
     for (uint32_t i = 0; i < steps; i++)
         step(&life, behaviors_max);
     compare(&life, true);
@@ -291,6 +293,7 @@ static void bytes_do_not_grow(void **state)
     life_source_start(&life.source, 5);
     life.source.late_percent = life.source.ahead_per_mille = 0;
     life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
+    assert_non_null(life.user);
     uint64_t at_100 = 0, at_5000 = 0;
     for (uint32_t i = 0; i < 5200; i++) {
         uint64_t before = life.rows->put_bytes;
@@ -326,6 +329,7 @@ static void pinned_chunks_do_not_pile_up(void **state)
         life_source_start(&life.source, 5);
         life.source.late_percent = life.source.ahead_per_mille = 0;
         life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
+        assert_non_null(life.user);
         uint32_t most = 0;
         for (uint32_t i = 0; i < 8000; i++) {
             if (i == 40) {
@@ -368,6 +372,7 @@ static void gaps_are_counted(void **state)
         life.rows = calloc(1, sizeof *life.rows);
         life_folder(&life.fold_context, &model, true, 70);
         life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
+        assert_non_null(life.user);
         for (uint32_t i = 0; i < 300; i++) {
             struct ms_event event = {.item = {"item-1", 6},
                                      .type = {"", 0},
@@ -401,6 +406,7 @@ static void few_events_bring_their_sums(void **state)
         life.rows = calloc(1, sizeof *life.rows);
         life_folder(&life.fold_context, &model, true, behaviors_max);
         life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
+        assert_non_null(life.user);
         for (uint32_t i = 0; i < 16; i++) {
             struct ms_event event = {.item = {i % 3 ? "item-1" : "item-2", 6},
                                      .type = {"", 0},

@@ -39,7 +39,7 @@ static int setup(void **state)
     writer_remove(dir);
     free(dir);
     json = ms_json_new();
-    return json == NULL;
+    return json && ms_json_reserve(json, MS_PROFILE_MAX_BYTES) ? 0 : 1;
 }
 
 static int teardown(void **state)

@@ -49,6 +49,7 @@ static struct ms_user *make_user(struct ms_fold_context *context, uint32_t count
 {
     const struct ms_bytes id = {"the user", 8};
     struct ms_user *user = ms_user_new(5, id, context->first_floats);
+    assert_non_null(user);
     user->fold_id = context->fold_id;
     for (uint32_t i = 0; i < count; i++) {
         char item[32];
