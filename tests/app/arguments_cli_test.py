@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 BINARY = os.environ["MINDSTREAM"]
-CONF = sys.argv[1]
+CONF = os.path.abspath(sys.argv[1])
 failures = []
 checks = 0
 
