@@ -149,7 +149,7 @@ static enum ms_status advance(struct work *work, struct round *next, struct ms_e
     return written.status;
 }
 
-static enum ms_status stream(struct work *work, struct ms_progress *progress, struct ms_error *error)
+static enum ms_status stream_lines(struct work *work, struct ms_progress *progress, struct ms_error *error)
 {
     enum ms_status status = MS_OK, read_status = MS_OK;
     struct ms_error read_error;
@@ -218,7 +218,7 @@ static enum ms_status extract(const char *dir, const struct ms_history_options *
     ms_progress_start(&progress, "histories", 0);
     status = work_init(&work, model, options, threads, error);
     if (status == MS_OK)
-        status = stream(&work, &progress, error);
+        status = stream_lines(&work, &progress, error);
     if (progress.terminal)
         ms_progress_end(&progress, work.lines);
     work_free(&work);
