@@ -445,6 +445,92 @@ static void note_beside_offset(void)
     must_stop();
 }
 
+static void produce_one(const char *topic, const char *key, const char *value)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, "linger.ms", "0");
+    assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+                                       RD_KAFKA_V_KEY(key, strlen(key)),
+                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
+                     0);
+    assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+    rd_kafka_destroy(rk);
+}
+
+static void assert_header(const rd_kafka_message_t *message, const char *name, const char *expected)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    assert_int_equal(rd_kafka_message_headers(message, &headers), 0);
+    assert_int_equal(rd_kafka_header_get_last(headers, name, &value, &size), 0);
+    assert_int_equal(size, strlen(expected));
+    assert_memory_equal(value, expected, size);
+}
+
+/* The first record of a topic. */
+static rd_kafka_message_t *first_of(rd_kafka_t *rk, const char *topic)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    assert_int_equal(rd_kafka_assign(rk, list), 0);
+    rd_kafka_topic_partition_list_destroy(list);
+    for (double until_s = ms_monotonic_s() + WAIT_S;;) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message && !message->err)
+            return message;
+        if (message)
+            rd_kafka_message_destroy(message);
+        assert_true(ms_monotonic_s() < until_s);
+    }
+}
+
+/* A record that is no event goes to the dead letters as it came, with where it came from and why. */
+static void dead_letter(void)
+{
+    assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "bad", 1, 1), 0);
+    scene.config.dead_letter_topic = "bad";
+    must_start();
+    produce();
+    produce_one("in", "key", "no event");
+    published();
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, "group.id", "reader");
+    rd_kafka_message_t *message = first_of(rk, "bad");
+    assert_int_equal(message->key_len, 3);
+    assert_memory_equal(message->key, "key", 3);
+    assert_int_equal(message->len, strlen("no event"));
+    assert_memory_equal(message->payload, "no event", message->len);
+    assert_header(message, "source-topic", "in");
+    assert_header(message, "source-partition", "0");
+    assert_header(message, "source-offset", "40");
+    rd_kafka_message_destroy(message);
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    assert_int_equal(COUNTED(dead_letters), 1);
+    assert_int_equal(COUNTED(records), EVENTS);
+    must_stop();
+}
+
+/* Clicks wait until the profiles that are there have been read; then a profile that changes is published. */
+static void profiles_before_clicks(void)
+{
+    assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "profiles", 1, 1), 0);
+    scene.config.profile_topic = "profiles";
+    produce_one("profiles", "u", "{\"a\":1}");
+    produce();
+    must_start();
+    published();
+    assert_int_equal(COUNTED(profiles), 1);
+    assert_int_equal(COUNTED(records), EVENTS); /* a profile after a click would have been one more */
+    produce_one("profiles", "u", "{\"a\":2}");
+    scene.produced++; /* it gives the user a version, as an event does */
+    published();
+    assert_int_equal(COUNTED(profiles), 2);
+    assert_int_equal(COUNTED(records), EVENTS + 1);
+    assert_int_equal(restarts(), 0);
+    must_stop();
+}
+
 static void coordinator_loads_at_start(void)
 {
     fails_next(INIT_PRODUCER_ID, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 3);
@@ -670,6 +756,8 @@ static const struct {
     S(batches_on_their_way),
     S(at_least_once_refused_record),
     S(note_beside_offset),
+    S(dead_letter),
+    S(profiles_before_clicks),
 #undef S
 };
 
