@@ -33,7 +33,7 @@ enum request {
 };
 
 #define EVENTS 40 /* of one stretch */
-#define WAIT_S 15
+#define WAIT_S 25
 
 static struct scene {
     rd_kafka_t *host; /* the mock lives in its threads */
@@ -531,6 +531,22 @@ static void profiles_before_clicks(void)
     must_stop();
 }
 
+/* State of an earlier run, but a group without an offset (the mock keeps none of transactions). The worker
+ * asks again for a while, and then ends with the command that mends it. */
+static void state_without_offset(void)
+{
+    struct ms_error error;
+    must_start();
+    produce();
+    published();
+    must_stop(); /* which flushes */
+    atomic_store(&scene.stop, 0);
+    must_start();
+    assert_int_equal(ends(&error), MS_OFFSETS);
+    assert_non_null(strstr(error.text, "no committed offset but there is local state"));
+    assert_non_null(strstr(error.text, "--to-offset 40 --execute"));
+}
+
 static void coordinator_loads_at_start(void)
 {
     fails_next(INIT_PRODUCER_ID, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 3);
@@ -757,6 +773,7 @@ static const struct {
     S(at_least_once_refused_record),
     S(note_beside_offset),
     S(dead_letter),
+    S(state_without_offset),
     S(profiles_before_clicks),
 #undef S
 };
