@@ -251,6 +251,42 @@ static void required_ranges(void **state)
     }
 }
 
+static void accepted(const char *text)
+{
+    struct ms_model_spec spec;
+    struct ms_arena arena = {0};
+    struct ms_error error;
+    if (read_text(&spec, &arena, text, &error) != MS_OK)
+        fail_msg("%s: %s", text, error.text);
+    ms_arena_free(&arena);
+}
+
+/* The last value that is allowed, and the first that is not. */
+static void optional_ranges(void **state)
+{
+    (void)state;
+    accepted(MIND ",\"routing\":{\"iterations\":1}}");
+    accepted(MIND ",\"routing\":{\"iterations\":100}}");
+    refused(MIND ",\"routing\":{\"iterations\":101}}", "routing.iterations is 101");
+    accepted(MIND ",\"routing\":{\"stddev\":0}}");
+    accepted(MIND ",\"routing\":{\"stddev\":1e6}}");
+    refused(MIND ",\"routing\":{\"stddev\":1000001}}", "routing.stddev is");
+    accepted(MIND ",\"routing\":{\"seed\":0}}");
+}
+
+static void longest_name(void **state)
+{
+    char text[1024], name[256];
+    (void)state;
+    memset(name, 'n', sizeof name);
+    name[255] = '\0';
+    snprintf(text, sizeof text,
+             "{\"format\":\"mindstream-model/1\",\"name\":\"%s\",\"version\":\"v\",\"extractor\":\"mind\","
+             "\"dim\":1,\"interests\":1,\"max_behaviors\":1}",
+             name);
+    accepted(text);
+}
+
 static void bad_names(void **state)
 {
     char text[1024], name[300];
@@ -298,6 +334,8 @@ int main(void)
         cmocka_unit_test(unknown_keys),
         cmocka_unit_test(wrong_types_and_ranges),
         cmocka_unit_test(required_ranges),
+        cmocka_unit_test(optional_ranges),
+        cmocka_unit_test(longest_name),
         cmocka_unit_test(bad_names),
         cmocka_unit_test(printed_keys),
     };

@@ -156,6 +156,28 @@ static void half_values(void **state)
     }
 }
 
+/* A float16 tensor is widened in pieces of 524,288 elements: two of them and a bit, then a neighbour. */
+static void many_half_values(void **state)
+{
+    enum { COUNT = 2 * 524288 + 3 };
+    struct fixture *f = *state;
+    struct ms_safetensors st;
+    static const float next[] = {3, 4};
+    float *values = malloc(COUNT * sizeof *values);
+    assert_non_null(values);
+    for (int i = 0; i < COUNT; i++)
+        values[i] = (float)((i * 7 + i / 1000) % 2048 - 1024);
+    writer_tensors(
+        f->dir, (const struct writer_tensor[]){{"a", values, 1, {COUNT}, true}, {"b", next, 1, {2}, false}},
+        2);
+    assert_int_equal(read_all(f, &st, NULL, NULL), MS_OK);
+    assert_int_equal(st.tensors[0].count, COUNT);
+    assert_memory_equal(st.tensors[0].data, values, COUNT * sizeof *values);
+    assert_memory_equal(st.tensors[1].data, next, sizeof next);
+    ms_safetensors_free(&st);
+    free(values);
+}
+
 #define A(shape, offsets) "{\"a\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
 static void bad_lengths(void **state)
@@ -294,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(good_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metadata_and_blanks, set_up, tear_down),
         cmocka_unit_test(half_values),
+        cmocka_unit_test_setup_teardown(many_half_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_headers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_offsets, set_up, tear_down),
