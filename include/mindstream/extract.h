@@ -1,7 +1,7 @@
 /* From behaviors to interests: capsule routing over a window (full), or one event at a time (incremental).
  *
  * An extractor holds the scratch memory of one thread; nothing here allocates once it is made, reads a clock,
- * or fails. Items are numbers of the model (ms_model_find), unknown items already left out, oldest first. */
+ * or fails. Items are given by their numbers (ms_model_find), unknown items already left out, oldest first. */
 #ifndef MINDSTREAM_EXTRACT_H
 #define MINDSTREAM_EXTRACT_H
 

@@ -14,7 +14,7 @@
 
 enum ms_activation { MS_ACTIVATION_LINEAR, MS_ACTIVATION_RELU };
 
-/* config.json, with its defaults filled in: what is published of it, and the rest. */
+/* config.json, with its defaults filled in: the part that everybody sees, and what extractors need. */
 struct ms_model_spec {
     struct ms_model_config config;
     const struct ms_model_kind *kind;

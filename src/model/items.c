@@ -41,13 +41,13 @@ static enum ms_status split_lines(struct ms_items *items, size_t size, const cha
     if (!items->starts)
         return ms_fail(error, MS_MEMORY, "%s: no memory for %zu items", path, lines);
     size_t start = 0;
-    for (uint32_t row = 0; row < lines; row++) {
+    for (uint32_t item = 0; item < lines; item++) {
         const char *newline = memchr(items->text + start, '\n', size - start);
         size_t end = newline ? (size_t)(newline - items->text) : size;
-        enum ms_status status = check_id(items->text + start, end - start, row + 1, path, error);
+        enum ms_status status = check_id(items->text + start, end - start, item + 1, path, error);
         if (status != MS_OK)
             return status;
-        items->starts[row] = (uint32_t)start;
+        items->starts[item] = (uint32_t)start;
         start = end + 1;
     }
     items->starts[lines] = (uint32_t)start;
@@ -55,25 +55,25 @@ static enum ms_status split_lines(struct ms_items *items, size_t size, const cha
     return MS_OK;
 }
 
-static uint64_t hash_of_row(void *context, uint32_t row)
+static uint64_t hash_of_item(void *context, uint32_t item)
 {
     size_t size;
-    const char *id = ms_items_id(context, row, &size);
+    const char *id = ms_items_id(context, item, &size);
     return XXH3_64bits(id, size);
 }
 
-static enum ms_status index_rows(struct ms_items *items, const char *path, struct ms_error *error)
+static enum ms_status index_items(struct ms_items *items, const char *path, struct ms_error *error)
 {
     if (!ms_index_init(&items->index, items->count))
         return ms_fail(error, MS_MEMORY, "%s: no memory for the index of %u items", path, items->count);
-    for (uint32_t row = 0; row < items->count; row++) {
+    for (uint32_t item = 0; item < items->count; item++) {
         size_t size;
-        const char *id = ms_items_id(items, row, &size);
+        const char *id = ms_items_id(items, item, &size);
         uint32_t same = ms_items_find(items, id, size);
         if (same != MS_NO_ITEM)
-            return ms_fail(error, MS_MODEL, "%s: line %u repeats the id of line %u: \"%.*s\"", path, row + 1,
+            return ms_fail(error, MS_MODEL, "%s: line %u repeats the id of line %u: \"%.*s\"", path, item + 1,
                            same + 1, (int)(size < 100 ? size : 100), id);
-        if (!ms_index_add(&items->index, XXH3_64bits(id, size), row, hash_of_row, items))
+        if (!ms_index_add(&items->index, XXH3_64bits(id, size), item, hash_of_item, items))
             return ms_fail(error, MS_MEMORY, "%s: no memory for the index of %u items", path, items->count);
     }
     return MS_OK;
@@ -89,7 +89,7 @@ enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state
     if (status == MS_OK)
         status = split_lines(&items, size, path, error);
     if (status == MS_OK)
-        status = index_rows(&items, path, error);
+        status = index_items(&items, path, error);
     if (status == MS_OK)
         *out = items;
     else
@@ -107,12 +107,12 @@ void ms_items_free(struct ms_items *items)
 
 static uint32_t find_hashed(const struct ms_items *items, const char *id, size_t id_bytes, uint64_t hash)
 {
-    uint32_t cursor = ms_index_start(&items->index, hash), row;
-    while (ms_index_next(&items->index, hash, &cursor, &row)) {
+    uint32_t cursor = ms_index_start(&items->index, hash), item;
+    while (ms_index_next(&items->index, hash, &cursor, &item)) {
         size_t size;
-        const char *at = ms_items_id(items, row, &size);
+        const char *at = ms_items_id(items, item, &size);
         if (size == id_bytes && memcmp(at, id, size) == 0)
-            return row;
+            return item;
     }
     return MS_NO_ITEM;
 }
@@ -124,9 +124,9 @@ uint32_t ms_items_find(const struct ms_items *items, const char *id, size_t id_b
 
 #define TOGETHER 32
 
-/* Index slot, then start, then text: the row by its tag alone is nearly always the one. */
+/* Index slot, then start, then text: the item by its tag alone is nearly always the one. */
 static void find_together(const struct ms_items *items, const char *const *ids, const size_t *id_bytes,
-                          size_t count, uint32_t *rows)
+                          size_t count, uint32_t *found)
 {
     uint64_t hashes[TOGETHER];
     for (size_t i = 0; i < count; i++) {
@@ -135,20 +135,20 @@ static void find_together(const struct ms_items *items, const char *const *ids, 
     }
     for (size_t i = 0; i < count; i++) {
         uint32_t cursor = ms_index_start(&items->index, hashes[i]);
-        rows[i] = 0;
-        if (ms_index_next(&items->index, hashes[i], &cursor, &rows[i]))
-            __builtin_prefetch(items->starts + rows[i]);
+        found[i] = 0;
+        if (ms_index_next(&items->index, hashes[i], &cursor, &found[i]))
+            __builtin_prefetch(items->starts + found[i]);
     }
     for (size_t i = 0; i < count; i++)
-        __builtin_prefetch(items->text + items->starts[rows[i]]);
+        __builtin_prefetch(items->text + items->starts[found[i]]);
     for (size_t i = 0; i < count; i++)
-        rows[i] = find_hashed(items, ids[i], id_bytes[i], hashes[i]);
+        found[i] = find_hashed(items, ids[i], id_bytes[i], hashes[i]);
 }
 
 void ms_items_find_many(const struct ms_items *items, const char *const *ids, const size_t *id_bytes,
-                        size_t count, uint32_t *rows)
+                        size_t count, uint32_t *found)
 {
     for (size_t at = 0; at < count; at += TOGETHER)
         find_together(items, ids + at, id_bytes + at, count - at < TOGETHER ? count - at : TOGETHER,
-                      rows + at);
+                      found + at);
 }

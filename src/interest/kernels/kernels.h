@@ -10,6 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Tiles. Logits and weights of a window lie in tiles of four interests, so that a vector holds whole rows of a tile:
+ *
+ *     float32: a group of 4 rows, 16 lanes          double: a pair of 2 rows, 8 lanes
+ *
+ *     interest     0   1   2   3                    interest     0   1   2   3
+ *     row 4g       0   1   2   3   <- lanes         row 2p       0   1   2   3   <- lanes
+ *     row 4g + 1   4   5   6   7                    row 2p + 1   4   5   6   7
+ *     row 4g + 2   8   9  10  11
+ *     row 4g + 3  12  13  14  15
+ *
+ *     b and w:  | group 0: tile 0, tile 1, ... | group 1: tile 0, tile 1, ... | ...      tile t: interests 4t .. 4t + 3
+ *     logit (i, j) stands at  ((i / 4) tiles + j / 4) 16 + (i mod 4) 4 + j mod 4         in double: i / 2, 8, i mod 2
+ *
+ * The last group and the last tile are filled up: rows that do not exist are zeros, lanes that do not exist are masked. */
 #define MS_LANES      16 /* floats of a vector; strides are multiples of it */
 #define MS_TILE       4  /* rows and interests of a tile: 4 x 4 inner products make one vector */
 #define MS_BLOCK_ROWS 64 /* rows whose weighted sum is added up on its own before it joins the total */
@@ -23,13 +37,12 @@ struct ms_route_f32 {
     size_t interests;
     size_t tiles;   /* (interests + 3) / 4 */
     const float *u; /* [tiles * 4][stride]: what the agreement is taken with; NULL in the first iteration */
-    const float
-        *row_scale; /* [rows padded to 4][4 equal floats]: factor of each row's agreement; NULL: |scale| */
-    float scale;    /* agreement_scale, where row_scale is NULL */
+    const float *row_scale; /* [rows padded to 4][4 equal floats]: factors of agreements; NULL: |scale| */
+    float scale;            /* agreement_scale, where row_scale is NULL */
     double softmax_scale;
     float limit; /* largest |softmax_scale * logit| that is still exact enough */
-    bool beyond; /* out: set when a logit passed the limit (then z, mass and b may be anything); never cleared
-                  */
+    bool
+        beyond; /* out: set when a logit passed the limit (then z, mass and b may be anything); never cleared */
     bool replace; /* the agreement replaces the logits instead of adding to them */
     bool keep;   /* the softmax is stored over the logits: for update=probability and for the last coupling */
     float *b;    /* [row groups][tiles][4 rows * 4 interests] logits, updated */
@@ -91,8 +104,8 @@ struct ms_kernels {
      * lies in no cache. Rows n .. the next multiple of 4 are zeroed. */
     void (*gather_f32)(const float *table, const uint32_t *rows, size_t n, size_t dim, size_t stride,
                        float *out);
-    /* The same in double, each number the sum of those in two tables (|rest| may be NULL). */
-    void (*gather_f64)(const float *table, const float *rest, const uint32_t *rows, size_t n, size_t dim,
+    /* The same in double, each number the sum of those in two tables (|residual| may be NULL). */
+    void (*gather_f64)(const float *table, const float *residual, const uint32_t *rows, size_t n, size_t dim,
                        size_t stride, double *out);
     /* norms[j] = |v_j|^2 for |n| padded rows, n a multiple of 4. */
     void (*norms_f32)(const float *v, size_t n, size_t stride, float *norms);

@@ -50,8 +50,8 @@ struct ms_mind_tables {
 
 struct ms_mind {
     const struct ms_routing *routing;
-    bool fits_f32; /* ms_route_f32 knows the options */
-    bool fits_f64; /* ms_route_f64 knows them */
+    bool fits_f32; /* ms_mind_route_f32 knows the options */
+    bool fits_f64; /* ms_mind_route_f64 knows them */
 
     const float *items; /* these are the tables' */
     const float *item_logits;
