@@ -19,13 +19,13 @@ static int log2_floor(size_t n)
     return 63 - __builtin_clzll(n);
 }
 
-int ms_count_by_rule(const struct ms_model *model, size_t n)
+int ms_count_by_rule(const struct ms_model_spec *spec, size_t n)
 {
-    const struct ms_model_config *config = ms_model_config(model);
+    const struct ms_model_config *config = &spec->config;
     int count = config->interests;
     if (n > (size_t)config->max_behaviors)
         n = (size_t)config->max_behaviors;
-    switch (ms_model_spec(model)->interest_count) {
+    switch (spec->interest_count) {
     case MS_COUNT_FIXED:
         break;
     case MS_COUNT_LOG2_FLOOR:
@@ -47,5 +47,6 @@ int ms_count_by_rule(const struct ms_model *model, size_t n)
 
 int ms_interest_count(const struct ms_model *model, size_t n)
 {
-    return n ? ms_kind_of(model)->count(model, n) : 0;
+    const struct ms_model_spec *spec = ms_model_spec(model);
+    return n ? ms_kind_at(spec->kind)->count(spec, n) : 0;
 }

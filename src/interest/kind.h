@@ -31,7 +31,7 @@ struct ms_kind {
     struct ms_model_kind model; /* first: a model hands back a pointer to it */
 
     /* K'u for n >= 1 routable behaviors: ms_count_by_rule, or a function of the kind's own. */
-    int (*count)(const struct ms_model *model, size_t n);
+    int (*count)(const struct ms_model_spec *spec, size_t n);
 
     /* The kind's part of an extractor, |context_bytes| of zeroed memory at x->context. bind finds tensors, tables and
      * widths; carve takes scratch, and runs twice: once to measure, once to take; prepare fills scratch that is
@@ -65,7 +65,7 @@ static inline const struct ms_kind *ms_kind_of(const struct ms_model *model)
 
 /* K'u by the rule of config.json, for n >= 1: max(1, min(K, r(n))), where n beyond max_behaviors counts as
  * max_behaviors. In integers. */
-int ms_count_by_rule(const struct ms_model *model, size_t n);
+int ms_count_by_rule(const struct ms_model_spec *spec, size_t n);
 
 /* The registry: the model part of every struct ms_kind, NULL past the last. */
 extern const struct ms_model_kind *const ms_model_kinds[];

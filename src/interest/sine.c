@@ -433,10 +433,10 @@ static struct ms_interests extract(struct ms_extractor *x, const struct ms_windo
 }
 
 /* The K interests may be aggregated to one vector. */
-static int count(const struct ms_model *model, size_t n)
+static int count(const struct ms_model_spec *spec, size_t n)
 {
-    const struct options *options = (const void *)ms_model_spec(model)->options;
-    return options->interests ? ms_count_by_rule(model, n) : 1;
+    const struct options *options = (const void *)spec->options;
+    return options->interests ? ms_count_by_rule(spec, n) : 1;
 }
 
 static const struct options defaults = {.heads = 1, .concept_feature = true, .temperature = 0.07};

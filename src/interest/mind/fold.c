@@ -23,8 +23,9 @@ static size_t header_floats(const struct ms_model *model)
 
 static size_t floats(const struct ms_model *model, uint64_t events_folded)
 {
-    return header_floats(model) + (size_t)ms_interest_count(model, (size_t)events_folded) *
-                                      (size_t)ms_model_spec(model)->capsule_dim;
+    const struct ms_model_spec *spec = ms_model_spec(model);
+    return header_floats(model) +
+           (size_t)ms_count_by_rule(spec, (size_t)events_folded) * (size_t)spec->capsule_dim;
 }
 
 /* The item as routing takes it: one vector for all interests, or one for each. */
@@ -173,10 +174,9 @@ static void fold_event(struct ms_extractor *x, const struct ms_fold_event *event
     _Alignas(64) double w[PADDED];
     size_t decays = event->decays;
     float *mass = state;
-    struct ms_fold_step step = {
-        .z = state + m->fold_header,
-        .dim = x->capsule_dim,
-        .interests = (size_t)ms_interest_count(x->model, (size_t)event->events_folded)};
+    struct ms_fold_step step = {.z = state + m->fold_header,
+                                .dim = x->capsule_dim,
+                                .interests = (size_t)ms_count_by_rule(x->spec, (size_t)event->events_folded)};
     take_item(x, &step, event->item);
     if (is_plain(x, step.interests, decays)) {
         fold_plain(x, &step, mass, event);
@@ -215,7 +215,7 @@ static struct ms_interests fold_interests(struct ms_extractor *x, const float *s
 {
     struct ms_mind *m = x->context;
     float factors[MS_MAX_INTERESTS];
-    size_t count = (size_t)ms_interest_count(x->model, (size_t)events_folded);
+    size_t count = events_folded ? (size_t)ms_count_by_rule(x->spec, (size_t)events_folded) : 0;
     const float *mass = state, *z = state + m->fold_header;
     if (squashes_at_once(x, count)) {
         x->kernels->squash_four(z, count, x->dim, (double)m->routing->squash_scale, x->vectors);
