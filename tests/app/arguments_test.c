@@ -215,6 +215,7 @@ static void test_integer_range(void **state)
     assert_refused("x -n _", "-n '': a whole number from 1 to 64 is needed");
     assert_refused("x --partition 10", "--partition 10: a whole number from 0 to 9 is needed");
     assert_refused("x --partition -1", "--partition -1: a whole number from 0 to 9 is needed");
+    assert_refused("x --partition -0", "--partition -0: a whole number from 0 to 9 is needed");
     assert_refused(
         "x --offset 9223372036854775808",
         "--offset 9223372036854775808: a whole number from -9223372036854775808 to 9223372036854775807 is needed");
