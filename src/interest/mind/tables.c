@@ -42,8 +42,8 @@ static enum ms_status make_block(float **block, size_t bytes, const char *what, 
 }
 
 /* item_embedding times S, plus the bias, by blocks of rows. */
-static enum ms_status project(const struct ms_model *model, struct ms_mind_tables *tables, const char *dir,
-                              struct ms_error *error)
+static enum ms_status project_items(const struct ms_model *model, struct ms_mind_tables *tables,
+                                    const char *dir, struct ms_error *error)
 {
     const float *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
     const float *map = ms_model_tensor(model, "routing.bilinear").data;
@@ -131,7 +131,7 @@ static enum ms_status measure_items(const struct ms_model *model, struct ms_mind
     return status;
 }
 
-static void widen(const float *from, size_t n, double *to)
+static void to_doubles(const float *from, size_t n, double *to)
 {
     for (size_t i = 0; i < n; i++)
         to[i] = (double)from[i];
@@ -154,12 +154,12 @@ static enum ms_status project_residual(const struct ms_model *model, struct ms_m
         goto done;
     items = map + in * out;
     products = items + PROJECT_ROWS_F64 * in;
-    widen(ms_model_tensor(model, "routing.bilinear").data, in * out, map);
+    to_doubles(ms_model_tensor(model, "routing.bilinear").data, in * out, map);
     for (uint32_t first = 0, count = ms_model_item_count(model); first < count; first += PROJECT_ROWS_F64) {
         uint32_t left = count - first, rows = left < PROJECT_ROWS_F64 ? left : PROJECT_ROWS_F64;
-        widen(ms_model_item_embedding(model, first), rows * in, items);
+        to_doubles(ms_model_item_embedding(model, first), rows * in, items);
         for (size_t i = 0; bias && i < rows; i++)
-            widen(bias, out, products + i * out);
+            to_doubles(bias, out, products + i * out);
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)out, (int)in, 1.0, items,
                     (int)in, map, (int)out, bias ? 1.0 : 0.0, products, (int)out);
         for (size_t i = 0; i < rows * out; i++)
@@ -234,7 +234,7 @@ enum ms_status ms_mind_make_tables(const struct ms_model *model, void *out, cons
     struct ms_mind_tables *tables = out;
     enum ms_status status = MS_OK;
     if (routing->bilinear == MS_BILINEAR_SHARED)
-        status = project(model, tables, dir, error);
+        status = project_items(model, tables, dir, error);
     tables->items = tables->projected ? tables->projected : ms_model_item_embedding(model, 0);
     if (status == MS_OK && routing->initial_logits == MS_LOGITS_ITEM_NORMAL)
         status = draw_item_logits(model, tables, dir, error);
