@@ -81,6 +81,7 @@ static void test_keys(void **state)
     struct ms_encoder *encoder = encoder_of(MS_RECORD_PROTOBUF);
     struct ms_record record = two_interests();
     struct ms_bytes value = ms_encode_interest(encoder, &record, 0);
+    assert_non_null(value.data);
     char *before = malloc(value.size);
     assert_non_null(before);
     memcpy(before, value.data, value.size);

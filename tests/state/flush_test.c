@@ -198,6 +198,7 @@ static void chunk_keys_are_sorted_by_their_bytes(void **state)
     world_open(&w, true, 1000);
     struct ms_user *users[] = {
         new_user(&w, 2, "a"), ms_user_new(2, (struct ms_bytes){"a\0\0\0\0", 5}, w.fold_context.first_floats)};
+    assert_non_null(users[1]);
     click(&w, &users[0], 1, 64);
     click(&w, &users[1], 1, 64);
     encode_all(&w, 2, users, 2);

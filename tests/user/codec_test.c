@@ -258,6 +258,7 @@ static void damaged_chunks_leave_the_user(void **state)
     assert_int_equal(ms_user_decode_head(&back, 3, user_id, head_of(&stored), &error), MS_OK);
     add(&back, 200000, (struct ms_bytes){"new", 3}, no_bytes);
     struct ms_user *before = ms_user_copy(back);
+    assert_non_null(before);
     uint32_t refusals = 0;
     for (uint32_t c = 0; c < 3; c++) {
         size_t whole = stored.values[c].size;

@@ -146,6 +146,7 @@ static void check_mode(bool incremental)
     struct ms_user *user = make_user(&context, 40, 40), *before = ms_user_copy(user);
     struct ms_viewer *viewer = make_viewer(MS_ROUTING_AUTO, &usual_decay);
     struct ms_user_view *view = make_view(viewer, user);
+    assert_non_null(before);
     assert_memory_equal(user, before, user->block_bytes); /* the user is left alone */
     assert_int_equal(view->incremental, incremental);
     assert_false(view->refolded);
@@ -204,6 +205,7 @@ static void refolded_user(void **state)
     struct ms_user *user = make_user(&context, 30, 30), *before = ms_user_copy(user);
     struct ms_viewer *viewer = make_viewer(MS_ROUTING_INCREMENTAL, &other_decay);
     struct ms_user_view *view = make_view(viewer, user);
+    assert_non_null(before);
     assert_memory_equal(user, before, user->block_bytes);
     assert_true(view->refolded && view->incremental);
     assert_true(view->fold_id == context.fold_id);
