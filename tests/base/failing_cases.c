@@ -93,7 +93,7 @@ static bool test_crashed(const char *text)
 {
     const char *summary = strstr(text, "SUMMARY: AddressSanitizer: SEGV");
     const char *end = summary ? strchr(summary, '\n') : NULL;
-    const char *tests = summary ? strstr(summary, "/tests/") : NULL;
+    const char *tests = summary ? strstr(summary, MS_TESTS_DIR) : NULL;
     return end && tests && tests < end;
 }
 

@@ -121,6 +121,7 @@ static void unsupported_columns_are_dropped_or_refused(void **state)
     assert_non_null(strstr(error.text, "table"));
     ms_model_destroy(model);
     writer_remove(dir);
+    free(dir);
 }
 
 int main(void)

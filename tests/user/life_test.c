@@ -193,6 +193,7 @@ static void compare(struct life *life, bool deep)
     if (!deep)
         return;
     struct ms_user *copy = ms_user_copy(life->user);
+    assert_non_null(copy);
     complete(life, &copy);
     naive_compare(&life->naive, copy, &life->fold_context, "made whole");
     if (!life->fold_context.incremental) {
