@@ -6,6 +6,8 @@ import numpy as np
 
 import ms_history
 import ms_kafka
+import ms_model
+import ms_reference
 from lifecycle_test import Log
 from ms_kafka import event
 
@@ -162,6 +164,42 @@ def incremental(scenario):
     ms_history.check_every(records, expected, ms_kafka.schema(scenario.directory))
 
 
+def pooling(scenario):
+    """A model of the kind pooling, with a head, folded live and over a kill: each version is what the reference gives."""
+    rng = np.random.default_rng(4)
+    items = [f"i{number}" for number in range(60)]
+    ms_model.write_model(scenario.model_dir, {
+        "extractor": "pooling", "dim": 6, "interests": 1, "max_behaviors": 20,
+        "pooling": {"method": "decayed-mean", "decay": 0.8}, "head": [{"activation": "relu"}, {"activation": "linear"}]},
+        {"item_embedding": rng.normal(size=(60, 8)).astype(np.float32),
+         "head.0.weight": rng.normal(size=(12, 8)).astype(np.float32),
+         "head.0.bias": rng.normal(size=12).astype(np.float32),
+         "head.1.weight": rng.normal(size=(6, 12)).astype(np.float32)}, items)
+    scenario.topics()
+    histories = {f"u{number}": [] for number in range(20)}
+
+    def produce(count):
+        events = []
+        for _ in range(count):
+            user = f"u{rng.integers(20)}"
+            histories[user].append(items[rng.integers(60)] if rng.integers(10) else "unknown")
+            events.append(event(user, histories[user][-1], 1700000000000 + 1000 * sum(map(len, histories.values()))))
+        scenario.kafka.produce(scenario.input, events)
+
+    service = scenario.service(routing_mode="auto").start()
+    produce(500)
+    scenario.wait_done(service)
+    service.kill9()
+    service.start()
+    produce(200)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    reference = ms_reference.Model(scenario.model_dir)
+    expected = {(user, version): reference.fold(kept[:version])[0]
+                for user, kept in histories.items() for version in range(1, len(kept) + 1)}
+    ms_history.check_every(scenario.kafka.read(scenario.output), expected, ms_kafka.schema(scenario.directory))
+
+
 def pass_through_refused(scenario):
     """A key that librdkafka refuses is an error at start that names it."""
     scenario.topics(1)
@@ -171,7 +209,7 @@ def pass_through_refused(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     dead_letters, bad_without_dead_letters, tombstones_every, tombstones_latest, layout_interest, at_least_once,
-    incremental, pass_through_refused)}
+    incremental, pooling, pass_through_refused)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)
