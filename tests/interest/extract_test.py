@@ -14,6 +14,7 @@ import threading
 import numpy as np
 
 import ms_model
+import ms_reference
 
 BINARY = os.environ["MINDSTREAM"]
 CONFIG = {"extractor": "mind", "dim": 8, "interests": 3, "max_behaviors": 6, "interest_count": "fixed"}
@@ -166,10 +167,36 @@ def test_sizes_of_numbers(directory):
                 assert lengths.max() > 0.9 and np.all((abs(lengths - 1) < 1e-5) | (lengths < 1e-5)), lengths
 
 
+def test_equal_topics(_):
+    """SINE takes the first among topics of the same score, as the published graph's top-k does."""
+    rng = np.random.default_rng(6)
+    topics = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.5, 0.5, 0, 0]], dtype=np.float32)
+    items = [[1, 1, 1, 0.25], [1, 1, 1, -2], [0.5, 0.5, 0.5, 1]]
+    ids = ["a", "b", "c"]
+    tensors = {"item_embedding": np.array(items, dtype=np.float32), "sine.topics": topics,
+               **{f"sine.{net}.w1": rng.normal(size=(4, 3)).astype(np.float32) for net in ("select", "pool", "concept")},
+               "sine.select.w2": rng.normal(size=3).astype(np.float32),
+               "sine.pool.w2": rng.normal(size=(3, 2, 1)).astype(np.float32),
+               "sine.concept.w2": rng.normal(size=(3, 1)).astype(np.float32),
+               "sine.aggregate.query": rng.normal(size=(8, 4)).astype(np.float32)}
+    config = {"extractor": "sine", "dim": 4, "interests": 2, "max_behaviors": 4,
+              "sine": {"concept_feature": False, "output": "interests"}}
+    with tempfile.TemporaryDirectory() as directory:
+        # Each item, and so the user's summary, has one product with all four topics.
+        for order in ([0, 1, 2, 3], [2, 1, 0, 3], [3, 2, 0, 1]):
+            ms_model.write_model(directory, config, {**tensors, "sine.topics": topics[order]}, ids)
+            code, out, err = run(directory, lines_of({"user_id": "u", "items": ids}))
+            assert code == 0, err
+            weights = [interest["weight"] for interest in json.loads(out)["interests"]]
+            expected = ms_reference.Model(directory).full(ids).weights
+            assert np.abs(weights - expected).max() < 1e-6, f"{weights} instead of {expected}"
+
+
 def main():
     with tempfile.TemporaryDirectory() as directory:
         write(directory)
-        for test in (test_records, test_initial_logits, test_bad_lines, test_usage, test_streaming, test_sizes_of_numbers):
+        for test in (test_records, test_initial_logits, test_bad_lines, test_usage, test_streaming, test_sizes_of_numbers,
+                     test_equal_topics):
             test(directory)
             print(f"{test.__name__} passed")
 

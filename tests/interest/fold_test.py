@@ -125,6 +125,19 @@ def test_attention():
             assert np.abs(vectors - full.vectors).max() < 1e-5 * np.abs(full.vectors).max()
 
 
+def test_many_interests():
+    """More interests than decays, and as many of both as there can be."""
+    rng = np.random.default_rng(95)
+    config = {"extractor": "mind", "dim": 8, "interests": 64, "max_behaviors": 50, "interest_count": "fixed"}
+    ids = [f"i{row}" for row in range(80)]
+    lines = histories(rng, ids, [0, 1, 2, 60])
+    eight = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+    with tempfile.TemporaryDirectory() as directory:
+        ms_model.write_model(directory, config, clustered(rng, 8, 12, {}), ids)
+        for decays in ((0.9,), (0.7, 0.95), eight[:5], eight):
+            compare(directory, config, lines, ["--decay", ",".join(map(str, decays))], {"decays": decays})
+
+
 def test_sameness():
     """Bit for bit the same on every run, with every number of threads, and for a user alone or among others."""
     rng = np.random.default_rng(90)
@@ -179,7 +192,7 @@ def test_refused():
 
 
 def main():
-    for test in (test_against_reference, test_attention, test_sameness, test_growth, test_refused):
+    for test in (test_against_reference, test_attention, test_many_interests, test_sameness, test_growth, test_refused):
         test()
         print(f"{test.__name__} passed")
 
