@@ -559,6 +559,29 @@ static void history_is_read_rarely(void **state)
     world_close(&w);
 }
 
+/* After late events a short history would leave its dead chunks behind for ever, were it not read before some
+ * flush. */
+static void dead_chunks_do_not_pile_up(void **state)
+{
+    struct world w;
+    size_t most = 0;
+    (void)state;
+    world_open(&w, true, 2 * MS_CHUNK, 1);
+    for (int i = 0; i < 2 * MS_CHUNK; i++)
+        click(&w, 1, "a", 1000 * i, i);
+    for (int i = 2 * MS_CHUNK; i < 60 * MS_CHUNK; i++) {
+        click(&w, 1, "a", i % MS_CHUNK ? 1000 * i : 1000 * i - 5500, i); /* one in a chunk is late */
+        if (i % 8 == 0) {
+            assert_false(flush(&w, 1, i + 1));
+            ms_overlay_drop(w.overlay, 1); /* as if evicted: comes back from its rows */
+            size_t chunks = count_rows(w.store).chunks;
+            most = chunks > most ? chunks : most;
+        }
+    }
+    assert_in_range(most, 3, 2 * 2 + 16 + 3);
+    world_close(&w);
+}
+
 /* Of a user's rows, read one after the other, the later may be its new owner's: that is no damage. */
 static void rows_of_a_new_owner_are_no_damage(void **state)
 {
@@ -625,6 +648,7 @@ int main(void)
                                        cmocka_unit_test(users_of_a_lost_flight_stay),
                                        cmocka_unit_test(users_of_a_failed_flight_stay),
                                        cmocka_unit_test(chunks_in_flight_are_waited_for),
+                                       cmocka_unit_test(dead_chunks_do_not_pile_up),
                                        cmocka_unit_test(the_forgotten_leave_no_rows),
                                        cmocka_unit_test(whole_means_whole),
                                        cmocka_unit_test(a_partition_that_comes_back_is_looked_up),

@@ -746,6 +746,45 @@ static void batches_on_their_way(void)
     rd_kafka_destroy(rk);
 }
 
+/* A user's clicks and profile would lie in partitions of different numbers. */
+static void partition_counts_differ(void)
+{
+    struct ms_error error;
+    assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "profiles", 3, 1), 0);
+    scene.config.profile_topic = "profiles";
+    assert_int_equal(start(&error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "topic in has 1 partitions and profile.topic profiles has 3"));
+}
+
+/* The log line tells what the workers have counted. */
+static void progress_line(void)
+{
+    char line[2048];
+    int log = dup(STDERR_FILENO);
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    must_start();
+    produce();
+    published();
+    ms_log_set_level(MS_LOG_INFO);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    ms_service_log(scene.service);
+    assert_true(dup2(log, STDERR_FILENO) >= 0);
+    close(log);
+    ms_log_set_level(MS_LOG_WARN);
+    rewind(file);
+    do
+        assert_non_null(fgets(line, sizeof line, file));
+    while (!strstr(line, " progress "));
+    char counts[64];
+    snprintf(counts, sizeof counts, " events=%d ", EVENTS);
+    assert_non_null(strstr(line, counts));
+    snprintf(counts, sizeof counts, " records=%d ", EVENTS);
+    assert_non_null(strstr(line, counts));
+    fclose(file);
+    must_stop();
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -775,6 +814,8 @@ static const struct {
     S(dead_letter),
     S(state_without_offset),
     S(profiles_before_clicks),
+    S(partition_counts_differ),
+    S(progress_line),
 #undef S
 };
 
