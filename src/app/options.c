@@ -85,6 +85,14 @@ static enum ms_status fail_unknown_key(const char *key, const char *where, struc
                    where, key);
 }
 
+/* Blanks behind a number, a name or a word of a list are never meant; files keep them. In a directory's name they count. */
+static void cut_trailing_blanks(const struct ms_option *option, char *value)
+{
+    size_t size = strlen(value);
+    while (option->type != MS_OPTION_STRING && size && (value[size - 1] == ' ' || value[size - 1] == '\t'))
+        value[--size] = '\0';
+}
+
 /* Applies one key and value from any source. The value is checked even when a later source replaces it: only here is its
  * own source known for the message. */
 static enum ms_status apply_setting(void *context, const char *key, const char *value, const char *where,
@@ -99,7 +107,10 @@ static enum ms_status apply_setting(void *context, const char *key, const char *
         return fail_unknown_key(key, where, error);
     struct setting *setting = &options->settings[option - ms_option_table];
     enum ms_status status = keep_setting(setting, value, where, error);
-    return status != MS_OK ? status : ms_option_set(option, setting->value, where, &options->config, error);
+    if (status != MS_OK)
+        return status;
+    cut_trailing_blanks(option, setting->value);
+    return ms_option_set(option, setting->value, where, &options->config, error);
 }
 
 /* Kubernetes puts such variables into every container beside a Service named mindstream. */

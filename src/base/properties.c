@@ -1,137 +1,238 @@
-/* The .properties grammar (java.util.Properties.load), UTF-8. */
+/* The .properties grammar as java.util.Properties.load(Reader) has it (its LineReader, load0 and loadConvert), in UTF-8. */
 #include "base/properties.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum line { LINE_READ, LINE_NONE, LINE_NO_MEMORY };
+#include "base/buffer.h"
 
-/* Reads one logical line (continuations joined, leading blanks of each cut) into *line. */
-static enum line read_logical(FILE *file, char **line, size_t *capacity, char **scratch,
-                              size_t *scratch_capacity, int *number)
+#define LINE_MAX_BYTES ((size_t)1 << 20) /* of a line with all that is joined to it */
+
+enum line { LINE_READ, LINE_NONE, LINE_NO_ROOM };
+
+struct reader {
+    FILE *file;
+    int ended; /* line ends read so far */
+    int last;  /* the character before; '\n' at the start */
+    struct ms_buffer line;
+};
+
+/* The next character; every way to end a line is '\n'. */
+static int next_char(struct reader *reader)
 {
-    size_t used = 0;
-    bool any = false;
+    int c = getc(reader->file);
+    if (c == '\r') {
+        c = getc(reader->file);
+        if (c != '\n' && c != EOF)
+            ungetc(c, reader->file);
+        c = '\n';
+    }
+    if (c == '\n')
+        reader->ended++;
+    if (c != EOF)
+        reader->last = c;
+    return c;
+}
+
+/* The number of the line that has been read last. */
+static int line_number(const struct reader *reader)
+{
+    return reader->ended + (reader->last != '\n');
+}
+
+static bool is_blank(int c)
+{
+    return c == ' ' || c == '\t' || c == '\f';
+}
+
+static void skip_comment(struct reader *reader)
+{
+    int c;
+    do
+        c = next_char(reader);
+    while (c != '\n' && c != EOF);
+}
+
+/* Reads one logical line: comments and empty lines left out, continuations joined, leading blanks of each cut. */
+static enum line read_logical(struct reader *reader)
+{
+    struct ms_buffer *line = &reader->line;
+    bool skip = true, joined = false, escaped = false;
+    line->size = 0;
     for (;;) {
-        ssize_t n = getline(scratch, scratch_capacity, file);
-        if (n < 0)
-            break;
-        ++*number;
-        any = true;
-        while (n > 0 && ((*scratch)[n - 1] == '\n' || (*scratch)[n - 1] == '\r'))
-            (*scratch)[--n] = '\0';
-        char *text = *scratch;
-        while (*text == ' ' || *text == '\t' || *text == '\f')
-            text++;
-        size_t size = strlen(text);
-        bool comment = used == 0 && (*text == '#' || *text == '!');
-        size_t slashes = 0;
-        while (!comment && slashes < size && text[size - 1 - slashes] == '\\')
-            slashes++;
-        bool more = slashes % 2 == 1;
-        if (more)
-            size--;
-        if (used + size + 1 > *capacity) {
-            size_t grown = (used + size + 1) * 2;
-            char *bigger = realloc(*line, grown);
-            if (!bigger)
-                return LINE_NO_MEMORY;
-            *line = bigger;
-            *capacity = grown;
+        int c = next_char(reader);
+        if (c == EOF) {
+            line->size -= escaped;
+            return line->size ? LINE_READ : LINE_NONE;
         }
-        memcpy(*line + used, text, size);
-        used += size;
-        (*line)[used] = '\0';
-        if (!more)
-            return LINE_READ;
-    }
-    if (!feof(file) && !ferror(file))
-        return LINE_NO_MEMORY; /* getline had none */
-    return any ? LINE_READ : LINE_NONE;
-}
-
-/* Takes the escapes out of [from, to) in place and ends it with NUL. */
-static void unescape(char *from, char *to)
-{
-    char *out = from;
-    for (char *in = from; in < to; in++) {
-        if (*in != '\\' || in + 1 == to) {
-            *out++ = *in;
+        if (skip && (is_blank(c) || (!joined && c == '\n')))
             continue;
-        }
-        in++;
-        switch (*in) {
-        case 't':
-            *out++ = '\t';
-            break;
-        case 'n':
-            *out++ = '\n';
-            break;
-        case 'r':
-            *out++ = '\r';
-            break;
-        case 'f':
-            *out++ = '\f';
-            break;
-        default:
-            *out++ = *in;
+        skip = joined = false;
+        if (!line->size && (c == '#' || c == '!')) {
+            skip_comment(reader);
+            skip = true;
+        } else if (c != '\n') {
+            if (!ms_buffer_append(line, &(const char){(char)c}, 1))
+                return LINE_NO_ROOM;
+            escaped = c == '\\' && !escaped;
+        } else if (!line->size) {
+            skip = true;
+        } else if (!escaped) {
+            return LINE_READ;
+        } else {
+            line->size--;
+            skip = joined = true;
+            escaped = false;
         }
     }
-    *out = '\0';
 }
 
-static void split(char *line, char **key, char **value)
+/* ---- escapes ---- */
+
+/* The UTF-16 unit of "\uXXXX" at |in|; false when that is not there. */
+static bool read_unit(const char *in, const char *end, uint32_t *unit)
 {
-    char *end = line;
-    while (*end && *end != '=' && *end != ':' && !isspace((unsigned char)*end))
-        end += *end == '\\' && end[1] ? 2 : 1;
-    char *start = end;
-    while (isspace((unsigned char)*start))
+    uint32_t value = 0;
+    if (end - in < 6 || in[0] != '\\' || in[1] != 'u')
+        return false;
+    for (int i = 2; i < 6; i++) {
+        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+        const char *digit = memchr(digits, in[i], sizeof digits - 1);
+        if (!digit)
+            return false;
+        value = value << 4 | (uint32_t)((digit - digits) & 15);
+    }
+    *unit = value;
+    return true;
+}
+
+static char *put_utf8(char *out, uint32_t code)
+{
+    if (code < 0x80) {
+        *out++ = (char)code;
+        return out;
+    }
+    int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    *out++ = (char)((0xff00 >> (more + 1) & 0xff) | code >> (6 * more));
+    while (more--)
+        *out++ = (char)(0x80 | (code >> (6 * more) & 0x3f));
+    return out;
+}
+
+/* Writes the character of the \u escape at *in, of two where it needs a pair, and moves *in behind it. What is wrong, or NULL. */
+static const char *unescape_unit(const char **in, const char *end, char **out)
+{
+    uint32_t unit, low;
+    if (!read_unit(*in, end, &unit))
+        return "has \\u without four hexadecimal digits behind it";
+    *in += 6;
+    if (unit >= 0xd800 && unit < 0xdc00 && read_unit(*in, end, &low) && low >= 0xdc00 && low < 0xe000) {
+        unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+        *in += 6;
+    }
+    if (unit >= 0xd800 && unit < 0xe000)
+        return "has half of a surrogate pair, which is no character";
+    *out = put_utf8(*out, unit);
+    return NULL;
+}
+
+/* Takes the escapes out of [text, end) in place and ends it with NUL, for which there must be room at |end|. What is wrong with it,
+ * or NULL. */
+static const char *unescape(char *text, const char *end)
+{
+    static const char letters[] = "tnrf", controls[] = "\t\n\r\f";
+    char *out = text;
+    const char *wrong = NULL;
+    for (const char *in = text; in < end && !wrong;) {
+        if (*in != '\\' || in + 1 == end) {
+            *out++ = *in++;
+        } else if (in[1] == 'u') {
+            wrong = unescape_unit(&in, end, &out);
+        } else {
+            const char *letter = memchr(letters, in[1], sizeof letters - 1);
+            *out++ = letter ? controls[letter - letters] : in[1];
+            in += 2;
+        }
+    }
+    if (!wrong && memchr(text, '\0', (size_t)(out - text)))
+        return "has a NUL character, which no setting can hold";
+    *out = '\0';
+    return wrong;
+}
+
+/* Splits the line, which ends with a NUL of its own, and unescapes both parts. What is wrong with it, or NULL. */
+static const char *split(struct ms_buffer *line, const char **key, const char **value)
+{
+    char *key_end = line->data, *end = line->data + line->size - 1;
+    while (key_end < end && *key_end != '=' && *key_end != ':' && !is_blank(*key_end))
+        key_end += *key_end == '\\' && key_end + 1 < end ? 2 : 1;
+    char *start = key_end;
+    while (start < end && is_blank(*start))
         start++;
-    if (*start == '=' || *start == ':')
+    if (start < end && (*start == '=' || *start == ':'))
         start++;
-    while (isspace((unsigned char)*start))
+    while (start < end && is_blank(*start))
         start++;
-    char *last = start + strlen(start);
-    unescape(start, last);
-    unescape(line, end);
-    *key = line;
+    const char *wrong = unescape(start, end);
+    *key = line->data;
     *value = start;
-    size_t size = strlen(start);
-    while (size && (start[size - 1] == ' ' || start[size - 1] == '\t'))
-        start[--size] = '\0';
+    return wrong ? wrong : unescape(line->data, key_end);
+}
+
+/* ---- the file ---- */
+
+/* Also from a pipe, so without seeking; glibc takes several characters back. */
+static void skip_byte_order_mark(FILE *file)
+{
+    static const unsigned char mark[] = {0xef, 0xbb, 0xbf};
+    int c = EOF;
+    size_t same = 0;
+    while (same < sizeof mark && (c = getc(file)) == mark[same])
+        same++;
+    if (same == sizeof mark)
+        return;
+    if (c != EOF)
+        ungetc(c, file);
+    while (same)
+        ungetc(mark[--same], file);
+}
+
+static enum ms_status read_lines(struct reader *reader, const char *path, ms_property_fn *fn, void *context,
+                                 struct ms_error *error)
+{
+    for (;;) {
+        char where[512];
+        const char *key, *value;
+        enum line read = read_logical(reader);
+        snprintf(where, sizeof where, "%s:%d", path, line_number(reader));
+        if (ferror(reader->file))
+            return ms_fail(error, MS_CONFIG, "%s: %s", path, strerror(errno));
+        if (read == LINE_NONE)
+            return MS_OK;
+        if (reader->line.size >= LINE_MAX_BYTES - 1)
+            return ms_fail(error, MS_CONFIG, "%s: the line is longer than %zu bytes", where, LINE_MAX_BYTES);
+        if (read == LINE_NO_ROOM || !ms_buffer_append(&reader->line, "", 1))
+            return ms_fail(error, MS_MEMORY, "%s: no memory for the line", where);
+        const char *wrong = split(&reader->line, &key, &value);
+        if (wrong)
+            return ms_fail(error, MS_CONFIG, "%s: the line %s", where, wrong);
+        enum ms_status status = fn(context, key, value, where, error);
+        if (status != MS_OK)
+            return status;
+    }
 }
 
 enum ms_status ms_properties_read(const char *path, ms_property_fn *fn, void *context, struct ms_error *error)
 {
-    FILE *file = fopen(path, "r");
-    if (!file)
+    struct reader reader = {.file = fopen(path, "r"), .last = '\n', .line = {.max = LINE_MAX_BYTES}};
+    if (!reader.file)
         return ms_fail(error, MS_CONFIG, "%s: %s", path, strerror(errno));
-    char *line = NULL, *scratch = NULL;
-    size_t capacity = 0, scratch_capacity = 0;
-    int number = 0;
-    enum ms_status status = MS_OK;
-    while (status == MS_OK) {
-        enum line read = read_logical(file, &line, &capacity, &scratch, &scratch_capacity, &number);
-        if (read == LINE_NO_MEMORY)
-            status = ms_fail(error, MS_MEMORY, "%s:%d: no memory for the line", path, number);
-        if (read != LINE_READ)
-            break;
-        if (!line[0] || line[0] == '#' || line[0] == '!')
-            continue;
-        char where[512], *key, *value;
-        snprintf(where, sizeof where, "%s:%d", path, number);
-        split(line, &key, &value);
-        status = fn(context, key, value, where, error);
-    }
-    if (status == MS_OK && ferror(file))
-        status = ms_fail(error, MS_CONFIG, "%s: %s", path, strerror(errno));
-    free(line);
-    free(scratch);
-    fclose(file);
+    skip_byte_order_mark(reader.file);
+    enum ms_status status = read_lines(&reader, path, fn, context, error);
+    ms_buffer_free(&reader.line);
+    fclose(reader.file);
     return status;
 }

@@ -401,6 +401,25 @@ static void test_places(void **state)
     assert_null(options);
 }
 
+/* A file keeps trailing blanks. They are part of a password and of a path, and of nothing else. */
+static void test_trailing_blanks(void **state)
+{
+    (void)state;
+    struct ms_options *options = NULL;
+    struct ms_error error = {0};
+    const char *file =
+        "workers=2 \ninput.topic=clicks\t \nlog.level=warn \nstate.dir=/s \nkafka.sasl.password=hush \n";
+    if (load(&options, file, NULL, NULL, &error) != MS_OK)
+        fail_msg("%s", error.text);
+    const struct ms_config *config = ms_options_config(options);
+    assert_int_equal(config->workers, 2);
+    assert_string_equal(config->input_topic, "clicks");
+    assert_string_equal(config->log_level, "warn");
+    assert_string_equal(config->state_dir, "/s ");
+    assert_string_equal(config->passthrough[0].value, "hush ");
+    ms_options_destroy(options);
+}
+
 static void test_together(void **state)
 {
     (void)state;
@@ -501,8 +520,9 @@ int main(void)
         cmocka_unit_test(test_name_ends),        cmocka_unit_test(test_many_sets),
         cmocka_unit_test(test_passthrough_ends), cmocka_unit_test(test_key_ends),
         cmocka_unit_test(test_accepted),         cmocka_unit_test(test_places),
-        cmocka_unit_test(test_together),         cmocka_unit_test(test_require),
-        cmocka_unit_test(test_differences),      cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_together),         cmocka_unit_test(test_trailing_blanks),
+        cmocka_unit_test(test_require),          cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

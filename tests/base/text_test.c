@@ -11,12 +11,17 @@
 
 static char path[512];
 
-static void write_file(const char *text)
+static void write_bytes(const char *text, size_t size)
 {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fwrite(text, 1, size, file), size);
     assert_int_equal(fclose(file), 0);
+}
+
+static void write_file(const char *text)
+{
+    write_bytes(text, strlen(text));
 }
 
 struct seen {
@@ -48,7 +53,7 @@ static void properties_grammar(void **state)
     (void)state;
     reads("", "");
     reads("a=1\nb: 2\nc 3\nd\t4\n", "[a|1|1][b|2|2][c|3|3][d|4|4]");
-    reads("# no\n ! no\n\n  \n  a.b = c d \n", "[a.b|c d|5]");
+    reads("# no\n ! no\n\n  \n  a.b = c d \n", "[a.b|c d |5]");
     reads("a=1\r\nb=2", "[a|1|1][b|2|2]");
     reads("a=one,\\\n   two,\\\n   three\nb=2\n", "[a|one,two,three|3][b|2|4]");
     reads("a=back\\\\slash\\\\\nb=2\n", "[a|back\\slash\\|1][b|2|2]");
@@ -58,6 +63,86 @@ static void properties_grammar(void **state)
     reads("a=1\\\n# not a comment\n", "[a|1# not a comment|2]");
     reads("caf\xc3\xa9=\xe2\x82\xac\n", "[caf\xc3\xa9|\xe2\x82\xac|1]");
     reads("a=end\\", "[a|end|1]");
+}
+
+struct sample {
+    const char *text;
+    size_t size;
+    const char *expected; /* NULL: refused */
+    const char *error;
+};
+#define SAMPLE(text, expected)                                                                               \
+    {                                                                                                        \
+        text, sizeof text - 1, expected, NULL                                                                \
+    }
+#define REFUSED(text, error)                                                                                 \
+    {                                                                                                        \
+        text, sizeof text - 1, NULL, error                                                                   \
+    }
+
+/* Where readers of .properties files differ: what java.util.Properties does, case by case. */
+static void properties_as_java_reads_them(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct sample samples[] = {
+        SAMPLE("a=\\u0041\\u00e9\\u20aC\n",          "[a|A\xc3\xa9\xe2\x82\xac|1]"),
+        SAMPLE("a=\\ud83d\\ude00!\n",                "[a|\xf0\x9f\x98\x80!|1]"),
+        SAMPLE("\\u006b\\u003d=v\n",                 "[k=|v|1]"),
+        SAMPLE("a=\\u00412\n",                       "[a|A2|1]"),
+        SAMPLE("a=\\U0041\\x41\\z\n",                "[a|U0041x41z|1]"),
+        SAMPLE("a=\\u003db\\u005cn\n",               "[a|=b\\n|1]"),
+        SAMPLE("a=secret \t\n",                      "[a|secret \t|1]"),
+        SAMPLE("a=\\ \\ two\\ \n",                   "[a|  two |1]"),
+        SAMPLE("a  :  = b\n",                        "[a|= b|1]"),
+        SAMPLE("a\f=\f b\n",                         "[a|b|1]"),
+        SAMPLE("a\vb=c\n",                           "[a\vb|c|1]"), /* a vertical tab is no blank */
+        SAMPLE("a=\vb\v\n",                          "[a|\vb\v|1]"),
+        SAMPLE("a=1\rb=2\rc=3",                      "[a|1|1][b|2|2][c|3|3]"),
+        SAMPLE("a=1\\\r\n  2\\\r  3\n",              "[a|123|3]"),
+        SAMPLE("a=1\\\n\nb=2\n",                     "[a|1|2][b|2|3]"), /* an empty line ends what is joined */
+        SAMPLE("\\\n# comment\na=1\n",               "[a|1|3]"),
+        SAMPLE("a=1\\\\\\\n2\n",                     "[a|1\\2|2]"),
+        SAMPLE("# comment \\\na=1\n",                "[a|1|2]"),
+        SAMPLE("\xef\xbb\xbf" "a=1\n",               "[a|1|1]"),
+        SAMPLE("\xef\xbb\xbf# c\na=1\n",             "[a|1|2]"),
+        SAMPLE("\xef\xbb" "a=1\n",                   "[\xef\xbb" "a|1|1]"),
+        SAMPLE("\xef",                               "[\xef||1]"),
+        SAMPLE("# \0\na=1\n",                        "[a|1|2]"),
+        SAMPLE("\\",                                 ""),
+        REFUSED("b=1\na=pass\0word\n",               ":2: the line has a NUL character"),
+        REFUSED("a\0b=1\n",                          ":1: the line has a NUL character"),
+        REFUSED("a=pass\\u0000word\n",               ":1: the line has a NUL character"),
+        REFUSED("a=\\u12\n",                         ":1: the line has \\u without four hexadecimal digits"),
+        REFUSED("a=\\u12g4\n",                       ":1: the line has \\u without four hexadecimal digits"),
+        REFUSED("a=\\uu0041\n",                      ":1: the line has \\u without four hexadecimal digits"),
+        REFUSED("a=\\ud83d\n",                       ":1: the line has half of a surrogate pair"),
+        REFUSED("a=\\ud83d\\u0041\n",                ":1: the line has half of a surrogate pair"),
+        REFUSED("a=\\ude00\\ud83d\n",                ":1: the line has half of a surrogate pair"),
+    };
+    /* clang-format on */
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
+        const struct sample *sample = &samples[i];
+        struct seen seen = {.stop_at = -1};
+        struct ms_error error = {0};
+        write_bytes(sample->text, sample->size);
+        enum ms_status status = ms_properties_read(path, collect, &seen, &error);
+        bool good = sample->expected ? status == MS_OK && strcmp(seen.text, sample->expected) == 0
+                                     : status == MS_CONFIG && strstr(error.text, sample->error);
+        if (!good && status != MS_MEMORY)
+            fail_msg("sample %zu: got '%s' '%s'", i, seen.text, error.text);
+        assert_int_not_equal(status, MS_MEMORY);
+    }
+}
+
+/* A line of a MiB is an error, not memory without bound. */
+static void properties_lines_end(void **state)
+{
+    (void)state;
+    struct seen seen = {.stop_at = -1};
+    struct ms_error error = {0};
+    assert_int_equal(ms_properties_read("/dev/zero", collect, &seen, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "/dev/zero:1: the line is longer than 1048576 bytes"));
 }
 
 static void properties_end_with_the_callback(void **state)
@@ -116,7 +201,8 @@ static void errors_fill_and_nest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(properties_grammar), cmocka_unit_test(properties_end_with_the_callback),
+        cmocka_unit_test(properties_grammar),    cmocka_unit_test(properties_as_java_reads_them),
+        cmocka_unit_test(properties_lines_end),  cmocka_unit_test(properties_end_with_the_callback),
         cmocka_unit_test(every_status_is_whole), cmocka_unit_test(errors_fill_and_nest)};
     const char *base = getenv("TMPDIR");
     snprintf(path, sizeof path, "%s/ms-properties-%ld", base ? base : "/tmp", (long)getpid());
