@@ -19,7 +19,7 @@ enum ms_action {
     MS_ACTION_SKIP_EVENT, /* this event is bad: dead-letter it and go on */
 };
 
-/* X(code, action, exit code, text) */
+/* X(code, action, exit code, text). Exit code 3: only a person can mend it, so starting again is of no use. */
 #define MS_STATUS_MAP(X)                                                                                     \
     X(OK, NONE, 0, "done")                                                                                   \
     X(USAGE, STOP, 2, "bad usage")                                                                           \
@@ -28,15 +28,16 @@ enum ms_action {
     X(MEMORY, STOP, 1, "out of memory")                                                                      \
     X(FORMAT, STOP, 1, "bad file format")                                                                    \
     X(MODEL, STOP, 1, "bad model")                                                                           \
-    X(STATE, STOP, 1, "bad state")                                                                           \
+    X(STATE, STOP, 3, "bad state")                                                                           \
     X(STATE_BUSY, STOP, 1, "the state directory is in use")                                                  \
-    X(STATE_NEWER, STOP, 1, "the state was written by a newer version")                                      \
+    X(STATE_NEWER, STOP, 3, "the state was written by a newer version")                                      \
     X(EVENT, SKIP_EVENT, 1, "bad event")                                                                     \
     X(KAFKA, STOP, 1, "Kafka error")                                                                         \
     X(KAFKA_RETRY, RETRY, 1, "Kafka is not ready")                                                           \
     X(KAFKA_ABORT, ABORT, 1, "the transaction must be aborted")                                              \
-    X(OFFSETS, STOP, 1, "offsets do not fit the log")                                                        \
-    X(NOT_FOUND, STOP, 1, "not found")
+    X(OFFSETS, STOP, 3, "offsets do not fit the log")                                                        \
+    X(NOT_FOUND, STOP, 1, "not found")                                                                       \
+    X(KAFKA_REFUSED, STOP, 3, "Kafka refuses it")
 
 enum ms_status {
 #define MS_STATUS_ENUM(code, action, exit_code, text) MS_##code,

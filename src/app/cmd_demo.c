@@ -387,8 +387,9 @@ static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct
         if (status != MS_OK && status != MS_NOT_FOUND)
             return status;
         if (ms_monotonic_s() > until_s)
-            return ms_fail(error, MS_STATE, "version %" PRIu64 " of %s has not reached the state within %d s",
-                           version, demo->clicks.watched, WAIT_STATE_S);
+            return ms_fail(error, MS_NOT_FOUND,
+                           "version %" PRIu64 " of %s has not reached the state within %d s", version,
+                           demo->clicks.watched, WAIT_STATE_S);
         usleep(100000);
     }
 }
@@ -410,7 +411,7 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
         puts("\nThe record that the click gave, read back and decoded:\n");
         print_record(demo, record);
         if (off > 1e-6)
-            status = ms_fail(error, MS_STATE, "the record differs from the state by %g", off);
+            status = ms_fail(error, MS_FORMAT, "the record differs from the state by %g", off);
         else
             printf("  the vectors are those of the state (largest difference %g)\n", off);
     }

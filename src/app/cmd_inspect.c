@@ -443,7 +443,7 @@ static const struct ms_argument rows_of_totals[] = {STATE_ROWS, {0}};
     "JSON (keys may be added, none change; times in ms; fold ids as 16 hexadecimal digits; null where there is none):\n"
 
 static const char exit_status[] =
-    "0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings";
+    "0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings, 3 a damaged or newer state";
 
 static const struct ms_command user_command = {
     .name = "user",

@@ -71,7 +71,8 @@ const struct ms_command ms_command_run = {
     .examples = "mindstream run -c /etc/mindstream/mindstream.properties\n"
                 "mindstream run -c clicks.properties --set workers=4 --set publish.mode=every\n"
                 "MINDSTREAM_BOOTSTRAP_SERVERS=broker:9092 mindstream run -c clicks.properties\n",
-    .exit_status = "0 asked to stop, 1 failed, 2 bad usage or settings",
+    .exit_status =
+        "0 asked to stop, 1 failed, 2 bad usage or settings, 3 offsets, state or rights that a person must mend",
     .arguments_bytes = sizeof(struct run_arguments),
     .run = run_until_stopped,
 };

@@ -28,7 +28,8 @@ struct ms_command {
 };
 
 /* Finds the command that |argv| names below |root|, parses and runs it. "help NAME...", -h and --help print help,
- * --version and -V the version. Returns the exit code of the process: 0 done, 1 failed, 2 bad usage. */
+ * --version and -V the version. Returns the exit code of the process: 0 done, else that of the status
+ * (mindstream/status.h). */
 int ms_command_main(const struct ms_command *root, int argc, char **argv);
 
 #endif

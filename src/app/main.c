@@ -34,7 +34,8 @@ static const struct ms_command root = {
         "commands work on the same models, states and logs.\n",
     .commands = commands,
     .notes = "'mindstream help COMMAND' tells more of one, 'mindstream --version' the version.\n",
-    .exit_status = "0 done, 1 failed at run time, 2 bad usage or configuration",
+    .exit_status =
+        "0 done, 1 failed at run time, 2 bad usage or configuration, 3 a person has to mend something first",
 };
 
 int main(int argc, char **argv)

@@ -137,7 +137,7 @@ enum ms_status ms_engine_claim(struct ms_engine *engine, int32_t partition, stru
 {
     bool stored;
     if (!ms_partition_number_valid(partition))
-        return ms_fail(error, MS_KAFKA, "partition %d of topic %s: partitions above %d are not supported",
+        return ms_fail(error, MS_OFFSETS, "partition %d of topic %s: partitions above %d are not supported",
                        partition, engine->config->input_topic, MS_MAX_PARTITIONS - 1);
     struct ms_partition *claimed = ms_positions_add(&engine->positions, partition);
     ms_store_acquire(engine->store, (uint16_t)partition, engine->owner);

@@ -281,7 +281,7 @@ def check_failures(scratch, state):
     with open(os.path.join(newer, "identity"), "w", encoding="utf-8") as file:
         file.write("format=99\n")
     done = inspect("users", "--state-dir", newer)
-    check("newer state", done.returncode == 1 and b"newer version" in done.stderr and done.stderr.count(b"\n") == 1, done)
+    check("newer state", done.returncode == 3 and b"newer version" in done.stderr and done.stderr.count(b"\n") == 1, done)
     with open("/dev/full", "wb") as full:
         done = subprocess.run([BINARY, "inspect", "user", "long", "--state-dir", state], stdout=full, stderr=subprocess.PIPE)
     check("a full disk", done.returncode == 1, done)

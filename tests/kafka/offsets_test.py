@@ -1,6 +1,7 @@
 """Offsets that do not fit the log or the state: an error that names the partition and the offsets, never silence."""
 
 import shutil
+import signal
 
 import ms_kafka
 from lifecycle_test import Log
@@ -22,7 +23,7 @@ def origin_gone(scenario):
     _, service = stopped_service(scenario)
     shutil.rmtree(service.settings["state.dir"])
     scenario.kafka.delete_records(scenario.input, {0: 100})
-    service.start().fails(1, scenario.input, r"\b100\b", r"\b400\b")
+    service.start().fails(3, scenario.input, r"\b100\b", r"\b400\b")
 
 
 def gap_gone(scenario):
@@ -30,21 +31,46 @@ def gap_gone(scenario):
     log, service = stopped_service(scenario)
     log.produce(200)
     scenario.kafka.delete_records(scenario.input, {0: 500})
-    service.start().fails(1, scenario.input, r"\b400\b", r"\b500\b")
+    service.start().fails(3, scenario.input, r"\b400\b", r"\b500\b")
 
 
 def committed_below_state(scenario):
     """The group's offset was set back below what the state holds: events would be folded twice."""
     _, service = stopped_service(scenario)
     scenario.kafka.set_committed(scenario.group, scenario.input, {0: 150})
-    service.start().fails(1, scenario.input, r"\b150\b", r"\b400\b")
+    service.start().fails(3, scenario.input, r"\b150\b", r"\b400\b")
 
 
 def committed_beyond_end(scenario):
     """The group's offset lies beyond the log's end."""
     _, service = stopped_service(scenario)
     scenario.kafka.set_committed(scenario.group, scenario.input, {0: 9999})
-    service.start().fails(1, scenario.input, r"\b9999\b", r"\b400\b")
+    service.start().fails(3, scenario.input, r"\b9999\b", r"\b400\b")
+
+
+def run_into_a_gap(scenario, *args):
+    """A running service whose next events are deleted: paused, because it reads faster than that."""
+    log, service = stopped_service(scenario)
+    service.start(*args).wait_log(r"assigned .*start=400")
+    service.process.send_signal(signal.SIGSTOP)
+    log.produce(10)  # all that the fetch on its way can bring
+    log.produce(190)
+    scenario.kafka.delete_records(scenario.input, {0: 590})
+    service.process.send_signal(signal.SIGCONT)
+    return service
+
+
+def gap_meanwhile(scenario):
+    """It ends like at the start: partition, offsets, the command that mends it, and --accept-gap."""
+    run_into_a_gap(scenario).fails(3, scenario.input, r"\b590\b", r"\b600\b", "--reset-offsets", "--accept-gap")
+
+
+def gap_meanwhile_accepted(scenario):
+    """With --accept-gap it goes on behind the gap, and the state has what came before it."""
+    service = run_into_a_gap(scenario, "--accept-gap")
+    service.wait_log(r"gap_accepted .*to=590")
+    scenario.wait_done(service)
+    assert service.terminate() == 0
 
 
 def input_start_latest(scenario):
@@ -66,7 +92,8 @@ def input_start_latest(scenario):
 
 
 SCENARIOS = {function.__name__: function for function in (
-    origin_gone, gap_gone, committed_below_state, committed_beyond_end, input_start_latest)}
+    origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted,
+    input_start_latest)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

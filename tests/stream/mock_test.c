@@ -313,7 +313,7 @@ static void produce_refused(void)
     published();
     fails_next(PRODUCE, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
     produce();
-    assert_int_equal(ends(&error), MS_KAFKA);
+    assert_int_equal(ends(&error), MS_KAFKA_REFUSED);
     assert_non_null(strstr(error.text, "TOPIC_AUTHORIZATION_FAILED"));
 }
 
@@ -561,7 +561,7 @@ static void transactional_id_forbidden(void)
     struct ms_error error;
     fails_next(INIT_PRODUCER_ID, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 4);
     must_start();
-    assert_int_equal(ends(&error), MS_KAFKA);
+    assert_int_equal(ends(&error), MS_KAFKA_REFUSED);
     assert_non_null(strstr(error.text, "app-one-0"));
 }
 

@@ -386,7 +386,7 @@ static void partition_beyond_the_keys_is_refused(void **state)
     struct ms_partition_row row;
     struct ms_error error;
     start(rig, 64 << 20);
-    assert_int_equal(ms_engine_claim(rig->session.engine, MS_MAX_PARTITIONS, &row, &error), MS_KAFKA);
+    assert_int_equal(ms_engine_claim(rig->session.engine, MS_MAX_PARTITIONS, &row, &error), MS_OFFSETS);
     assert_non_null(strstr(error.text, "above 32767"));
     assert_int_equal(ms_engine_claim(rig->session.engine, MS_MAX_PARTITIONS - 1, &row, &error), MS_OK);
     assert_int_equal(row.sources[MS_SOURCE_CLICKS].applied, -1);

@@ -193,7 +193,7 @@ static enum ms_status check_partitions(struct ms_worker *worker, struct ms_error
     for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
         for (int source = 0; source < MS_SOURCES; source++) {
             if (topic_of(worker, source)[0] && !ms_positions_find(positions, position->partition, source))
-                return ms_fail(error, MS_KAFKA,
+                return ms_fail(error, MS_OFFSETS,
                                "partition %d of topic %s was assigned without that of topic %s: both need "
                                "the same number of partitions",
                                position->partition, topic_of(worker, position->source),
@@ -227,6 +227,30 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
     if (status == MS_OK && ms_engine_pending(worker->session.engine))
         ms_pace_pending(&worker->session.pace, ms_monotonic_s()); /* pin the first offsets soon */
     return status;
+}
+
+enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, int32_t partition,
+                                          struct ms_error *error)
+{
+    const struct ms_position *position = ms_positions_find(ms_engine_positions(worker->session.engine),
+                                                           partition, source);
+    if (!position)
+        return MS_OK;
+    struct ms_known known = {.source = source,
+                             .partition = partition,
+                             .committed = position->committed,
+                             .row = {.applied = position->next, .origin = position->origin}};
+    enum ms_status status = read_ends(worker, &known, error);
+    if (status != MS_OK)
+        return status;
+    if (position->next > known.high)
+        return misfit(worker, &known, MS_MISFIT_BEYOND_END, error);
+    if (position->next < known.low && !worker->config->accept_gap && !ms_sources[source]->compacted)
+        return misfit(worker, &known, MS_MISFIT_GAP_STATE, error);
+    return ms_fail(error, MS_KAFKA_ABORT,
+                   "topic %s partition %d: offset %" PRId64 " is not in the log (from %" PRId64 " to %" PRId64
+                   ")",
+                   topic_of(worker, source), partition, position->next, known.low, known.high);
 }
 
 void ms_assignment_lag(struct ms_worker *worker)

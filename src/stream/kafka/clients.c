@@ -185,13 +185,7 @@ bool ms_kafka_may_pass(rd_kafka_resp_err_t code)
     }
 }
 
-enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what)
-{
-    enum ms_status status = ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA;
-    return ms_fail(error, status, "%s: %s (%s)", what, rd_kafka_err2str(code), rd_kafka_err2name(code));
-}
-
-/* What only the operator can mend; all else of a transaction is mended by beginning anew. */
+/* What only a person can mend; all else of a transaction is mended by beginning anew. */
 static bool hopeless(rd_kafka_resp_err_t code)
 {
     switch ((int)code) {
@@ -210,10 +204,22 @@ static bool hopeless(rd_kafka_resp_err_t code)
     }
 }
 
+/* What follows from an error of a call outside of a transaction. */
+static enum ms_status status_of(rd_kafka_resp_err_t code)
+{
+    return ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : hopeless(code) ? MS_KAFKA_REFUSED : MS_KAFKA;
+}
+
+enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what)
+{
+    return ms_fail(error, status_of(code), "%s: %s (%s)", what, rd_kafka_err2str(code),
+                   rd_kafka_err2name(code));
+}
+
 enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what)
 {
     rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
-    enum ms_status status = hopeless(code) ? MS_KAFKA : MS_KAFKA_ABORT;
+    enum ms_status status = hopeless(code) ? MS_KAFKA_REFUSED : MS_KAFKA_ABORT;
     ms_fail(error, status, "%s: %s (%s%s)", what, rd_kafka_error_string(failure),
             rd_kafka_error_name(failure), rd_kafka_error_is_fatal(failure) ? ", fatal" : "");
     rd_kafka_error_destroy(failure);
@@ -255,8 +261,7 @@ static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, int *parti
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, 2000);
     rd_kafka_topic_destroy(handle);
     if (code)
-        return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA, "no broker answers: %s",
-                       rd_kafka_err2str(code));
+        return ms_fail(error, status_of(code), "no broker answers: %s", rd_kafka_err2str(code));
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (!code && metadata->topics[0].partition_cnt == 0)
         code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
@@ -264,8 +269,7 @@ static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, int *parti
         *partitions = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
     if (code)
-        return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA, "topic \"%s\": %s", topic,
-                       rd_kafka_err2str(code));
+        return ms_fail(error, status_of(code), "topic \"%s\": %s", topic, rd_kafka_err2str(code));
     return MS_OK;
 }
 

@@ -155,7 +155,7 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR__FATAL: {
         rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->consumer, text, sizeof text);
         if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-            ms_fail(&error, MS_KAFKA,
+            ms_fail(&error, MS_KAFKA_REFUSED,
                     "another process runs with instance.id %s (its member %s has taken over)",
                     worker->instance_id, worker->member_id);
         else
@@ -164,15 +164,13 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
         break;
     }
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-        ms_fail(&error, MS_OFFSETS, "topic %s partition %d: %s",
-                ms_source_topic(source_of(worker, message), worker->config), message->partition,
-                rd_kafka_message_errstr(message));
-        ms_session_break(&worker->session, MS_OFFSETS, &error);
+        worker->out_of_range = (struct ms_end){
+            .source = source_of(worker, message), .partition = message->partition, .offset = message->offset};
         break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        ms_fail(&error, MS_KAFKA, "consumer: %s", rd_kafka_message_errstr(message));
-        ms_session_break(&worker->session, MS_KAFKA, &error);
+        ms_fail(&error, MS_KAFKA_REFUSED, "consumer: %s", rd_kafka_message_errstr(message));
+        ms_session_break(&worker->session, MS_KAFKA_REFUSED, &error);
         break;
     default:
         ms_log(MS_LOG_WARN, "consumer", "worker=%d error=\"%s\"", worker->number,
@@ -221,6 +219,24 @@ static struct ms_end poll_batch(struct ms_worker *worker, int wait_ms)
     return end;
 }
 
+/* Ends the session where the log does not have what comes next. What is folded is committed and written
+ * before: it is not in the log any more either. */
+static void leave_range(struct ms_worker *worker)
+{
+    struct ms_error error;
+    struct ms_session *session = &worker->session;
+    struct ms_end at = worker->out_of_range;
+    worker->out_of_range.partition = -1;
+    ms_session_commit(session);
+    ms_session_flush_begin(session);
+    ms_session_flush_end(session, true);
+    if (session->broken)
+        return;
+    enum ms_status status = ms_assignment_out_of_range(worker, at.source, at.partition, &error);
+    if (status != MS_OK)
+        ms_session_break(session, status, &error);
+}
+
 /* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
 static void loop(struct ms_worker *worker)
 {
@@ -232,6 +248,8 @@ static void loop(struct ms_worker *worker)
         bool idle = worker->batch == 0 && end.partition < 0;
         ms_session_process(session, worker->inputs, worker->batch, end);
         drop_batch(worker);
+        if (!session->broken && worker->out_of_range.partition >= 0)
+            leave_range(worker);
         if (!session->broken)
             ms_session_maintain(session, idle, lagging(worker));
         if (waiting && !session->broken)
@@ -333,6 +351,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     ms_session_begin(session, worker->config, &worker->stats,
                      (struct ms_committer){.context = worker, .commit = ms_transaction_commit});
     atomic_store(&worker->delivery_failures, 0);
+    worker->out_of_range.partition = -1;
     enum ms_status status = open_session(worker, error);
     if (status != MS_OK) {
         close_session(worker);

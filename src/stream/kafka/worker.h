@@ -47,6 +47,7 @@ struct ms_worker {
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch, batch_bytes;
+    struct ms_end out_of_range; /* the log does not have what a position reads next; partition -1: none */
 };
 
 /* worker.c: the thread's function. */
@@ -57,6 +58,11 @@ void *ms_worker_main(void *worker);
  * MS_OFFSETS when they do not fit together. */
 enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
                                    struct ms_error *error) MS_MUST_CHECK;
+/* What follows when the log does not have what a position reads next: MS_OFFSETS with the offsets and the
+ * command that mends it, or MS_KAFKA_ABORT where a new session can go on, as with accept_gap. MS_OK where the
+ * partition is not held. To be called between transactions. */
+enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, int32_t partition,
+                                          struct ms_error *error) MS_MUST_CHECK;
 /* Updates the lag in the stats, from what the consumer has heard of the ends. */
 void ms_assignment_lag(struct ms_worker *worker);
 
