@@ -237,7 +237,11 @@ enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t n
         return MS_OK;
     if (offset >= position->wait_until)
         position->wait_until = 0;
-    return reached(engine, partition, position, offset, error);
+    enum ms_status status = reached(engine, partition, position, offset, error);
+    if (status == MS_OK && !ms_position_replays(position) && position->next < offset &&
+        !passes_over(partition, position))
+        position->next = offset;
+    return status;
 }
 
 /* ---- a batch ---- */

@@ -66,7 +66,9 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error) MS_MUST_CHECK;
 
-/* All records of |source| below |offset| have been seen: ends a replay that no record ends. */
+/* All records of |source| below |offset| have been seen: ends a replay that no record ends. Outside of a
+ * replay the next offset moves there, behind what is no record: the marks of transactions and what they
+ * aborted. So C follows, and it stays in the log when its start has passed them. */
 enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t partition, int64_t offset,
                                  struct ms_error *error) MS_MUST_CHECK;
 

@@ -22,14 +22,15 @@ class Log:
         self.users = [f"u{number}" for number in range(users)]
         self.time_ms = 1700000000000
 
-    def produce(self, count):
+    def produce(self, count, transaction=False):
         events = []
         for _ in range(count):
             self.time_ms += 1000
             user, item = self.draws.choice(self.users), self.draws.choice(self.items)
             self.histories.add(user, item, self.time_ms)
             events.append(event(user, item, self.time_ms))
-        self.scenario.kafka.produce(self.scenario.input, events)
+        produce = self.scenario.kafka.produce_transaction if transaction else self.scenario.kafka.produce
+        produce(self.scenario.input, events)
 
     def check(self):
         """The output is exactly what all events so far must give."""

@@ -73,6 +73,31 @@ def gap_meanwhile_accepted(scenario):
     assert service.terminate() == 0
 
 
+def transactional_input(scenario):
+    """An input written in transactions ends in control records, or in what was aborted: the committed offset passes them,
+    so that no lag stays, and nothing is missing when the log's start has passed them too."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(100, transaction=True)
+    scenario.kafka.produce_transaction(scenario.input, [ms_kafka.event("nobody", "none", 1700000000000)], commit=False)
+    scenario.wait_done(service, timeout_s=30)
+    end = scenario.kafka.watermarks(scenario.input)[0][1]
+    assert end > 101, "control records follow the events"
+    service.wait_log(r"progress .*lag=0", timeout_s=15)
+    scenario.kafka.delete_records(scenario.input, {0: end})
+    other = scenario.service("b", workers=1, group_static="false").start()
+    other.wait_log("progress")  # the partition has moved or was taken again
+    service.check_alive()
+    log.produce(100, transaction=True)
+    scenario.wait_done(other, timeout_s=30)
+    assert service.terminate() == 0 and other.terminate() == 0
+    scenario.kafka.delete_records(scenario.input, {0: scenario.kafka.watermarks(scenario.input)[0][1]})
+    service.start().wait_log("assigned .*replay=0")
+    assert service.terminate() == 0
+    log.check()
+
+
 def input_start_latest(scenario):
     """A new group with input.start=latest begins at the end, and again there after a restart."""
     scenario.topics(1)
@@ -92,7 +117,7 @@ def input_start_latest(scenario):
 
 
 SCENARIOS = {function.__name__: function for function in (
-    origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted,
+    origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
     input_start_latest)}
 
 if __name__ == "__main__":

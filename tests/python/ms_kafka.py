@@ -158,6 +158,19 @@ class Kafka:
                     producer.poll(0.01)
         assert producer.flush(60) == 0 and not failed, f"producing to {topic}: {failed[:1]}"
 
+    def produce_transaction(self, topic, records, commit=True):
+        """Writes (key, value) tuples in one transaction, which is committed or aborted: a control record follows them."""
+        producer = self.producer(**{"transactional.id": f"ms-test-{topic}"})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for key, value in records:
+            producer.produce(topic, value, key)
+        assert producer.flush(60) == 0, f"producing to {topic}"
+        if commit:
+            producer.commit_transaction(30)
+        else:
+            producer.abort_transaction(30)
+
     def read(self, topic, isolation="read_committed", timeout_s=120):
         """All records of a topic up to its end, those of a partition in their order."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ms-test-reader", "enable.auto.commit": False,
