@@ -1,5 +1,8 @@
 /* The table of commands. */
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <unistd.h>
 
 #include "app/commands.h"
 
@@ -38,8 +41,22 @@ static const struct ms_command root = {
         "0 done, 1 failed at run time, 2 bad usage or configuration, 3 a person has to mend something first",
 };
 
+/* Opens descriptors 0 to 2 on /dev/null where they are closed. The next file that is opened would take their place
+ * otherwise, and get the log's lines. False when that fails. */
+static bool fill_standard_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!fill_standard_descriptors())
+        return 1;
     /* A reader that goes away is an error of the write, not the end of a process that holds a transaction. */
     signal(SIGPIPE, SIG_IGN);
     return ms_command_main(&root, argc, argv);
