@@ -155,7 +155,7 @@ static enum ms_status make_model(struct ms_model **model, const char *dir, int K
     settings.max_behaviors = MOST;
     enum ms_status status = ms_generator_new(&generator, &settings, error);
     if (status == MS_OK)
-        status = ms_generator_write_model(generator, dir, error);
+        status = ms_generator_write_model(generator, dir, true, error);
     ms_generator_destroy(generator);
     if (status != MS_OK)
         return status;
@@ -175,7 +175,8 @@ static enum ms_status make_model(struct ms_model **model, const char *dir, int K
 
 static void remove_model(const char *dir)
 {
-    static const char *const names[] = {"config.json", "items.txt", "model.safetensors"};
+    static const char *const names[] = {"config.json", "items.txt", "model.safetensors",
+                                        ".mindstream-written"};
     char path[PATH_MAX + 32];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);

@@ -120,7 +120,7 @@ static enum ms_status start_demo(struct demo *demo, struct ms_error *error)
     if (status == MS_OK)
         status = ms_generator_new(&demo->generator, &settings, error);
     if (status == MS_OK)
-        status = ms_generator_write_model(demo->generator, demo->model_dir, error);
+        status = ms_generator_write_model(demo->generator, demo->model_dir, false, error);
     if (status == MS_OK)
         status = ms_demo_broker_new(&demo->broker, topics, sizeof topics / sizeof *topics, error);
     if (status == MS_OK)

@@ -19,6 +19,7 @@
 struct generate_arguments {
     int64_t users, items, events, seed;
     const char *model_out;
+    bool force;
     int64_t dim, interests, max_behaviors;
     double item_skew, user_skew;
     int64_t drift, start_ms, interval_ms;
@@ -115,6 +116,10 @@ static const struct ms_argument rows[] = {
      .placeholder = "DIR",
      .help = "also write the model directory that fits; name 'generated', version the seed",
      AT(model_out)},
+    {.name = "force",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "let --model-out replace a model that mindstream did not write",
+     AT(force)},
     {.name = "dim",
      .kind = MS_ARGUMENT_INTEGER,
      .min = 1,
@@ -205,7 +210,7 @@ static enum ms_status run_generate(void *context, struct ms_error *error)
     if (status == MS_OK)
         status = check_end(arguments, error);
     if (status == MS_OK && arguments->model_out)
-        status = ms_generator_write_model(generator, arguments->model_out, error);
+        status = ms_generator_write_model(generator, arguments->model_out, arguments->force, error);
     if (status == MS_OK && arguments->events > 0)
         status = write_events(generator, (uint64_t)arguments->events, error);
     ms_generator_destroy(generator);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "model/mark.h"
 
 /* A file on its way. The first failure is kept in |status|; later writes do nothing then. */
 struct output {
@@ -200,49 +201,68 @@ enum ms_status ms_model_write_tensors(const char *path, const struct ms_write_te
 
 /* ---- the directory ---- */
 
-/* Whether |name| is that of a model's file. */
-static bool is_model_file(const char *name)
-{
-    static const char prefix[] = "profile_", suffix[] = ".txt";
-    size_t size = strlen(name);
-    return strcmp(name, "config.json") == 0 || strcmp(name, "items.txt") == 0 ||
-           strcmp(name, "model.safetensors") == 0 ||
-           (size > sizeof prefix + sizeof suffix - 2 && strncmp(name, prefix, sizeof prefix - 1) == 0 &&
-            strcmp(name + size - (sizeof suffix - 1), suffix) == 0);
-}
-
 static bool is_dots(const char *name)
 {
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* Whether |name| is that of a model's file, or of the mark. */
+static bool is_own_file(const char *name)
+{
+    return ms_model_is_file(name) || strcmp(name, MS_MODEL_MARK) == 0;
+}
+
+/* Removes a directory of model files; a link to one is left alone. */
 static void remove_model(const char *dir)
 {
-    DIR *listing = opendir(dir);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *listing = fd < 0 ? NULL : fdopendir(fd);
     if (!listing)
         return;
     for (const struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
-        if (is_model_file(entry->d_name))
+        if (is_own_file(entry->d_name))
             unlinkat(dirfd(listing), entry->d_name, 0);
     }
     closedir(listing);
     rmdir(dir);
 }
 
-/* Whether |dir| may be replaced by a model: it does not exist, is empty, or holds only files of a model. */
-static enum ms_status check_target(const char *dir, struct ms_error *error)
+/* Whether the directory that |listing| walks holds nothing but the files of a model; *empty tells that it holds
+ * nothing at all. */
+static enum ms_status check_entries(DIR *listing, const char *dir, bool *empty, struct ms_error *error)
 {
+    *empty = true;
+    for (const struct dirent *entry = readdir(listing); entry; entry = readdir(listing)) {
+        if (is_dots(entry->d_name))
+            continue;
+        *empty = false;
+        if (!is_own_file(entry->d_name))
+            return ms_fail(error, MS_IO, "%s holds %s, so it is not replaced by a model", dir, entry->d_name);
+    }
+    return MS_OK;
+}
+
+/* Whether |dir| may be replaced by a model: it does not exist, is empty, or holds a model that this program
+ * wrote and nobody has changed since. With |force|, any model. */
+static enum ms_status check_target(const char *dir, bool force, struct ms_error *error)
+{
+    struct stat found;
+    bool empty;
+    if (lstat(dir, &found) != 0)
+        return errno == ENOENT ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
+    if (S_ISLNK(found.st_mode))
+        return ms_fail(error, MS_IO, "%s is a symbolic link, so it is not replaced by a model", dir);
     DIR *listing = opendir(dir);
     if (!listing)
-        return errno == ENOENT ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
-    enum ms_status status = MS_OK;
-    const struct dirent *entry;
-    while (status == MS_OK && (entry = readdir(listing))) {
-        if (!is_dots(entry->d_name) && !is_model_file(entry->d_name))
-            status = ms_fail(error, MS_IO, "%s holds %s, so it is not replaced by a model", dir,
-                             entry->d_name);
-    }
+        return ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
+    enum ms_status status = check_entries(listing, dir, &empty, error);
     closedir(listing);
+    if (status == MS_OK && !empty && !force && !ms_model_mark_holds(dir))
+        status = ms_fail(
+            error, MS_IO,
+            "%s holds a model that mindstream did not write, or that was changed since, so it is "
+            "not replaced",
+            dir);
     return status;
 }
 
@@ -281,6 +301,8 @@ static enum ms_status write_files(const char *dir, const struct ms_write_model *
         status = path_of(path, dir, "", "model.safetensors", "", error);
     if (status == MS_OK)
         status = ms_model_write_tensors(path, model->tensors, model->tensor_count, error);
+    if (status == MS_OK)
+        status = ms_model_mark_write(dir, error);
     return status;
 }
 
@@ -294,18 +316,19 @@ static enum ms_status replace(const char *made, const char *dir, struct ms_error
     return rename(made, dir) == 0 ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
 }
 
-enum ms_status ms_model_write(const char *dir, const struct ms_write_model *model, struct ms_error *error)
+enum ms_status ms_model_write(const char *name, const struct ms_write_model *model, struct ms_error *error)
 {
-    char made[PATH_MAX];
-    size_t size = strlen(dir);
-    while (size > 1 && dir[size - 1] == '/')
+    char dir[PATH_MAX], made[PATH_MAX + 16];
+    size_t size = strlen(name);
+    while (size > 1 && name[size - 1] == '/')
         size--;
-    if (size == 0 || size + 64 > sizeof made)
-        return ms_fail(error, MS_USAGE, "'%.100s' cannot be a model directory", dir);
-    enum ms_status status = check_target(dir, error);
+    if (size == 0 || size + 64 > sizeof dir)
+        return ms_fail(error, MS_USAGE, "'%.100s' cannot be a model directory", name);
+    snprintf(dir, sizeof dir, "%.*s", (int)size, name);
+    enum ms_status status = check_target(dir, model->replace, error);
     if (status != MS_OK)
         return status;
-    snprintf(made, sizeof made, "%.*s.new-XXXXXX", (int)size, dir);
+    snprintf(made, sizeof made, "%s.new-XXXXXX", dir);
     if (!mkdtemp(made) || chmod(made, 0755) != 0)
         return ms_fail(error, MS_IO, "%s: %s", made, strerror(errno));
     status = write_files(made, model, error);

@@ -2,6 +2,7 @@
 #ifndef MS_MODEL_WRITE_H
 #define MS_MODEL_WRITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,11 +44,12 @@ struct ms_write_model {
     size_t tensor_count;
     const struct ms_write_vocabulary *vocabularies;
     size_t vocabulary_count;
+    bool replace; /* also a model that this program did not write, or that was changed since */
 };
 
 /* Writes the model directory |dir|. The files are written and synced under another name beside it, then the
- * directory is renamed, so that no reader sees half a model. A model that is there is replaced. A directory that
- * holds any other file is left alone. Does not check that the parts fit together: ms_model_load does.
+ * directory is renamed, so that no reader sees half a model. A model that this program wrote (mark.h) is
+ * replaced; another only with |replace|. A directory that holds any other file, and a symbolic link, are left alone. Does not check that the parts fit together: ms_model_load does.
  * MS_IO, MS_MEMORY, MS_USAGE for a name that cannot be one, MS_MODEL for a line that is empty or has a newline
  * in it. On failure |dir| is as it was. */
 enum ms_status ms_model_write(const char *dir, const struct ms_write_model *model,

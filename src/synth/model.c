@@ -111,7 +111,7 @@ static void rows_free(struct rows *rows)
     free(rows->normals);
 }
 
-enum ms_status ms_generator_write_model(const struct ms_generator *generator, const char *dir,
+enum ms_status ms_generator_write_model(const struct ms_generator *generator, const char *dir, bool replace,
                                         struct ms_error *error)
 {
     const struct ms_generator_settings *settings = ms_generator_settings(generator);
@@ -144,7 +144,8 @@ enum ms_status ms_generator_write_model(const struct ms_generator *generator, co
     const struct ms_write_model model = {.config = config,
                                          .items = {settings->items, item_id, &rows},
                                          .tensors = tensors,
-                                         .tensor_count = sizeof tensors / sizeof tensors[0]};
+                                         .tensor_count = sizeof tensors / sizeof tensors[0],
+                                         .replace = replace};
     enum ms_status status = rows_init(&rows, generator, error);
     if (status == MS_OK)
         status = ms_model_write(dir, &model, error);

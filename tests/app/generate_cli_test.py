@@ -113,9 +113,38 @@ def check_failures(directory):
     check("a model nowhere", done.returncode == 1 and done.stdout == b"", done)
 
 
+def check_others_models(directory):
+    """A model that somebody put there is not replaced, but with --force; one of its own is."""
+    model = os.path.join(directory, "trained")
+    check("the first", log(5, 5, 0, "--model-out", model).returncode == 0)
+    check("its own again", log(5, 6, 0, "--model-out", model).returncode == 0)
+    with open(os.path.join(model, "config.json"), "a", encoding="utf-8") as file:
+        file.write(" ")
+    done = log(5, 7, 5, "--model-out", model)
+    check("a changed one", done.returncode == 1 and b"trained" in done.stderr and done.stdout == b"", done)
+    with open(os.path.join(model, "items.txt"), encoding="utf-8") as file:
+        check("a changed one stays", len(file.readlines()) == 6)
+    check("--force", log(5, 7, 0, "--model-out", model, "--force").returncode == 0)
+    os.rename(model, model + "-moved")
+    os.symlink(model + "-moved", model)
+    done = log(5, 8, 0, "--model-out", model + "/", "--force")
+    check("a link", done.returncode == 1 and b"link" in done.stderr, done)
+
+
+def check_descriptors(directory):
+    """With standard output closed, the events go nowhere, and into no file that is opened next."""
+    model = os.path.join(directory, "closed")
+    done = subprocess.run(["sh", "-c", 'exec "$0" generate --users 5 --items 5 --events 5 --model-out "$1" 0<&- 1>&- 2>&-',
+                           BINARY, model], check=False)
+    with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
+        check("closed descriptors", done.returncode == 0 and "user_id" not in file.read(), done)
+
+
 with tempfile.TemporaryDirectory() as scratch:
     check_events()
     check_model(scratch)
     check_usage()
     check_failures(scratch)
+    check_others_models(scratch)
+    check_descriptors(scratch)
 sys.exit(1 if failures else 0)

@@ -77,14 +77,28 @@ static int teardown(void **state)
     return 0;
 }
 
-static enum ms_status write_plain(const char *dir, const struct ms_write_lines *items, struct ms_error *error)
+static enum ms_status write_plain_over(const char *dir, const struct ms_write_lines *items, bool replace,
+                                       struct ms_error *error)
 {
     const struct ms_write_tensor tensors[] = {
         {.name = "item_embedding", .rank = 2, .shape = {ITEMS, DIM}, .data = embedding},
         {.name = "routing.bilinear", .rank = 2, .shape = {DIM, DIM}, .data = map}};
     const struct ms_write_model model = {
-        .config = CONFIG("2"), .items = *items, .tensors = tensors, .tensor_count = 2};
+        .config = CONFIG("2"), .items = *items, .tensors = tensors, .tensor_count = 2, .replace = replace};
     return ms_model_write(dir, &model, error);
+}
+
+static enum ms_status write_plain(const char *dir, const struct ms_write_lines *items, struct ms_error *error)
+{
+    return write_plain_over(dir, items, false, error);
+}
+
+static void must_replace(const char *dir)
+{
+    struct ms_error error;
+    const struct ms_write_lines items = lines_of(ids, ITEMS);
+    if (write_plain_over(dir, &items, true, &error) != MS_OK)
+        fail_msg("%s", error.text);
 }
 
 static void must_write(const char *dir)
@@ -150,14 +164,44 @@ static void replaces_a_model(void **state)
     struct stat found;
     char slashes[5000];
     must_write(scratch->dir);
-    writer_file(scratch->dir, "config.json", "old", 3);
-    writer_file(scratch->dir, "profile_gone.txt", "x\n", 2);
     snprintf(slashes, sizeof slashes, "%s//", scratch->dir);
     must_write(slashes);
+    writer_file(scratch->dir, "config.json", "old", 3);
+    writer_file(scratch->dir, "profile_gone.txt", "x\n", 2);
+    must_replace(slashes);
     assert_int_equal(size_of(scratch->dir, "profile_gone.txt"), -1);
     ms_model_destroy(load(scratch->dir));
     assert_int_equal(stat(scratch->dir, &found), 0);
     assert_int_equal(found.st_mode & 0777, 0755);
+}
+
+/* A model that was changed since it was written, one without a mark, and one behind a link stay as they are. */
+static void keeps_models_of_others(void **state)
+{
+    static const char *const changes[][2] = {{"config.json", "trained"},
+                                             {"model.safetensors", "x"},
+                                             {"profile_x.txt", "a\n"},
+                                             {".mindstream-written", ""}};
+    const struct scratch *scratch = *state;
+    struct ms_error error;
+    const struct ms_write_lines items = lines_of(ids, ITEMS);
+    char link[5000];
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        const char *name = changes[i][0], *text = changes[i][1];
+        must_replace(scratch->dir);
+        writer_file(scratch->dir, name, text, strlen(text));
+        assert_int_equal(write_plain(scratch->dir, &items, &error), MS_IO);
+        assert_int_equal(size_of(scratch->dir, name), strlen(text));
+    }
+    snprintf(link, sizeof link, "%s/link", scratch->base);
+    must_replace(scratch->dir);
+    assert_int_equal(symlink(scratch->dir, link), 0);
+    assert_int_equal(write_plain_over(link, &items, true, &error), MS_IO);
+    snprintf(link, sizeof link, "%s/link/", scratch->base);
+    assert_int_equal(write_plain_over(link, &items, true, &error), MS_IO);
+    snprintf(link, sizeof link, "%s/link", scratch->base);
+    unlink(link);
+    ms_model_destroy(load(scratch->dir));
 }
 
 static void keeps_other_files(void **state)
@@ -266,9 +310,9 @@ static void halves(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {IN_SCRATCH(round_trip),          IN_SCRATCH(replaces_a_model),
-                                       IN_SCRATCH(keeps_other_files),   IN_SCRATCH(refused_lines),
-                                       IN_SCRATCH(refused_directories), cmocka_unit_test(full_disk),
-                                       IN_SCRATCH(alignment),           cmocka_unit_test(halves)};
+    const struct CMUnitTest tests[] = {
+        IN_SCRATCH(round_trip),        IN_SCRATCH(replaces_a_model), IN_SCRATCH(keeps_models_of_others),
+        IN_SCRATCH(keeps_other_files), IN_SCRATCH(refused_lines),    IN_SCRATCH(refused_directories),
+        cmocka_unit_test(full_disk),   IN_SCRATCH(alignment),        cmocka_unit_test(halves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

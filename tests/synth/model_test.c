@@ -67,7 +67,7 @@ static void test_model(void **state)
     assert_non_null(mkdtemp(base));
     snprintf(dir, sizeof dir, "%s/model", base);
     struct ms_generator *generator = make_generator(300, 5);
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_OK);
+    assert_int_equal(ms_generator_write_model(generator, dir, false, &error), MS_OK);
     if (ms_model_load(&model, dir, &error) != MS_OK)
         fail_msg("%s", error.text);
     assert_string_equal(ms_model_config(model)->id, "generated@5");
@@ -78,9 +78,10 @@ static void test_model(void **state)
     remove_file(dir, "config.json");
     remove_file(dir, "items.txt");
     remove_file(dir, "model.safetensors");
+    remove_file(dir, ".mindstream-written");
     assert_int_equal(rmdir(dir), 0);
     assert_int_equal(rmdir(base), 0);
-    assert_int_equal(ms_generator_write_model(generator, dir, &error), MS_IO); /* no parent directory */
+    assert_int_equal(ms_generator_write_model(generator, dir, false, &error), MS_IO); /* no parent directory */
     ms_generator_destroy(generator);
 }
 
