@@ -81,7 +81,8 @@ static void test_model(void **state)
     remove_file(dir, ".mindstream-written");
     assert_int_equal(rmdir(dir), 0);
     assert_int_equal(rmdir(base), 0);
-    assert_int_equal(ms_generator_write_model(generator, dir, false, &error), MS_IO); /* no parent directory */
+    assert_int_equal(ms_generator_write_model(generator, dir, false, &error),
+                     MS_IO); /* no parent directory */
     ms_generator_destroy(generator);
 }
 
