@@ -2,6 +2,7 @@
 #include "state/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,16 @@ static void put_line(FILE *file, const char *key, const char *value)
     fputc('\n', file);
 }
 
+/* A new name lasts once its directory has reached the disk. */
+static bool sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
 enum ms_status ms_identity_write(const struct ms_identity *identity, const char *dir, struct ms_error *error)
 {
     char *path = path_of(dir, "identity"), *next = path_of(dir, "identity.new");
@@ -90,7 +101,7 @@ enum ms_status ms_identity_write(const struct ms_identity *identity, const char 
         put_line(file, "instance.id", identity->instance_id);
         bool written = fflush(file) == 0 && fsync(fileno(file)) == 0;
         written &= fclose(file) == 0;
-        if (!written || rename(next, path) != 0)
+        if (!written || rename(next, path) != 0 || !sync_dir(dir))
             status = ms_fail(error, MS_IO, "%s: %s", path, strerror(errno));
     }
     free(path);
