@@ -181,6 +181,17 @@ void ms_cache_drop(struct ms_cache *cache, uint16_t partition)
     }
 }
 
+void ms_cache_drop_all(struct ms_cache *cache)
+{
+    cache->dirty_count = 0;
+    cache->dirty_bytes = 0;
+    memset(cache->all_in_memory, 0, sizeof cache->all_in_memory);
+    for (uint32_t i = 0; i < cache->count; i++) {
+        if (cache->entries[i].user)
+            remove_entry(cache, i);
+    }
+}
+
 /* ---- flushing ---- */
 
 bool ms_cache_begin_flush(struct ms_cache *cache, struct ms_user ***users, size_t *count)

@@ -78,5 +78,7 @@ void ms_cache_unpin(struct ms_cache *cache);
 
 /* Frees all users of a partition, dirty or not. */
 void ms_cache_drop(struct ms_cache *cache, uint16_t partition);
+/* Frees all users of all partitions. */
+void ms_cache_drop_all(struct ms_cache *cache);
 
 #endif

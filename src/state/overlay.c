@@ -535,3 +535,9 @@ void ms_overlay_drop(struct ms_overlay *overlay, uint16_t partition)
     ms_flight_join(&overlay->flight); /* the next owner reads from the database */
     ms_cache_drop(&overlay->cache, partition);
 }
+
+void ms_overlay_drop_all(struct ms_overlay *overlay)
+{
+    ms_flight_join(&overlay->flight);
+    ms_cache_drop_all(&overlay->cache);
+}

@@ -95,5 +95,7 @@ enum ms_status ms_overlay_flush(struct ms_overlay *overlay, const struct ms_flus
 /* Frees all users of a partition, dirty or not. Waits for a file on its way, because the partition's next
  * owner reads from the database. */
 void ms_overlay_drop(struct ms_overlay *overlay, uint16_t partition);
+/* The same for all partitions, in one walk over the users. */
+void ms_overlay_drop_all(struct ms_overlay *overlay);
 
 #endif

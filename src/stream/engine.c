@@ -169,6 +169,14 @@ void ms_engine_open(struct ms_engine *engine, const struct ms_position *position
     partition->open |= bit;
 }
 
+/* Gives up a partition whose users are dropped. */
+static void give_up(struct ms_engine *engine, struct ms_partition *partition)
+{
+    ms_store_release(engine->store, (uint16_t)partition->number, engine->owner);
+    partition->open = 0;
+    partition->claimed = false;
+}
+
 void ms_engine_close(struct ms_engine *engine, int32_t number)
 {
     struct ms_partition *partition = ms_positions_partition(&engine->positions, number);
@@ -176,15 +184,17 @@ void ms_engine_close(struct ms_engine *engine, int32_t number)
         return;
     ms_publisher_drop(engine->publisher, number);
     ms_overlay_drop(engine->overlay, (uint16_t)number);
-    ms_store_release(engine->store, (uint16_t)number, engine->owner);
-    partition->open = 0;
-    partition->claimed = false;
+    give_up(engine, partition);
 }
 
 void ms_engine_close_all(struct ms_engine *engine)
 {
-    for (size_t i = 0; i < engine->positions.count; i++)
-        ms_engine_close(engine, engine->positions.partitions[i].number);
+    ms_publisher_drop_all(engine->publisher);
+    ms_overlay_drop_all(engine->overlay);
+    for (size_t i = 0; i < engine->positions.count; i++) {
+        if (engine->positions.partitions[i].claimed)
+            give_up(engine, &engine->positions.partitions[i]);
+    }
 }
 
 bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *position)

@@ -46,7 +46,7 @@ void ms_engine_open(struct ms_engine *engine, const struct ms_position *position
 /* Closes all sources of a partition, drops its users, flushed or not, and gives up the ownership. Does
  * nothing where the partition is not claimed. */
 void ms_engine_close(struct ms_engine *engine, int32_t partition);
-/* The same for all partitions. */
+/* The same for all partitions, in one walk over the users. */
 void ms_engine_close_all(struct ms_engine *engine);
 /* The positions of all sources. They belong to the engine; the worker may change |paused| and
  * |passed_over|. */

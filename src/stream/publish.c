@@ -307,3 +307,9 @@ void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition)
     list_drop(&publisher->touched, partition);
     list_drop(&publisher->owed, partition);
 }
+
+void ms_publisher_drop_all(struct ms_publisher *publisher)
+{
+    publisher->touched.count = 0;
+    publisher->owed.count = 0;
+}

@@ -68,5 +68,6 @@ enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_err
 
 /* Drops what waits of a partition, before the overlay drops its users. */
 void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition);
+void ms_publisher_drop_all(struct ms_publisher *publisher);
 
 #endif

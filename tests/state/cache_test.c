@@ -182,6 +182,26 @@ static void the_dirty_come_out_in_key_order(void **state)
     cache_destroy(cache);
 }
 
+static void a_drop_of_all_leaves_nothing(void **state)
+{
+    struct ms_cache *cache = cache_new();
+    (void)state;
+    for (uint32_t i = 0; i < 300; i++) {
+        uint32_t index = add(cache, (uint16_t)(i % 3), i);
+        if (i % 2)
+            ms_cache_mark_dirty(cache, index);
+    }
+    cache->all_in_memory[0] = cache->all_in_memory[2] = true;
+    ms_cache_drop_all(cache);
+    assert_int_equal(cache->users, 0);
+    assert_totals(cache);
+    assert_false(cache->all_in_memory[0] || cache->all_in_memory[2]);
+    assert_int_equal(find(cache, 1, 1), MS_INDEX_EMPTY);
+    add(cache, 1, 1);
+    assert_int_equal(cache->users, 1);
+    cache_destroy(cache);
+}
+
 static void a_drop_leaves_the_other_partitions(void **state)
 {
     struct ms_cache *cache = cache_new();
@@ -247,6 +267,7 @@ int main(void)
                                        cmocka_unit_test(dirty_and_held_users_stay),
                                        cmocka_unit_test(pinned_users_stay_until_unpinned),
                                        cmocka_unit_test(the_dirty_come_out_in_key_order),
+                                       cmocka_unit_test(a_drop_of_all_leaves_nothing),
                                        cmocka_unit_test(a_drop_leaves_the_other_partitions),
                                        cmocka_unit_test(leaving_is_noted),
                                        cmocka_unit_test(bytes_follow_a_user_that_grows)};
