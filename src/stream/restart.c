@@ -14,6 +14,11 @@ bool ms_restart_follows(struct ms_restarts *restarts, enum ms_status *status, st
         *status = MS_OK; /* asked to stop while it waited: there was nothing to lose */
         return false;
     }
+    if (stopping) { /* no other session follows: what was read last is not published yet */
+        *status = ms_fail_in(error, MS_KAFKA,
+                             "stopped, but the last commit failed; the next start goes on from there");
+        return false;
+    }
     restarts->in_a_row = committed ? 0 : restarts->in_a_row + 1;
     if (restarts->in_a_row >= MS_RESTARTS_MAX) {
         *status = ms_fail_in(error, MS_KAFKA, "gave up after %d tries in a row", restarts->in_a_row);

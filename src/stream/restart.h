@@ -13,7 +13,8 @@ struct ms_restarts {
 };
 
 /* Whether another session follows one that ended with *status (and *error) and had |committed| or not.
- * Otherwise *status says how the worker ends: MS_OK where it was |stopping| and only waited. */
+ * Otherwise *status says how the worker ends: MS_OK where it was |stopping| and only waited, and
+ * MS_KAFKA where its last commit failed. */
 bool ms_restart_follows(struct ms_restarts *restarts, enum ms_status *status, struct ms_error *error,
                         bool committed, bool stopping);
 
