@@ -3,7 +3,8 @@
 
 #include <unistd.h>
 
-#define PRODUCE 0 /* the protocol's key of produce requests */
+#define PRODUCE 0 /* the protocol's keys */
+#define END_TXN 26
 #define LOOK_US 500
 #define QUIET   2 /* looks in a row at nothing: between an answer and the next batch is a moment */
 
@@ -16,6 +17,8 @@ static rd_kafka_resp_err_t on_sent(rd_kafka_t *rk, int socket, const char *broke
     if (key == PRODUCE) {
         atomic_fetch_add(&in_flight->batches, 1);
         atomic_fetch_add(&in_flight->sent, 1);
+    } else if (key == END_TXN) {
+        atomic_fetch_add(&in_flight->ends, 1);
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -49,6 +52,12 @@ void ms_in_flight_reset(struct ms_in_flight *in_flight)
 {
     atomic_store(&in_flight->batches, 0);
     atomic_store(&in_flight->sent, 0);
+    atomic_store(&in_flight->ends, 0);
+}
+
+bool ms_in_flight_end_repeated(struct ms_in_flight *in_flight)
+{
+    return atomic_load(&in_flight->ends) > 1;
 }
 
 bool ms_in_flight_any(struct ms_in_flight *in_flight)

@@ -252,6 +252,17 @@ static enum ms_status commit_at_least_once(struct ms_worker *worker,
 
 /* ---- the commit ---- */
 
+/* A transaction that is committed for certain, but whose end was asked for twice: the second request may come
+ * late and would end the next transaction. A new session has a new epoch, which refuses it. */
+static void renew(struct ms_worker *worker)
+{
+    struct ms_error why;
+    if (atomic_load(worker->stop) || !ms_in_flight_end_repeated(&worker->in_flight))
+        return;
+    ms_fail(&why, MS_KAFKA_ABORT, "the commit was sent again: a late copy could end the next transaction");
+    ms_session_break(&worker->session, MS_KAFKA_ABORT, &why);
+}
+
 enum ms_status ms_transaction_commit(void *context, struct ms_error *error)
 {
     struct ms_worker *worker = context;
@@ -260,5 +271,7 @@ enum ms_status ms_transaction_commit(void *context, struct ms_error *error)
                                 ? commit_exactly_once(worker, offsets, error)
                                 : commit_at_least_once(worker, offsets, error);
     rd_kafka_topic_partition_list_destroy(offsets);
+    if (status == MS_OK)
+        renew(worker);
     return status;
 }
