@@ -266,11 +266,15 @@ def broker_down(scenario):
         log.produce(500)
         scenario.wait_done(service)
         own.stop()
-        time.sleep(3)
+        service.wait_log("brokers_away for_s=5 .*reason=.*refused", 20)
+        service.wait_log("brokers_away for_s=15 ", 20)
         service.check_alive()
+        assert "brokers_back" not in service.log()
         own.start()
+        service.wait_log("brokers_back after_s=", 60)
         log.produce(500)
         scenario.wait_done(service)
+        assert service.log().count("brokers_back") == 1, "it is said once"
         assert service.terminate() == 0
         log.check()
 

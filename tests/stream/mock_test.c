@@ -327,9 +327,10 @@ static void offsets_generation(void)
     goes_on(TXN_OFFSETS, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, 1, 1, 1);
 }
 
+/* The client repeats the request by itself. A new session follows: a late copy would end its next transaction. */
 static void commit_coordinator_loads(void)
 {
-    goes_on(END_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 2, 0, 0);
+    goes_on(END_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 2, 1, 1);
 }
 
 /* A fatal error of the producer: nothing but a new one helps. */
@@ -662,7 +663,9 @@ static int empty_polls(int records, bool wakes)
     scene.pass[5] = (struct ms_passthrough){.key = "sasl.username", .value = "someone", .consumer = true};
     scene.pass[6] = (struct ms_passthrough){.key = "sasl.password", .value = "a secret", .consumer = true};
     scene.config.passthrough_count = 7;
-    assert_int_equal(ms_consumer_new(&rk, &scene.config, "reader", NULL, no_rebalance, NULL, &error), MS_OK);
+    assert_int_equal(ms_consumer_new(&rk, &scene.config, "reader", NULL,
+                                     &(struct ms_consumer_callbacks){.rebalance = no_rebalance}, &error),
+                     MS_OK);
     assert_int_equal(ms_consumer_queue_open(&queue, rk, &error), MS_OK);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, "in", 0)->offset = 0;
@@ -714,6 +717,58 @@ static void send_one(rd_kafka_t *rk, struct ms_in_flight *in_flight)
 
 /* A commit waits for batches that are answered late, not for ones that are lost, and not longer than it may.
  */
+/* What no passed-through setting may change, and a time-out that an old client takes in another unit. */
+static void client_settings(void)
+{
+    struct ms_error error;
+    rd_kafka_t *rk;
+    scene.pass[scene.config.passthrough_count++] = (struct ms_passthrough){
+        .key = "allow.auto.create.topics", .value = "true", .consumer = true, .producer = true};
+    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, NULL, &error), MS_OK);
+    assert_setting(rk, "allow.auto.create.topics", "false");
+    rd_kafka_destroy(rk);
+    assert_int_equal(ms_admin_new(&rk, &scene.config, "a", &error), MS_OK);
+    assert_setting(rk, "allow.auto.create.topics", "false");
+    rd_kafka_destroy(rk);
+    assert_int_equal(ms_kafka_seek_timeout(0x020002ff, 10000), 10000000);
+    assert_int_equal(ms_kafka_seek_timeout(0x020100ff, 10000), 10000);
+}
+
+/* A worker of an earlier run whose transaction cannot be settled yet: a stop is heard meanwhile. */
+static void stopped_while_settling(void)
+{
+    struct ms_error error;
+    pthread_t thread;
+    scene.config.workers = 2;
+    must_start();
+    must_stop();
+    atomic_store(&scene.stop, 0);
+    scene.config.workers = 1;
+    for (int broker = 1; broker <= 2; broker++) {
+        for (int i = 0; i < 1000; i++)
+            rd_kafka_mock_broker_push_request_error_rtts(scene.mock, broker, INIT_PRODUCER_ID, 1,
+                                                         RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, 0);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
+    assert_int_equal(start(&error), MS_KAFKA_RETRY);
+    pthread_join(thread, NULL);
+}
+
+/* Said once, again every 10 s, and when it has ended. */
+static void silence_said(void)
+{
+    struct ms_silence silence = {0};
+    int away = 0;
+    assert_int_equal(ms_silence_look(&silence, 100), MS_SILENCE_NOTHING);
+    assert_int_equal(ms_silence_look(&silence, 4999), MS_SILENCE_NOTHING);
+    assert_int_equal(ms_silence_look(&silence, 0), MS_SILENCE_NOTHING); /* short: nothing to say */
+    for (int64_t ms = 0; ms <= 40000; ms += 50)
+        away += ms_silence_look(&silence, ms) == MS_SILENCE_AWAY;
+    assert_int_equal(away, 4); /* at 5, 15, 25 and 35 s */
+    assert_int_equal(ms_silence_look(&silence, 30), MS_SILENCE_BACK);
+    assert_int_equal(ms_silence_look(&silence, 80), MS_SILENCE_NOTHING);
+}
+
 static void batches_on_their_way(void)
 {
     struct ms_error error;
@@ -816,6 +871,9 @@ static const struct {
     S(profiles_before_clicks),
     S(partition_counts_differ),
     S(progress_line),
+    S(silence_said),
+    S(client_settings),
+    S(stopped_while_settling),
 #undef S
 };
 

@@ -16,7 +16,7 @@ struct setting {
     const char *key, *value;
 };
 
-static void to_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+void ms_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     (void)rk;
     /* A broker that is away is told of by who waits for it; its repetition is for debugging. */
@@ -50,10 +50,13 @@ static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *c
     }
     if (status == MS_OK)
         status = set(conf, "bootstrap.servers", config->bootstrap_servers, error);
+    if (status ==
+        MS_OK) /* looking at a topic must not make it, with whatever partitions the broker gives it */
+        status = set(conf, "allow.auto.create.topics", "false", error);
     for (; status == MS_OK && fixed->key; fixed++)
         if (fixed->value)
             status = set(conf, fixed->key, fixed->value, error);
-    rd_kafka_conf_set_log_cb(conf, to_log);
+    rd_kafka_conf_set_log_cb(conf, ms_kafka_log);
     return status;
 }
 
@@ -72,10 +75,8 @@ static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf
 }
 
 enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *config, const char *client_id,
-                               const char *instance,
-                               void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
-                                                 rd_kafka_topic_partition_list_t *, void *),
-                               void *opaque, struct ms_error *error)
+                               const char *instance, const struct ms_consumer_callbacks *callbacks,
+                               struct ms_error *error)
 {
     /* Half of the queue is what comes in while the other half is taken (fetch.h): a tenth of a second's
      * events of a worker that does nothing but catch up. */
@@ -97,8 +98,12 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    rd_kafka_conf_set_rebalance_cb(conf, rebalance);
-    rd_kafka_conf_set_opaque(conf, opaque);
+    rd_kafka_conf_set_rebalance_cb(conf, callbacks->rebalance);
+    rd_kafka_conf_set_opaque(conf, callbacks->opaque);
+    if (callbacks->log)
+        rd_kafka_conf_set_log_cb(conf, callbacks->log);
+    if (callbacks->watch)
+        ms_broker_watch_set(conf, callbacks->watch);
     status = make(consumer, RD_KAFKA_CONSUMER, conf, error);
     if (status == MS_OK)
         rd_kafka_poll_set_consumer(*consumer);
@@ -224,6 +229,11 @@ enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error
             rd_kafka_error_name(failure), rd_kafka_error_is_fatal(failure) ? ", fatal" : "");
     rd_kafka_error_destroy(failure);
     return status;
+}
+
+int ms_kafka_seek_timeout(int version, int ms)
+{
+    return version < 0x02010000 ? ms * 1000 : ms;
 }
 
 /* ---- waiting ---- */

@@ -9,16 +9,25 @@
 
 #include "base/config.h"
 #include "mindstream/status.h"
+#include "stream/kafka/broker_watch.h"
 #include "stream/kafka/in_flight.h"
 
-/* A consumer of the group with |instance| as its static member id (NULL: dynamic); |rebalance| and |opaque|
- * are its callback. It neither stores nor commits offsets by itself, fails where an offset is out of range,
+/* What a consumer calls, with |opaque|: |log| from its own threads. */
+struct ms_consumer_callbacks {
+    void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
+    void (*log)(const rd_kafka_t *, int, const char *, const char *); /* NULL: ms_kafka_log */
+    struct ms_broker_watch *watch;                                    /* NULL: none */
+    void *opaque;
+};
+
+/* Logs a line of the client in the service's way. */
+void ms_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
+
+/* A consumer of the group with |instance| as its static member id (NULL: dynamic). It neither stores nor commits offsets by itself, fails where an offset is out of range,
  * reads committed records only, and tells the end of partitions. */
 enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *config, const char *client_id,
-                               const char *instance,
-                               void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
-                                                 rd_kafka_topic_partition_list_t *, void *),
-                               void *opaque, struct ms_error *error) MS_MUST_CHECK;
+                               const char *instance, const struct ms_consumer_callbacks *callbacks,
+                               struct ms_error *error) MS_MUST_CHECK;
 
 /* A producer; with a transactional id a transactional one. |delivery|, when not NULL, is told of every
  * record; |in_flight|, when not NULL, counts its batches. */
@@ -37,6 +46,10 @@ enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, 
  * aborts. */
 enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what);
 enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what);
+
+/* The time-out for rd_kafka_seek_partitions that means |ms|: before version 2.1.0 (0x020100ff) the client takes
+ * microseconds. |version| is rd_kafka_version(). */
+int ms_kafka_seek_timeout(int version, int ms);
 
 /* Whether waiting may mend it: brokers that are away, coordinators that move. */
 bool ms_kafka_may_pass(rd_kafka_resp_err_t code);

@@ -23,6 +23,7 @@ struct ms_service {
     atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
     double logged_s;
     struct ms_stats before;
+    struct ms_silence silence; /* of the brokers: what was said of it */
 };
 
 const char *ms_service_librdkafka_version(void)
@@ -57,7 +58,7 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
         status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, error);
         if (status == MS_OK) {
-            status = ms_producer_begin(producer, id, &service->stop, error);
+            status = ms_producer_begin(producer, id, service->options.stop, error);
             rd_kafka_destroy(producer);
         }
     }
@@ -83,6 +84,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t memory_by
                                                                             (size_t)service->count,
                                                             .owner = (uint32_t)i + 1};
         pthread_mutex_init(&worker->stats.lock, NULL);
+        ms_broker_watch_init(&worker->brokers);
         if (pthread_create(&worker->thread, NULL, ms_worker_main, worker) != 0)
             return ms_fail(error, MS_MEMORY, "cannot start worker %d", i);
         worker->started = true;
@@ -136,6 +138,37 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
 
 /* ---- watching ---- */
 
+/* Says when the brokers are away: once, again every 10 s, and when they are back. The worker that has heard
+ * nothing for the longest speaks for all. */
+static void tell_brokers(struct ms_service *service)
+{
+    struct ms_worker *worst = &service->workers[0];
+    int64_t silent_ms = 0;
+    for (int i = 0; i < service->count; i++) {
+        struct ms_worker *worker = &service->workers[i];
+        int64_t ms = atomic_load(&worker->done) ? 0 : ms_broker_watch_silent_ms(&worker->brokers);
+        if (ms > silent_ms) {
+            silent_ms = ms;
+            worst = worker;
+        }
+    }
+    int64_t was_ms = service->silence.last_ms;
+    switch (ms_silence_look(&service->silence, silent_ms)) {
+    case MS_SILENCE_AWAY:
+        pthread_mutex_lock(&worst->brokers.lock);
+        ms_log(MS_LOG_WARN, "brokers_away", "for_s=%.0f worker=%d bootstrap.servers=%s reason=\"%s\"",
+               (double)silent_ms / 1e3, worst->number, service->options.config->bootstrap_servers,
+               worst->brokers.reason);
+        pthread_mutex_unlock(&worst->brokers.lock);
+        break;
+    case MS_SILENCE_BACK:
+        ms_log(MS_LOG_INFO, "brokers_back", "after_s=%.0f", (double)was_ms / 1e3);
+        break;
+    case MS_SILENCE_NOTHING:
+        break;
+    }
+}
+
 bool ms_service_done(struct ms_service *service)
 {
     bool all = true;
@@ -147,6 +180,7 @@ bool ms_service_done(struct ms_service *service)
         else
             all = false;
     }
+    tell_brokers(service);
     return all;
 }
 
@@ -220,6 +254,7 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
                 *error = worker->error;
         }
         pthread_mutex_destroy(&worker->stats.lock);
+        ms_broker_watch_destroy(&worker->brokers);
     }
     ms_store_close(service->store);
     free(service->workers);

@@ -25,7 +25,8 @@ struct ms_service_options {
 enum ms_status ms_service_start(struct ms_service **service, const struct ms_service_options *options,
                                 struct ms_error *error) MS_MUST_CHECK;
 
-/* Whether all workers have ended: after |stop|, or because one failed (which makes the others end). */
+/* Whether all workers have ended: after |stop|, or because one failed (which makes the others end). To be
+ * asked every moment: it also says when brokers are away. */
 bool ms_service_done(struct ms_service *service);
 
 /* Adds up the workers' counts and gauges (|total| zeroed by the caller, with an unused lock). */

@@ -40,7 +40,8 @@ static rd_kafka_resp_err_t pause_or_resume(struct ms_worker *worker, const struc
                                      : rd_kafka_resume_partitions(worker->consumer, list);
     if (!code && !at->err && !waits && position->passed_over) {
         at->offset = position->next;
-        failure = rd_kafka_seek_partitions(worker->consumer, list, 10000);
+        failure = rd_kafka_seek_partitions(worker->consumer, list,
+                                           ms_kafka_seek_timeout(rd_kafka_version(), 10000));
     }
     if (failure)
         code = rd_kafka_error_code(failure);
@@ -278,10 +279,21 @@ static enum ms_status subscribe(struct ms_worker *worker, struct ms_error *error
     return code ? ms_kafka_failed_code(code, error, "subscribe") : MS_OK;
 }
 
+/* The client tells of brokers that it cannot reach in its log alone. A callback of its threads. */
+static void client_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct ms_worker *worker = rd_kafka_opaque(rk);
+    if (strcmp(facility, "ERROR") == 0 || strcmp(facility, "FAIL") == 0)
+        ms_broker_watch_failed(&worker->brokers, text);
+    ms_kafka_log(rk, level, facility, text);
+}
+
 static enum ms_status open_session(struct ms_worker *worker, struct ms_error *error)
 {
     const struct ms_config *config = worker->config;
     bool exactly_once = config->processing_guarantee == MS_EXACTLY_ONCE;
+    const struct ms_consumer_callbacks callbacks = {
+        .rebalance = rebalance, .log = client_log, .watch = &worker->brokers, .opaque = worker};
     struct ms_engine_options options = worker->engine_options;
     options.sink = (struct ms_sink){.context = worker, .emit = ms_transaction_emit};
     options.stats = &worker->stats;
@@ -303,7 +315,7 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
         if (config->dead_letter_topic[0])
             worker->dead_letters = rd_kafka_topic_new(worker->producer, config->dead_letter_topic, NULL);
         status = ms_consumer_new(&worker->consumer, config, worker->transactional_id,
-                                 config->group_static ? worker->member_id : NULL, rebalance, worker, error);
+                                 config->group_static ? worker->member_id : NULL, &callbacks, error);
     }
     if (status == MS_OK)
         status = ms_consumer_queue_open(&worker->queue, worker->consumer, error);

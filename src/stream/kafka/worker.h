@@ -15,6 +15,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "stream/kafka/broker_watch.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/in_flight.h"
 #include "stream/session.h"
@@ -30,6 +31,7 @@ struct ms_worker {
     const char *instance_id;
     struct ms_stats stats;
     /* The thread's. */
+    struct ms_broker_watch brokers; /* the service looks at it */
     pthread_t thread;
     bool started;
     atomic_bool done;
