@@ -213,7 +213,7 @@ static const struct ms_argument rows[] = {
      .standard_text = "timestamp",
      .placeholder = "NAME",
      .help =
-         "column or JSON field of the time: s, ms or us by magnitude, or ISO 8601. Without one, or with --time '', "
+         "column or JSON field of the time: s, ms, us or ns by magnitude, or ISO 8601. Without one, or with --time '', "
          "clicks are in the order of the file",
      AT(time)},
     {.name = "users",

@@ -91,7 +91,7 @@ const struct ms_option ms_option_table[] = {
      .standard = "timestamp",
      AT(input_time_field),
      .description =
-         "Path of the event time (s, ms or us by magnitude, or ISO 8601). Without one, the record's "
+         "Path of the event time (s, ms, us or ns by magnitude, or ISO 8601). Without one, the record's "
          "timestamp counts."},
     {.key = "input.type.field",
      .group = "Input",

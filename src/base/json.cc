@@ -10,6 +10,8 @@
 
 namespace dom = simdjson::dom;
 
+#define REGISTRY_HEADER_BYTES ((size_t)5) /* a zero byte, then the schema's id in four bytes */
+
 struct ms_json {
     dom::parser parser;
     char *text = nullptr; /* capacity + SIMDJSON_PADDING bytes */
@@ -137,6 +139,17 @@ extern "C" bool ms_json_reserve(struct ms_json *json, size_t size)
     return reserve(json, quoted_size(size));
 }
 
+/* Where the document begins: behind the header of a schema registry and a byte order mark. */
+static size_t document_start(const char *text, size_t size)
+{
+    size_t start = 0;
+    if (text[0] == '\0' && size > REGISTRY_HEADER_BYTES)
+        start = REGISTRY_HEADER_BYTES;
+    if (size - start >= 3 && memcmp(text + start, "\xef\xbb\xbf", 3) == 0)
+        start += 3;
+    return start;
+}
+
 extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size_t size,
                                     struct ms_json_value *root)
 {
@@ -147,15 +160,20 @@ extern "C" const char *ms_json_read(struct ms_json *json, const char *text, size
     if (!reserve(json, size))
         return ms_json_no_memory;
     dom::element element;
-    memcpy(json->text, text, size);
+    size_t start = text[0] == '\0' || text[0] == '\xef' ? document_start(text, size) : 0;
+    const char *document = text + start;
+    size -= start;
+    memcpy(json->text, document, size);
     simdjson::error_code code = parse(json, size, &element);
     if (code == simdjson::NUMBER_ERROR) {
         if (!reserve(json, quoted_size(size)))
             return ms_json_no_memory;
-        code = parse(json, quote_long_integers(json->text, text, size), &element);
+        code = parse(json, quote_long_integers(json->text, document, size), &element);
     }
     if (code == simdjson::MEMALLOC)
         return ms_json_no_memory;
+    if (code && text[0] == '\0' && start)
+        return "it begins with the header of a schema registry, and what follows is not JSON (Avro, Protobuf?)";
     if (code)
         return simdjson::error_message(code);
     *root = value_of(element);
@@ -258,6 +276,45 @@ extern "C" double ms_json_double(struct ms_json_value value)
 extern "C" bool ms_json_bool(struct ms_json_value value)
 {
     return content<bool>(value);
+}
+
+template <typename T> static const char *print_digits(char *digits, T number, size_t *bytes)
+{
+    *bytes = static_cast<size_t>(std::to_chars(digits, digits + MS_JSON_DIGITS_MAX, number).ptr - digits);
+    return digits;
+}
+
+extern "C" const char *ms_json_id(struct ms_json_value value, char digits[MS_JSON_DIGITS_MAX], size_t *bytes)
+{
+    constexpr double exact = 9007199254740992.0; /* 2^53 */
+    dom::element element = element_of(value);
+    switch (element.type()) {
+    case dom::element_type::STRING:
+        return ms_json_string(value, bytes);
+    case dom::element_type::INT64:
+        return print_digits(digits, ms_json_integer(value), bytes);
+    case dom::element_type::UINT64:
+        return print_digits(digits, ms_json_uint64(value), bytes);
+    case dom::element_type::DOUBLE: {
+        double number = ms_json_double(value);
+        if (!(number > -exact && number < exact) ||
+            static_cast<double>(static_cast<int64_t>(number)) != number)
+            return nullptr;
+        return print_digits(digits, static_cast<int64_t>(number), bytes);
+    }
+    case dom::element_type::BOOL:
+    case dom::element_type::NULL_VALUE:
+    case dom::element_type::ARRAY:
+    case dom::element_type::OBJECT:
+        break;
+    }
+    return nullptr;
+}
+
+extern "C" bool ms_json_empty(struct ms_json_value value)
+{
+    std::string_view text;
+    return !element_of(value).get(text) && text.empty();
 }
 
 extern "C" bool ms_utf8_valid(const char *text, size_t bytes)

@@ -38,7 +38,10 @@ void ms_json_destroy(struct ms_json *json);
 /* Makes room: documents of up to |size| bytes are read without another allocation. False when memory ended. */
 bool ms_json_reserve(struct ms_json *json, size_t size);
 
-/* Reads one whole document of |size| bytes as RFC 8259 defines it. Bytes after the document, text that is not UTF-8 and half
+#define MS_JSON_DIGITS_MAX 24 /* a 64-bit integer in digits */
+
+/* Reads one whole document of |size| bytes as RFC 8259 defines it. A byte order mark before it is passed over, and so is the
+ * header of a schema registry (a zero byte and four bytes of schema id): no document begins with these. Bytes after the document, text that is not UTF-8 and half
  * a surrogate pair are errors; nothing is repaired. Returns NULL and sets *root, or a static text with the reason
  * (ms_json_no_memory when memory ended and the document may be good). An integer beyond 64 bits is not an error: it becomes
  * an MS_JSON_STRING of its digits, because no digit may be lost. A fraction or an exponent beyond the range of a double is an
@@ -65,6 +68,13 @@ int64_t ms_json_integer(struct ms_json_value value);
 uint64_t ms_json_uint64(struct ms_json_value value);
 double ms_json_double(struct ms_json_value value);
 bool ms_json_bool(struct ms_json_value value);
+
+/* A value as an id: the content of a string, or the digits of a whole number, which go to |digits|. A whole number written as a
+ * double (34.0, 1e3) is taken below 2^53, where a double holds every integer. Returns NULL when it is nothing of that. */
+const char *ms_json_id(struct ms_json_value value, char digits[MS_JSON_DIGITS_MAX], size_t *bytes);
+
+/* Whether it is the string "". */
+bool ms_json_empty(struct ms_json_value value);
 
 bool ms_utf8_valid(const char *text, size_t bytes);
 

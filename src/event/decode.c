@@ -13,7 +13,6 @@
 #include "event/time.h"
 
 #define TYPES_MAX      256 /* accepted types in input.types */
-#define DIGITS_MAX     24  /* a 64-bit integer */
 #define SHOWN_MAX      48  /* bytes of a value that an error shows */
 #define PATH_SHOWN_MAX 200 /* bytes of a path that an error shows */
 #define SHOWN_BUFFER   (SHOWN_MAX + 8)
@@ -173,47 +172,23 @@ static enum ms_status bad_value(const char *role, const struct ms_path *path, st
 
 /* ---- the fields ---- */
 
-static size_t print_integer(char *at, bool negative, uint64_t magnitude)
+/* What stands instead of a value that is no id. A double of 2^53 or more may have lost digits. */
+static const char *expected_id(struct ms_json_value value)
 {
-    char reversed[DIGITS_MAX];
-    size_t n = 0, bytes = 0;
-    do
-        reversed[n++] = (char)('0' + magnitude % 10);
-    while (magnitude /= 10);
-    if (negative)
-        at[bytes++] = '-';
-    while (n)
-        at[bytes++] = reversed[--n];
-    return bytes;
-}
-
-/* A string, or an integer as its digits (which go to |digits|). */
-static bool text_of(struct ms_json_value value, char digits[DIGITS_MAX], struct ms_bytes *text)
-{
-    enum ms_json_type type = ms_json_type(value);
-    if (type == MS_JSON_STRING) {
-        text->data = ms_json_string(value, &text->size);
-        return true;
-    }
-    if (type == MS_JSON_INTEGER) {
-        int64_t v = ms_json_integer(value);
-        text->size = print_integer(digits, v < 0, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-    } else if (type == MS_JSON_UINT64) {
-        text->size = print_integer(digits, false, ms_json_uint64(value));
-    } else {
-        return false;
-    }
-    text->data = digits;
-    return true;
+    double number = ms_json_type(value) == MS_JSON_DOUBLE ? ms_json_double(value) : 0;
+    return number >= 0x1p53 || number <= -0x1p53
+               ? "a string or an integer: a double of this size does not keep every digit"
+               : "a string or an integer";
 }
 
 static enum ms_status read_id(const struct ms_decoder *decoder, const char *role, const struct ms_path *path,
-                              struct ms_json_value value, char digits[DIGITS_MAX], struct ms_bytes *id,
-                              struct ms_error *error)
+                              struct ms_json_value value, char digits[MS_JSON_DIGITS_MAX],
+                              struct ms_bytes *id, struct ms_error *error)
 {
     struct ms_bytes text;
-    if (!text_of(value, digits, &text))
-        return bad_value(role, path, value, "a string or an integer", error);
+    text.data = ms_json_id(value, digits, &text.size);
+    if (!text.data)
+        return bad_value(role, path, value, expected_id(value), error);
     if (text.size == 0)
         return ms_fail(error, MS_EVENT, "%s: \"%.*s\" is empty", role, printed(path), path->text);
     if (text.size > decoder->id_max_bytes)
@@ -247,12 +222,12 @@ static enum ms_status missing(const char *role, const struct ms_paths *paths, co
 }
 
 static enum ms_status read_user(const struct ms_decoder *decoder, struct ms_json_value root,
-                                struct ms_bytes key, char digits[DIGITS_MAX], struct ms_bytes *user,
+                                struct ms_bytes key, char digits[MS_JSON_DIGITS_MAX], struct ms_bytes *user,
                                 struct ms_error *error)
 {
     struct ms_json_value value;
     const struct ms_path *path = ms_paths_find(&decoder->user, root, &value);
-    if (path)
+    if (path && !(key.size && ms_json_empty(value)))
         return read_id(decoder, "user", path, value, digits, user, error);
     if (key.data)
         return user_from_key(decoder, key, user, error);
@@ -260,7 +235,8 @@ static enum ms_status read_user(const struct ms_decoder *decoder, struct ms_json
 }
 
 static enum ms_status read_item(const struct ms_decoder *decoder, struct ms_json_value root,
-                                char digits[DIGITS_MAX], struct ms_bytes *item, struct ms_error *error)
+                                char digits[MS_JSON_DIGITS_MAX], struct ms_bytes *item,
+                                struct ms_error *error)
 {
     struct ms_json_value value;
     const struct ms_path *path = ms_paths_find(&decoder->item, root, &value);
@@ -270,7 +246,8 @@ static enum ms_status read_item(const struct ms_decoder *decoder, struct ms_json
 }
 
 static enum ms_status read_type(const struct ms_decoder *decoder, struct ms_json_value root,
-                                char digits[DIGITS_MAX], struct ms_bytes *type, struct ms_error *error)
+                                char digits[MS_JSON_DIGITS_MAX], struct ms_bytes *type,
+                                struct ms_error *error)
 {
     struct ms_json_value value;
     const struct ms_path *path = ms_paths_find(&decoder->type, root, &value);
@@ -279,8 +256,9 @@ static enum ms_status read_type(const struct ms_decoder *decoder, struct ms_json
         return MS_OK;
     }
     struct ms_bytes text;
-    if (!text_of(value, digits, &text))
-        return bad_value("type", path, value, "a string or an integer", error);
+    text.data = ms_json_id(value, digits, &text.size);
+    if (!text.data)
+        return bad_value("type", path, value, expected_id(value), error);
     if (text.size > MS_TYPE_MAX_BYTES)
         return ms_fail(error, MS_EVENT, "type: \"%.*s\" is %zu bytes long, at most %d are taken",
                        printed(path), path->text, text.size, MS_TYPE_MAX_BYTES);
@@ -310,7 +288,7 @@ static enum ms_status read_time(const struct ms_decoder *decoder, struct ms_json
     } else if (type == MS_JSON_DOUBLE) {
         reason = ms_time_from_double(ms_json_double(value), time_ms);
     } else if (type == MS_JSON_UINT64) {
-        reason = ms_time_from_integer(INT64_MAX, time_ms); /* both are beyond any time */
+        reason = ms_time_from_double((double)ms_json_uint64(value), time_ms); /* beyond any time */
     } else if (type == MS_JSON_STRING) {
         size_t bytes;
         const char *text = ms_json_string(value, &bytes);
@@ -364,8 +342,9 @@ static enum ms_status decode_tombstone(const struct ms_decoder *decoder, struct 
 /* Fills *event with texts that still lie in the document, the key or |digits|. The type is asked before the
  * item and the time, so that what is filtered (impressions, say) need not have them. */
 static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_bytes key,
-                                   struct ms_bytes value, int64_t record_time_ms, char digits[3][DIGITS_MAX],
-                                   struct ms_event *event, enum ms_event_kind *kind, struct ms_error *error)
+                                   struct ms_bytes value, int64_t record_time_ms,
+                                   char digits[3][MS_JSON_DIGITS_MAX], struct ms_event *event,
+                                   enum ms_event_kind *kind, struct ms_error *error)
 {
     struct ms_json_value root;
     const char *reason = ms_json_read(decoder->json, value.data, value.size, &root);
@@ -396,7 +375,7 @@ enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *aren
                                struct ms_bytes value, int64_t record_time_ms, struct ms_event *event,
                                enum ms_event_kind *kind, struct ms_event_notes *notes, struct ms_error *error)
 {
-    char digits[3][DIGITS_MAX];
+    char digits[3][MS_JSON_DIGITS_MAX];
     struct ms_event made = {0};
     enum ms_event_kind made_kind = MS_EVENT_FORGET;
     enum ms_status status = value.data ? decode_value(decoder, key, value, record_time_ms, digits, &made,

@@ -50,7 +50,7 @@ void ms_decoder_destroy(struct ms_decoder *decoder);
 /* Decodes one record. |key| and |value| have data NULL where the record has none; |record_time_ms| stands in
  * for a missing time (negative: the record has none, then a missing time is MS_EVENT). The value is one JSON
  * object, read strictly (base/json.h); of a name that an object has twice the first counts. An id is a string
- * or an integer of any length; times are as in event/time.h; a user that the value does not name is the
+ * or a whole number (ms_json_id); times are as in event/time.h; a user that the value does not name is the
  * record key, which then must be UTF-8. The event's strings are copied to |arena| and hold until its reset.
  * MS_EVENT with the reason when the record is bad, MS_MEMORY; nothing is written to *event, *kind and *notes
  * then. One thread a decoder; no allocation once warm. */

@@ -160,12 +160,18 @@ static bool follow(const struct ms_path *path, struct ms_json_value *value)
 const struct ms_path *ms_paths_find(const struct ms_paths *paths, struct ms_json_value root,
                                     struct ms_json_value *value)
 {
+    const struct ms_path *empty = NULL;
     for (size_t i = 0; i < paths->count; i++) {
         struct ms_json_value at = root;
-        if (follow(&paths->paths[i], &at)) {
+        if (!follow(&paths->paths[i], &at))
+            continue;
+        bool last_choice = paths->count == 1 || !ms_json_empty(at);
+        if (last_choice || !empty)
             *value = at;
+        if (last_choice)
             return &paths->paths[i];
-        }
+        if (!empty)
+            empty = &paths->paths[i];
     }
-    return NULL;
+    return empty;
 }

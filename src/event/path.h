@@ -45,8 +45,8 @@ enum ms_status ms_paths_parse(struct ms_paths *paths, const char *option, const 
                               struct ms_error *error) MS_MUST_CHECK;
 void ms_paths_free(struct ms_paths *paths);
 
-/* The first path of the list that leads to a value that is there and is not null; NULL when none does. Where
- * an object has a name twice, the first counts. */
+/* The first path of the list that leads to a value that is there and is neither null nor an empty text; when all are empty, the
+ * first of these; NULL when there is none. Where an object has a name twice, the first counts. */
 const struct ms_path *ms_paths_find(const struct ms_paths *paths, struct ms_json_value root,
                                     struct ms_json_value *value);
 

@@ -30,7 +30,7 @@ struct ms_history_line {
 /* What a line says. The rest is in the reader's buffers. */
 struct history {
     struct ms_bytes user_id;
-    char digits[24]; /* of an integer user id */
+    char digits[MS_JSON_DIGITS_MAX]; /* of an integer user id */
     size_t items, known;
     int64_t last_ms;
     size_t logit_rows; /* 0: none given */
@@ -59,27 +59,10 @@ static struct ms_json_value *values_of(const struct ms_buffer *buffer)
     return (struct ms_json_value *)(void *)buffer->data;
 }
 
-/* The text of a string or an integer; |digits| holds an integer's. data is NULL for anything else. */
-static struct ms_bytes id_text(struct ms_json_value value, char digits[24])
+static struct ms_bytes id_text(struct ms_json_value value, char digits[MS_JSON_DIGITS_MAX])
 {
-    struct ms_bytes id = {NULL, 0};
-    switch (ms_json_type(value)) {
-    case MS_JSON_STRING:
-        id.data = ms_json_string(value, &id.size);
-        break;
-    case MS_JSON_INTEGER:
-        id = (struct ms_bytes){digits, (size_t)snprintf(digits, 24, "%" PRId64, ms_json_integer(value))};
-        break;
-    case MS_JSON_UINT64:
-        id = (struct ms_bytes){digits, (size_t)snprintf(digits, 24, "%" PRIu64, ms_json_uint64(value))};
-        break;
-    case MS_JSON_NULL:
-    case MS_JSON_BOOL:
-    case MS_JSON_DOUBLE:
-    case MS_JSON_ARRAY:
-    case MS_JSON_OBJECT:
-        break;
-    }
+    struct ms_bytes id;
+    id.data = ms_json_id(value, digits, &id.size);
     return id;
 }
 
@@ -109,7 +92,7 @@ static enum ms_status read_items(struct ms_history_line *r, struct history *hist
     if (!elements(&r->values, array, &history->items))
         return no_memory(error);
     for (size_t i = 0; i < history->items; i++) {
-        char digits[24];
+        char digits[MS_JSON_DIGITS_MAX];
         struct ms_bytes id = id_text(values_of(&r->values)[i], digits);
         if (!id.data)
             return ms_fail(error, MS_FORMAT, "items[%zu] is neither a string nor an integer", i);

@@ -1,34 +1,15 @@
 /* Values to rows, rows to their mean. */
 #include "user/profile.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The row of one value; NULL when it is of a type that no row can have. */
 static const float *row_of(const struct ms_model *model, int field, struct ms_json_value value)
 {
-    char digits[24];
+    char digits[MS_JSON_DIGITS_MAX];
     size_t bytes;
-    const char *text;
-    switch (ms_json_type(value)) {
-    case MS_JSON_STRING:
-        text = ms_json_string(value, &bytes);
-        return ms_model_profile_row(model, field, text, bytes);
-    case MS_JSON_INTEGER:
-        bytes = (size_t)snprintf(digits, sizeof digits, "%" PRId64, ms_json_integer(value));
-        return ms_model_profile_row(model, field, digits, bytes);
-    case MS_JSON_UINT64:
-        bytes = (size_t)snprintf(digits, sizeof digits, "%" PRIu64, ms_json_uint64(value));
-        return ms_model_profile_row(model, field, digits, bytes);
-    case MS_JSON_NULL:
-    case MS_JSON_BOOL:
-    case MS_JSON_DOUBLE:
-    case MS_JSON_ARRAY:
-    case MS_JSON_OBJECT:
-        break;
-    }
-    return NULL;
+    const char *text = ms_json_id(value, digits, &bytes);
+    return text ? ms_model_profile_row(model, field, text, bytes) : NULL;
 }
 
 /* The mean of the rows of a list, summed in double. False when no element has a row. */

@@ -55,7 +55,16 @@ static void test_ids(void **state)
          .error = "user: \"user_id\" is true, expected a string or an integer"},
         {.value = "{" U ",\"item_id\":false," T "}", .error = "item: \"item_id\" is false"},
         {.value = "{" U ",\"item_id\":1.5," T "}", .error = "item: \"item_id\" is 1.5"},
-        {.value = "{" U ",\"item_id\":1e3," T "}", .error = "item: \"item_id\" is 1000"},
+        /* whole numbers written as doubles, as far as a double keeps every digit */
+        {.value = "{\"user_id\":34.0,\"item_id\":1e3," T "}", OK("34", "1000", "", 1700000000123)},
+        {.value = "{\"user_id\":-0.0,\"item_id\":-7.0," T "}", OK("0", "-7", "", 1700000000123)},
+        {.value = "{" U ",\"item_id\":9007199254740991.0," T "}",
+         OK("u", "9007199254740991", "", 1700000000123)},
+        {.value = "{" U ",\"item_id\":9007199254740992.0," T "}",
+         .error =
+             "item: \"item_id\" is 9007199254740992, expected a string or an integer: a double of this size "
+             "does not keep every digit"},
+        {.value = "{" U ",\"item_id\":-1e300," T "}", .error = "does not keep every digit"},
         {.value = "{" U ",\"item_id\":{}," T "}", .error = "item: \"item_id\" is an object"},
         {.value = "{" U ",\"item_id\":[\"i\"]," T "}", .error = "item: \"item_id\" is an array"},
         {.value = "{" U "," T "}", .error = "item: none in the event (looked for \"item_id\")"},
@@ -117,7 +126,8 @@ static void test_user_from_key(void **state)
         {.key = "", .value = "{" I "," T "}", .error = "user: the record key is empty"},
         {.key = "a\xff", .value = "{" I "," T "}", .error = "user: the record key is not UTF-8"},
         {.key = "\xed\xa0\x80", .value = "{" I "," T "}", .error = "user: the record key is not UTF-8"},
-        {.key = "k", .value = "{\"user_id\":\"\"," I "," T "}", .error = "user: \"user_id\" is empty"},
+        {.key = "k", .value = "{\"user_id\":\"\"," I "," T "}", OK("k", "i", "", 1700000000123)},
+        {.key = "", .value = "{\"user_id\":\"\"," I "," T "}", .error = "user: \"user_id\" is empty"},
     };
     check_rows(&default_fields, ROWS(rows));
 }
@@ -181,7 +191,13 @@ static void test_strictness(void **state)
         {.value = "{" U "," I "," T ",\"a\":\"\xc0\x80\"}", .error = "not JSON"},
         {.value = "{" U "," I "," T ",\"a\":\"\xed\xa0\x80\"}", .error = "not JSON"},
         {.value = "{" U "," I "," T ",\"a\":\"\xf4\x90\x80\x80\"}", .error = "not JSON"},
-        {.value = "\xef\xbb\xbf{" U "," I "," T "}", .error = "not JSON"},
+        {.value = "\xef\xbb\xbf{" U "," I "," T "}", OK("u", "i", "", 1700000000123)},
+        {.value = "\xef\xbb\xbf\xef\xbb\xbf{" U "," I "," T "}", .error = "not JSON"},
+        {.value = " \xef\xbb\xbf{" U "," I "," T "}", .error = "not JSON"},
+        {.value = "\xef\xbb\xbf", .error = "not JSON"},
+        {.value = "\xef\xbb", .error = "not JSON"},
+        {.value = "\xef\xbb\xbf{" U ",\"item_id\":" DIGITS_40 "," T "}",
+         OK("u", DIGITS_40, "", 1700000000123)},
         {.value = "[]", .error = "the value is an array, expected an object"},
         {.value = "\"text\"", .error = "the value is \"text\", expected an object"},
         {.value = "12", .error = "the value is 12, expected an object"},
@@ -189,6 +205,67 @@ static void test_strictness(void **state)
         {.value = "   ", .error = "not JSON"},
     };
     check_rows(&default_fields, ROWS(rows));
+}
+
+/* JSON with the header of a schema registry: a zero byte and a schema id of four bytes. */
+static void test_registry_frames(void **state)
+{
+    (void)state;
+#define HEAD "\0\0\0\0\7"
+    static const struct {
+        struct ms_bytes value;
+        const char *error;
+    } rows[] = {
+#define FRAME(text) {text, sizeof(text) - 1}
+        {FRAME(HEAD "{" U "," I "," T "}"), NULL},
+        {FRAME(HEAD "\xef\xbb\xbf {" U "," I "," T "}"), NULL},
+        {FRAME(HEAD "\2\10u1"), "the value is not JSON: it begins with the header of a schema registry"},
+        {FRAME(HEAD "{" U "," I "," T), "begins with the header of a schema registry"},
+        {FRAME(HEAD), "not JSON"},
+        {FRAME("\0"), "not JSON"},
+        {FRAME("\1\0\0\0\7{" U "," I "," T "}"), "not JSON"},
+    };
+    struct ms_decoder *decoder;
+    struct ms_arena arena = {0};
+    struct ms_error error;
+    assert_int_equal(ms_decoder_new(&decoder, &default_fields, &error), MS_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ms_event event;
+        enum ms_event_kind kind;
+        struct ms_event_notes notes;
+        enum ms_status status = ms_decode_event(decoder, &arena, (struct ms_bytes){NULL, 0}, rows[i].value, 0,
+                                                &event, &kind, &notes, &error);
+        if (status != (rows[i].error ? MS_EVENT : MS_OK) ||
+            (rows[i].error && !strstr(error.text, rows[i].error)))
+            fail_msg("row %zu: %s", i, status ? error.text : "taken");
+    }
+    ms_arena_free(&arena);
+    ms_decoder_destroy(decoder);
+}
+
+/* An empty text counts as not there where another path has a value. */
+static void test_empty_beside_fallback(void **state)
+{
+    (void)state;
+    struct ms_event_fields fields = default_fields;
+    fields.user = "userId, anonymousId";
+    fields.item = "sku, item_id";
+    fields.time = "timestamp, sentAt";
+    static const struct row rows[] = {
+        {.value = "{\"userId\":\"\",\"anonymousId\":\"a-1\",\"sku\":\"\"," I
+                  ",\"timestamp\":\"\",\"sentAt\":5}",
+         OK("a-1", "i", "", 5000)},
+        {.value = "{\"userId\":\"u\",\"anonymousId\":\"\"," I "," T "}", OK("u", "i", "", 1700000000123)},
+        {.value = "{\"userId\":\"\",\"anonymousId\":null," I "," T "}", .error = "user: \"userId\" is empty"},
+        {.value = "{\"anonymousId\":\"\"," I "," T "}", .error = "user: \"anonymousId\" is empty"},
+        {.key = "k",
+         .value = "{\"userId\":\"\",\"anonymousId\":\"\"," I "," T "}",
+         OK("k", "i", "", 1700000000123)},
+        {.value = "{\"userId\":true,\"anonymousId\":\"a\"," I "," T "}", .error = "user: \"userId\" is true"},
+        {.value = "{\"userId\":\"u\"," I ",\"timestamp\":\"\"}",
+         .error = "time: \"timestamp\" is \"\": it is neither"},
+    };
+    check_rows(&fields, ROWS(rows));
 }
 
 static void test_nul_in_ids(void **state)
@@ -315,12 +392,19 @@ static void test_shown_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids),          cmocka_unit_test(test_id_length),
-        cmocka_unit_test(test_huge_id),      cmocka_unit_test(test_user_from_key),
-        cmocka_unit_test(test_tombstones),   cmocka_unit_test(test_strictness),
-        cmocka_unit_test(test_nul_in_ids),   cmocka_unit_test(test_types),
-        cmocka_unit_test(test_type_filter),  cmocka_unit_test(test_deep_nesting),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_id_length),
+        cmocka_unit_test(test_huge_id),
+        cmocka_unit_test(test_user_from_key),
+        cmocka_unit_test(test_tombstones),
+        cmocka_unit_test(test_strictness),
+        cmocka_unit_test(test_nul_in_ids),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_type_filter),
+        cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_shown_values),
+        cmocka_unit_test(test_registry_frames),
+        cmocka_unit_test(test_empty_beside_fallback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

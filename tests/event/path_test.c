@@ -40,8 +40,9 @@ static void test_fallbacks(void **state)
         {.value = "{\"who\":7,\"a\":\"text\",\"a.b\":\"i\",\"t\":1,\"event_type\":\"not asked\"}",
          OK("7", "i", "", 1000)},
         /* what is there but wrong is not passed over */
-        {.value = "{\"user_id\":\"\",\"userId\":\"u\",\"a.b\":\"i\",\"t\":1}",
-         .error = "user: \"user_id\" is empty"},
+        {.value = "{\"user_id\":true,\"userId\":\"u\",\"a.b\":\"i\",\"t\":1}",
+         .error = "user: \"user_id\" is true"},
+        {.value = "{\"user_id\":\"\",\"userId\":\"u\",\"a.b\":\"i\",\"t\":1}", OK("u", "i", "", 1000)},
         {.value = "{\"who\":{},\"a.b\":\"i\",\"t\":1}", .error = "user: \"who\" is an object"},
         {.value = "{\"who\":7,\"a\":{\"b\":[0,[{\"c d\":[]}]]},\"a.b\":\"i\",\"t\":1}",
          .error = "item: \"a.b[1][0].c d\" is an array"},

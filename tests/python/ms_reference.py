@@ -99,6 +99,7 @@ class Model:
         default = 0 if len(vocabulary) == len(rows) else len(vocabulary)
         values = (self.profile or {}).get(name)
         values = values if isinstance(values, list) else [values]
+        values = [int(value) if type(value) is float and value.is_integer() else value for value in values]
         values = [str(value) for value in values if type(value) in (str, int)] or [None]
         return np.mean([rows[vocabulary.index(value) if value in vocabulary else default] for value in values], axis=0)
 

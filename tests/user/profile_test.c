@@ -76,7 +76,7 @@ static void no_values(void **state)
     (void)state;
     static const char *const defaults[] = {"{}",
                                            "{\"age\":null,\"tags\":null}",
-                                           "{\"age\":7.0,\"tags\":true}",
+                                           "{\"age\":7.5,\"tags\":true}",
                                            "{\"age\":{\"a\":7},\"tags\":[]}",
                                            "{\"age\":[null,7.5,[7],{}],\"tags\":[false]}",
                                            "{\"Age\":7,\"user\":{\"age\":7}}",
@@ -93,6 +93,7 @@ static void several_values(void **state)
 {
     (void)state;
     embeds("{\"age\":[7],\"tags\":[\"a\"]}", 1, 10, -10);
+    embeds("{\"age\":[7.0],\"tags\":[\"a\"]}", 1, 10, -10); /* a whole number written as a double */
     embeds("{\"age\":[7,\"-7\"],\"tags\":[\"a\",\"b \xc3\xa9\"]}", 1.5f, 15, 15);
     embeds("{\"age\":[7,\"no\"],\"tags\":[\"b \xc3\xa9\",\"no\"]}", 50.5f, 15,
            15); /* the default row counts */
