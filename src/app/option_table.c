@@ -63,7 +63,8 @@ const struct ms_option ms_option_table[] = {
      .standard = "earliest",
      .values = "earliest|latest",
      AT(input_start),
-     .description = "Where a group without offsets begins."},
+     .description =
+         "Where a group without offsets begins. A partition that is added later is read from its beginning."},
     {.key = "input.format",
      .group = "Input",
      .type = MS_OPTION_ENUM,

@@ -208,7 +208,8 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
 {
     const struct ms_offset_note note = {.origin = position->origin,
                                         .fold_id = engine->fold_context.fold_id,
-                                        .slots = ms_model_config(engine->model)->interests};
+                                        .slots = ms_model_config(engine->model)->interests,
+                                        .began = position->began};
     return ms_offset_note_write(text, &note);
 }
 

@@ -8,9 +8,11 @@
 
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note)
 {
-    return (size_t)snprintf(text, MS_NOTE_BYTES,
-                            "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 " slots=%d", note->origin,
-                            note->fold_id, note->slots);
+    int size = snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 " slots=%d",
+                        note->origin, note->fold_id, note->slots);
+    if (note->began > 0)
+        size += snprintf(text + size, MS_NOTE_BYTES - (size_t)size, " began=%d", note->began);
+    return (size_t)size;
 }
 
 /* A number of the given base up to a blank or the end. strtoull alone would take signs and blanks. */
@@ -39,7 +41,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
 {
     char text[256];
     const char *at = text;
-    uint64_t origin, fold_id, slots = 0;
+    uint64_t origin, fold_id, slots = 0, began = 0;
     if (!metadata || size >= sizeof text || memchr(metadata, '\0', size))
         return false;
     memcpy(text, metadata, size);
@@ -49,7 +51,10 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
         return false;
     if (read_word(&at, " slots=") && !read_number(&at, 10, UINT16_MAX, &slots))
         return false;
-    *note = (struct ms_offset_note){.origin = (int64_t)origin, .fold_id = fold_id, .slots = (int)slots};
+    if (read_word(&at, " began=") && !read_number(&at, 10, MS_MAX_PARTITIONS, &began))
+        return false;
+    *note = (struct ms_offset_note){
+        .origin = (int64_t)origin, .fold_id = fold_id, .slots = (int)slots, .began = (int)began};
     return true;
 }
 
@@ -78,7 +83,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
     bool fresh = known->committed < 0 && !stored(known);
     int64_t start, gap = -1;
     if (fresh)
-        start = rule->start_latest ? known->high : known->low;
+        start = rule->start_latest && known->partition < known->began ? known->high : known->low;
     else if (stored(known))
         start = known->row.applied;
     else
@@ -100,6 +105,9 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .replay_until = fresh ? start : known->committed,
                                      .origin = stored(known) ? known->row.origin : start,
                                      .flushed = stored(known) ? known->row.applied : -1,
+                                     .began = fresh         ? known->began
+                                              : known->ours ? known->note.began
+                                                            : 0,
                                      .must_send = fresh};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
     position->republish = ms_position_replays(position) && known->ours &&

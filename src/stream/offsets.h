@@ -17,9 +17,10 @@ struct ms_offset_note {
     int64_t origin;
     uint64_t fold_id;
     int slots; /* 0: not told */
+    int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
 };
 
-/* Writes "mindstream/1 origin=N fold=HEX slots=K", at most MS_NOTE_BYTES with its end, and returns its
+/* Writes "mindstream/1 origin=N fold=HEX slots=K", where told with " began=P", at most MS_NOTE_BYTES with its end, and returns its
  * length. */
 #define MS_NOTE_BYTES 96
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
@@ -34,6 +35,7 @@ struct ms_known {
     int64_t committed; /* C, -1: none */
     bool ours;         /* |note| was read beside it */
     struct ms_offset_note note;
+    int began; /* of a partition without C: what its note will say. The number of a later one is not below it */
     int64_t low, high;        /* the log's start and end */
     struct ms_row_source row; /* L and origin as stored, -1: none */
 };
@@ -50,15 +52,17 @@ enum ms_misfit {
 
 /* How a group without an offset begins, and what to do where events are gone. */
 struct ms_begin_rule {
-    uint64_t fold_id;  /* under which this process folds */
-    bool start_latest; /* input.start */
+    uint64_t fold_id; /* under which this process folds */
+    bool
+        start_latest; /* input.start: a new group begins at the log's end, a partition added later does not */
     bool accept_gap;
 };
 
 /* Decides where a partition begins, and fills *position for ms_engine_open when it fits:
  *
  *   C    L     begins at
- *   -    -     input.start; that is its origin, pinned by the first commit
+ *   -    -     input.start, or the log's start where the partition was added later; that is its origin,
+ *              pinned by the first commit
  *   -    yes   misfit: a coordinator that moves may answer so for a moment, so the caller asks again first
  *   yes  -     the origin, in silence up to C (somebody else's metadata: the offset was set by hand; at C)
  *   yes  yes   L, in silence up to C

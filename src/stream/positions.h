@@ -28,6 +28,7 @@ struct ms_position {
     int64_t origin;       /* the first offset ever folded */
     int64_t flushed;      /* L as stored or as the running flush stores it, -1: none yet */
     int64_t wait_until;   /* the log's end at the assignment, 0 once read: others may wait for it */
+    int began;            /* what the note beside its offset says of the group's beginning (offsets.h) */
     bool must_send;       /* the next transaction carries its offset, whether it moved or not */
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
     int shown_slots;      /* with republish: slots that the other fold may have shown of them */

@@ -116,9 +116,26 @@ def input_start_latest(scenario):
     log.check()
 
 
+def partition_added_later(scenario):
+    """With input.start=latest a new group begins at the end, but a partition that is added later is read from its beginning."""
+    scenario.topics(2)
+    log = Log(scenario)
+    log.produce(100)
+    service = scenario.service(input_start="latest", consumer_topic_metadata_refresh_interval_ms=20000).start()
+    ms_kafka.wait_for("the first offsets", lambda: all(
+        offset > 0 for offset in scenario.kafka.committed(scenario.group, scenario.input).values()))
+    scenario.kafka.grow(scenario.input, 3)
+    scenario.kafka.produce_to(scenario.input, 2, [ms_kafka.event("late", log.items[0], 1700000000000 + n) for n in range(50)])
+    service.wait_log(r"assigned .*partition=2 start=0 ", timeout_s=60)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    late = [record for record in scenario.kafka.read(scenario.output) if record.key == b"late"]
+    assert len(late) == 50, f"{len(late)} of 50 clicks are published"
+
+
 SCENARIOS = {function.__name__: function for function in (
     origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
-    input_start_latest)}
+    input_start_latest, partition_added_later)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

@@ -23,7 +23,7 @@ import time
 import traceback
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MINDSTREAM = os.environ.get("MINDSTREAM", str(ROOT / "build" / "release" / "mindstream"))
@@ -135,7 +135,20 @@ class Kafka:
             data += part
         return data
 
+    def grow(self, topic, partitions):
+        """Gives a topic more partitions."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(timeout=60)
+        wait_for(f"partitions of {topic}", lambda: len(self.partitions(topic)) == partitions)
+
     # Producing and reading
+
+    def produce_to(self, topic, partition, records):
+        """Writes (key, value) tuples to one partition."""
+        producer = self.producer()
+        for key, value in records:
+            producer.produce(topic, value, key, partition=partition)
+        assert producer.flush(60) == 0, f"producing to {topic}"
 
     def producer(self, **config):
         return Producer({"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True,

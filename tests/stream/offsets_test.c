@@ -27,6 +27,7 @@ static struct ms_known known_of(int64_t committed, int64_t applied)
                              .committed = committed,
                              .ours = committed >= 0,
                              .note = {.origin = 20, .fold_id = FOLD, .slots = 4},
+                             .began = 4,
                              .low = 10,
                              .high = 100,
                              .row = {applied, 15}};
@@ -52,6 +53,27 @@ static void new_group(void **state)
     assert_int_equal(position.next, 100);
     assert_int_equal(position.origin, 100);
     assert_true(position.must_send);
+}
+
+/* input.start=latest is for the partitions that the topic had when the group was new. */
+static void partition_added_later(void **state)
+{
+    struct ms_known known = known_of(-1, -1);
+    struct ms_position position;
+    int64_t gap;
+    (void)state;
+    known.began = 3; /* this is number 3: the fourth */
+    assert_int_equal(decide(&known, true, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 10);
+    assert_int_equal(position.origin, 10);
+    assert_int_equal(position.began, 3); /* goes into the note */
+    known.began = 0;                     /* the group has offsets that tell nothing */
+    assert_int_equal(decide(&known, true, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 10);
+    known = known_of(60, 30); /* later it comes from the note */
+    known.note.began = 8;
+    assert_int_equal(decide(&known, true, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.began, 8);
 }
 
 static void no_state(void **state)
@@ -154,18 +176,20 @@ static void other_fold(void **state)
 
 static void note_there_and_back(void **state)
 {
-    const struct ms_offset_note notes[] = {
-        {0, 1, 0}, {INT64_MAX, UINT64_MAX, 65535}, {1234567890123, UINT64_C(0x00ab00cd12345678), 4}};
+    const struct ms_offset_note notes[] = {{0, 1, 0, 0},
+                                           {INT64_MAX, UINT64_MAX, 65535, 32768},
+                                           {1234567890123, UINT64_C(0x00ab00cd12345678), 4, 0}};
     (void)state;
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
         char text[MS_NOTE_BYTES];
-        struct ms_offset_note back = {-1, 0, -1};
+        struct ms_offset_note back = {-1, 0, -1, -1};
         size_t size = ms_offset_note_write(text, &notes[i]);
         assert_true(size < MS_NOTE_BYTES && size == strlen(text));
         assert_true(ms_offset_note_read(text, size, &back));
         assert_int_equal(back.origin, notes[i].origin);
         assert_int_equal(back.fold_id, notes[i].fold_id);
         assert_int_equal(back.slots, notes[i].slots);
+        assert_int_equal(back.began, notes[i].began);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
             if (ms_offset_note_read(text, cut, &back))
                 assert_int_equal(back.origin, notes[i].origin);
@@ -195,7 +219,7 @@ static void notes_of_others(void **state)
                                       "reset by hand",
                                       " mindstream/1 origin=5 fold=1",
                                       "mindstream/1 origin=5 fold=1junk"};
-    struct ms_offset_note note = {-1, 2, 3};
+    struct ms_offset_note note = {-1, 2, 3, 0};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (ms_offset_note_read(bad[i], strlen(bad[i]), &note))
@@ -243,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_group),
+        cmocka_unit_test(partition_added_later),
         cmocka_unit_test(no_state),
         cmocka_unit_test(both),
         cmocka_unit_test(gaps),

@@ -63,6 +63,70 @@ static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known
     }
 }
 
+/* How many partitions a topic has. */
+static enum ms_status count_partitions(struct ms_worker *worker, const char *topic, int *count,
+                                       struct ms_error *error)
+{
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(worker->consumer, topic, NULL);
+    enum ms_status status = MS_KAFKA_RETRY;
+    for (*count = 0; handle && *count == 0;) {
+        const struct rd_kafka_metadata *metadata;
+        rd_kafka_resp_err_t code = rd_kafka_metadata(worker->consumer, 0, handle, &metadata, 5000);
+        if (!code) {
+            *count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+            rd_kafka_metadata_destroy(metadata);
+        }
+        status = *count ? MS_OK
+                        : ms_kafka_failed_code(code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, error,
+                                               "partitions of the topic");
+        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
+            break;
+        usleep(100000);
+    }
+    if (!handle)
+        return ms_fail(error, MS_KAFKA, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+    rd_kafka_topic_destroy(handle);
+    return status;
+}
+
+/* How many partitions the topic had when the group was new: it is new now, or one of its notes tells. 0 where
+ * none does. Another member may have committed its first offsets already, so whether this partition alone has
+ * an offset tells nothing. */
+static enum ms_status read_began(struct ms_worker *worker, const char *topic, int *began,
+                                 struct ms_error *error)
+{
+    int count;
+    bool new_group = true;
+    enum ms_status status = count_partitions(worker, topic, &count, error);
+    if (status != MS_OK)
+        return status;
+    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(count);
+    rd_kafka_topic_partition_list_add_range(all, topic, 0, count - 1);
+    status = read_committed(worker, all, error);
+    *began = 0;
+    for (int i = 0; status == MS_OK && i < all->cnt; i++) {
+        struct ms_offset_note note;
+        const rd_kafka_topic_partition_t *at = &all->elems[i];
+        new_group &= at->offset < 0;
+        if (at->offset >= 0 && ms_offset_note_read(at->metadata, at->metadata_size, &note) &&
+            note.began > *began)
+            *began = note.began;
+    }
+    if (new_group)
+        *began = count;
+    rd_kafka_topic_partition_list_destroy(all);
+    return status;
+}
+
+/* Reads what a partition without C has to know of its group's beginning. */
+static enum ms_status know_beginning(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
+{
+    if (known->committed >= 0 || known->row.applied >= 0 || !ms_sources[known->source]->input_start ||
+        worker->config->input_start != MS_START_LATEST)
+        return MS_OK;
+    return read_began(worker, topic_of(worker, known->source), &known->began, error);
+}
+
 static void note_committed(struct ms_known *known, const rd_kafka_topic_partition_t *at)
 {
     known->committed = at->offset >= 0 ? at->offset : -1;
@@ -165,6 +229,8 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
     }
     if (status == MS_OK && known->row.applied >= 0 && known->committed < 0)
         status = ask_again(worker, known, error);
+    if (status == MS_OK)
+        status = know_beginning(worker, known, error);
     if (status != MS_OK)
         return status;
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(engine),
