@@ -28,7 +28,8 @@ struct inspect_arguments {
 /* Writes what was made to stdout and frees it. main() looks whether the output failed. */
 static void print_text(struct ms_buffer *text)
 {
-    fwrite(text->data, 1, text->size, stdout);
+    if (text->size)
+        fwrite(text->data, 1, text->size, stdout);
     ms_buffer_free(text);
 }
 
