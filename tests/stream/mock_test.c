@@ -33,7 +33,7 @@ enum request {
 };
 
 #define EVENTS 40 /* of one stretch */
-#define WAIT_S 25
+#define WAIT_S 50
 
 static struct scene {
     rd_kafka_t *host; /* the mock lives in its threads */
