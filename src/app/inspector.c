@@ -44,8 +44,8 @@ enum ms_status ms_inspect_open(struct ms_store **store, const struct ms_config *
     enum ms_status status = MS_OK;
     for (int i = 0; i < OPEN_TRIES; i++) {
         status = ms_store_open_reader(store, config->state_dir, error);
-        /* A compaction of the running service may remove files while they are opened. */
-        if (status != MS_STATE)
+        /* A compaction of a running service may remove files while they are opened. */
+        if (status != MS_STATE || !ms_store_in_use(config->state_dir))
             break;
         usleep(20000);
     }

@@ -2,15 +2,14 @@
 #include "state/identity.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "base/properties.h"
+#include "state/sealed.h"
 
 static char *path_of(const char *dir, const char *name)
 {
@@ -32,22 +31,29 @@ static enum ms_status read_line(void *context, const char *key, const char *valu
         snprintf(identity->instance_id, MS_IDENTITY_BYTES, "%s", value);
     else if (strcmp(key, "workers") == 0)
         identity->workers = atoi(value);
+    else if (strcmp(key, "check") == 0)
+        return MS_OK; /* the seal, which ms_sealed_read has compared */
     else if (identity->format <= MS_STATE_FORMAT)
         return ms_fail(error, MS_STATE, "%s: unknown key %s", where, key);
     return MS_OK;
 }
 
-enum ms_status ms_identity_read(struct ms_identity *identity, const char *dir, bool *found,
+enum ms_status ms_identity_read(struct ms_identity *identity, const char *dir, bool *found, bool *sealed,
                                 struct ms_error *error)
 {
     struct ms_identity read = {0};
+    struct ms_buffer text = {0};
+    struct ms_error cause = {0};
     char *path = path_of(dir, "identity");
     if (!path)
         return ms_fail(error, MS_MEMORY, "no memory");
-    enum ms_status status = MS_OK;
-    bool exists = access(path, F_OK) == 0;
-    if (exists)
-        status = ms_properties_read(path, read_line, &read, error);
+    bool exists = false, whole = false;
+    enum ms_status status = ms_sealed_read(dir, "identity", &text, &exists, &whole, error);
+    ms_buffer_free(&text);
+    if (status == MS_OK && exists)
+        status = ms_properties_read(path, read_line, &read, &cause);
+    if (status != MS_OK && cause.text[0])
+        status = ms_fail(error, status == MS_CONFIG ? MS_STATE : status, "%s", cause.text);
     if (status == MS_OK && exists && read.format > MS_STATE_FORMAT)
         status = ms_fail(error, MS_STATE_NEWER,
                          "%s: the state was written by a newer version (format %d, this program knows %d)",
@@ -58,54 +64,39 @@ enum ms_status ms_identity_read(struct ms_identity *identity, const char *dir, b
     if (status == MS_OK) {
         *identity = read;
         *found = exists;
+        *sealed = whole;
     }
     return status;
 }
 
 /* One line, escaped as .properties files have it. */
-static void put_line(FILE *file, const char *key, const char *value)
+static bool put_line(struct ms_buffer *text, const char *key, const char *value)
 {
-    fprintf(file, "%s=", key);
+    bool good = ms_buffer_printf(text, "%s=", key);
     for (const char *at = value; *at; at++) {
         if (*at == '\n' || *at == '\r' || *at == '\t' || *at == '\f')
-            fprintf(file, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : *at == '\t' ? 't' : 'f');
+            good = good && ms_buffer_printf(text, "\\%c",
+                                            *at == '\n'   ? 'n'
+                                            : *at == '\r' ? 'r'
+                                            : *at == '\t' ? 't'
+                                                          : 'f');
         else
-            fprintf(file, *at == '\\' || (*at == ' ' && at == value) ? "\\%c" : "%c", *at);
+            good = good &&
+                   ms_buffer_printf(text, *at == '\\' || (*at == ' ' && at == value) ? "\\%c" : "%c", *at);
     }
-    fputc('\n', file);
-}
-
-/* A new name lasts once its directory has reached the disk. */
-static bool sync_dir(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return synced;
+    return good && ms_buffer_append(text, "\n", 1);
 }
 
 enum ms_status ms_identity_write(const struct ms_identity *identity, const char *dir, struct ms_error *error)
 {
-    char *path = path_of(dir, "identity"), *next = path_of(dir, "identity.new");
-    enum ms_status status = MS_OK;
-    FILE *file = path && next ? fopen(next, "w") : NULL;
-    if (!path || !next) {
-        status = ms_fail(error, MS_MEMORY, "no memory for a path");
-    } else if (!file) {
-        status = ms_fail(error, MS_IO, "%s/identity.new: %s", dir, strerror(errno));
-    } else {
-        fprintf(file, "format=%d\nworkers=%d\n", MS_STATE_FORMAT, identity->workers);
-        put_line(file, "application.id", identity->application_id);
-        put_line(file, "input.topic", identity->input_topic);
-        put_line(file, "instance.id", identity->instance_id);
-        bool written = fflush(file) == 0 && fsync(fileno(file)) == 0;
-        written &= fclose(file) == 0;
-        if (!written || rename(next, path) != 0 || !sync_dir(dir))
-            status = ms_fail(error, MS_IO, "%s: %s", path, strerror(errno));
-    }
-    free(path);
-    free(next);
+    struct ms_buffer text = {0};
+    bool good = ms_buffer_printf(&text, "format=%d\nworkers=%d\n", MS_STATE_FORMAT, identity->workers) &&
+                put_line(&text, "application.id", identity->application_id) &&
+                put_line(&text, "input.topic", identity->input_topic) &&
+                put_line(&text, "instance.id", identity->instance_id);
+    enum ms_status status = good ? ms_sealed_write(dir, "identity", &text, error)
+                                 : ms_fail(error, MS_MEMORY, "no memory for an identity");
+    ms_buffer_free(&text);
     return status;
 }
 
@@ -125,8 +116,8 @@ enum ms_status ms_identity_settle(struct ms_identity *identity, const char *dir,
                                   const char *input_topic, const char *instance_id, struct ms_error *error)
 {
     struct ms_identity settled;
-    bool found;
-    enum ms_status status = ms_identity_read(&settled, dir, &found, error);
+    bool found, sealed;
+    enum ms_status status = ms_identity_read(&settled, dir, &found, &sealed, error);
     if (status == MS_OK)
         status = settle_name(settled.application_id, application_id, "application.id", dir, error);
     if (status == MS_OK)

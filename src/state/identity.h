@@ -24,9 +24,10 @@ struct ms_identity {
     char instance_id[MS_IDENTITY_BYTES];
 };
 
-/* Reads the identity of |dir|; *found tells whether there is one. MS_STATE_NEWER when a newer version wrote
+/* Reads the identity of |dir|; *found tells whether there is one, *sealed whether it is sealed (sealed.h),
+ * which those of older versions are not. MS_STATE_NEWER when a newer version wrote
  * it, MS_STATE when it is damaged. */
-enum ms_status ms_identity_read(struct ms_identity *identity, const char *dir, bool *found,
+enum ms_status ms_identity_read(struct ms_identity *identity, const char *dir, bool *found, bool *sealed,
                                 struct ms_error *error) MS_MUST_CHECK;
 
 /* Writes the identity to a new file, syncs it, and renames it over the old one. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "state/store_inside.h"
 
 struct ms_store_file {
@@ -99,6 +100,14 @@ static bool owns_all(const struct ms_store *store, const uint16_t *partitions, s
     return true;
 }
 
+/* What cannot be noted now is noted by the next ingestion: the note before still fits a longer manifest. */
+static void note_contents(struct ms_store *store)
+{
+    struct ms_error error;
+    if (ms_store_note_contents(store, MS_CONTENTS_OPEN, &error) != MS_OK)
+        ms_log(MS_LOG_WARN, "state.contents", "text=\"%s\"", error.text);
+}
+
 enum ms_status ms_store_file_ingest(struct ms_store_file *file, const uint16_t *partitions, size_t count,
                                     uint32_t owner, bool *lost, struct ms_error *error)
 {
@@ -115,6 +124,8 @@ enum ms_status ms_store_file_ingest(struct ms_store_file *file, const uint16_t *
         if (status == MS_OK && !*lost) {
             const char *path = file->path;
             rocksdb_ingest_external_file(store->db, &path, 1, store->ingest, &text);
+            if (!text)
+                note_contents(store);
         }
         pthread_mutex_unlock(&store->ingesting);
         if (status == MS_OK)

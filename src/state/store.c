@@ -1,5 +1,4 @@
 /* Opening a state directory, and reading from its database. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "state/dir.h"
 #include "state/store_inside.h"
 
 #define CHECKSUM_XXH3 4                  /* rocksdb::kXXH3, which the C header does not name */
@@ -27,20 +28,13 @@ static char *path_of(const char *dir, const char *name)
     return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-static enum ms_status make_dir(const char *path, struct ms_error *error)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return MS_OK;
-    return ms_fail(error, MS_IO, "%s: cannot make the directory: %s", path, strerror(errno));
-}
-
 static enum ms_status take_lock(struct ms_store *store, struct ms_error *error)
 {
     char *path = path_of(store->dir, "LOCK");
     enum ms_status status = MS_OK;
     if (!path)
         return ms_fail(error, MS_MEMORY, "no memory for a path");
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    store->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (store->lock_fd < 0) {
         status = ms_fail(error, MS_IO, "%s/LOCK: %s", store->dir, strerror(errno));
     } else if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -59,19 +53,63 @@ static enum ms_status take_lock(struct ms_store *store, struct ms_error *error)
     return status;
 }
 
-/* Removes the files that a killed process left in ingest/. */
-static void clear_ingest(const char *dir)
+/* Reads whose directory it is and what is in it. Where nobody has it, it must hold nothing else. */
+static enum ms_status read_claim(struct ms_store *store, bool *claimed, struct ms_error *error)
 {
-    DIR *list = opendir(dir);
-    if (!list)
-        return;
-    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
-        char *path = entry->d_name[0] == '.' ? NULL : path_of(dir, entry->d_name);
-        if (path)
-            unlink(path);
-        free(path);
+    bool found = false, sealed = false;
+    ms_contents_free(&store->contents);
+    enum ms_status status = ms_contents_read(&store->contents, store->dir, error);
+    if (status == MS_OK)
+        status = ms_identity_read(&store->identity, store->dir, &found, &sealed, error);
+    if (status != MS_OK)
+        return status;
+    enum ms_contents_state state = store->contents.state;
+    *claimed = found;
+    if (state == MS_CONTENTS_NONE && sealed)
+        return ms_fail(error, MS_STATE, "%s/contents: is gone; the state is damaged", store->dir);
+    if (!found && state != MS_CONTENTS_NONE && state != MS_CONTENTS_NEW)
+        return ms_fail(error, MS_STATE, "%s/identity: is gone; the state is damaged", store->dir);
+    if (found && !sealed && (state == MS_CONTENTS_OPEN || state == MS_CONTENTS_CLOSED))
+        return ms_fail(error, MS_STATE, "%s/identity: was changed since mindstream wrote it", store->dir);
+    return MS_OK;
+}
+
+/* Makes the directory ours, or checks that it is, and whole. The contents are written first and name what is
+ * about to happen, so that a start that is killed in between can be done again. */
+static enum ms_status claim(struct ms_store *store, const struct ms_store_options *options,
+                            struct ms_error *error)
+{
+    bool claimed;
+    enum ms_status status = read_claim(store, &claimed, error);
+    enum ms_contents_state *state = &store->contents.state;
+    if (status == MS_OK && !claimed)
+        status = ms_dir_check_unclaimed(store->dir, error);
+    if (status == MS_OK && claimed && *state != MS_CONTENTS_NEW)
+        status = ms_contents_check(&store->contents, store->dir, error);
+    if (status == MS_OK && *state == MS_CONTENTS_NONE) {
+        *state = claimed ? MS_CONTENTS_ADOPTED : MS_CONTENTS_NEW;
+        status = ms_contents_write(&store->contents, store->dir, error);
     }
-    closedir(list);
+    if (status == MS_OK)
+        status = ms_identity_settle(&store->identity, store->dir, options->application_id,
+                                    options->input_topic, options->instance_id, error);
+    if (status == MS_OK)
+        status = ms_dir_make_part(store->dir, "ingest", error);
+    if (status == MS_OK)
+        status = ms_dir_make_part(store->dir, "db", error);
+    return status;
+}
+
+bool ms_store_in_use(const char *dir)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    char *path = path_of(dir, "db/LOCK");
+    int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    bool used = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return used;
 }
 
 /* ---- the database ---- */
@@ -110,7 +148,6 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_block_based_options_set_format_version(store->table, 5);
     rocksdb_block_based_options_set_checksum(store->table, CHECKSUM_XXH3);
     rocksdb_options_set_block_based_table_factory(store->options, store->table);
-    rocksdb_options_set_create_if_missing(store->options, 1);
     rocksdb_options_set_paranoid_checks(store->options, 1);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
     rocksdb_options_set_max_background_jobs(store->options, 2);
@@ -120,7 +157,9 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_target_file_size_base(store->options, (uint64_t)64 << 20);
     rocksdb_options_set_max_bytes_for_level_base(store->options, (uint64_t)1 << 30);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(store->options, 1);
+    /* All tables are opened and checked at once, which a reader beside a running service needs too. */
     rocksdb_options_set_max_open_files(store->options, -1);
+    rocksdb_options_set_max_manifest_file_size(store->options, (size_t)16 << 20);
     rocksdb_options_set_keep_log_file_num(store->options, 4);
     rocksdb_options_set_max_log_file_size(store->options, 16 << 20);
     rocksdb_options_set_info_log_level(store->options, 2); /* warnings */
@@ -138,15 +177,45 @@ static enum ms_status open_db(struct ms_store *store, struct ms_error *error)
     const rocksdb_options_t *options = store->options;
     if (!path)
         return ms_fail(error, MS_MEMORY, "no memory");
-    if (store->secondary_dir)
-        store->db = rocksdb_open_as_secondary_column_families(store->options, path, store->secondary_dir, 1,
-                                                              &name, &options, &store->rows, &text);
+    rocksdb_options_set_create_if_missing(store->options, store->contents.state == MS_CONTENTS_NEW);
+    if (store->reader)
+        store->db = rocksdb_open_for_read_only_column_families(store->options, path, 1, &name, &options,
+                                                               &store->rows, 0, &text);
     else
         store->db = rocksdb_open_column_families(store->options, path, 1, &name, &options, &store->rows,
                                                  &text);
     enum ms_status status = ms_rocksdb_error(text, MS_STATE, error, path);
     free(path);
     return status;
+}
+
+/* The numbers of the database's tables; NULL when memory ended. */
+static uint64_t *list_tables(struct ms_store *store, size_t *count)
+{
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(store->db);
+    int all = rocksdb_livefiles_count(files);
+    uint64_t *numbers = malloc((size_t)(all + 1) * sizeof *numbers);
+    *count = 0;
+    for (int i = 0; numbers && i < all; i++) {
+        const char *name = rocksdb_livefiles_name(files, i);
+        numbers[(*count)++] = strtoull(name + (name[0] == '/'), NULL, 10);
+    }
+    rocksdb_livefiles_destroy(files);
+    return numbers;
+}
+
+enum ms_status ms_store_note_contents(struct ms_store *store, enum ms_contents_state state,
+                                      struct ms_error *error)
+{
+    size_t count;
+    uint64_t *numbers = list_tables(store, &count);
+    enum ms_status status = numbers ? ms_contents_update(&store->contents, store->dir, numbers, count, error)
+                                    : ms_fail(error, MS_MEMORY, "no memory for the list of a state's files");
+    free(numbers);
+    if (status != MS_OK)
+        return status;
+    store->contents.state = state;
+    return ms_contents_write(&store->contents, store->dir, error);
 }
 
 static struct ms_store *store_new(const char *dir, size_t block_cache_bytes)
@@ -169,21 +238,23 @@ enum ms_status ms_store_open(struct ms_store **out, const struct ms_store_option
         ms_store_close(store);
         return ms_fail(error, MS_MEMORY, "no memory for the state");
     }
-    char *ingest = path_of(options->dir, "ingest");
-    enum ms_status status = ingest ? make_dir(options->dir, error)
-                                   : ms_fail(error, MS_MEMORY, "no memory for a path");
+    bool claimed = false;
+    enum ms_status status = ms_dir_make(store->dir, error);
+    /* Looked at before the lock is made, so that a foreign directory stays as it is. */
+    if (status == MS_OK)
+        status = read_claim(store, &claimed, error);
+    if (status == MS_OK && !claimed)
+        status = ms_dir_check_unclaimed(store->dir, error);
     if (status == MS_OK)
         status = take_lock(store, error);
     if (status == MS_OK)
-        status = ms_identity_settle(&store->identity, store->dir, options->application_id,
-                                    options->input_topic, options->instance_id, error);
+        status = claim(store, options, error);
     if (status == MS_OK)
-        status = make_dir(ingest, error);
-    if (status == MS_OK) {
-        clear_ingest(ingest);
         status = open_db(store, error);
-    }
-    free(ingest);
+    if (status == MS_OK)
+        ms_dir_clear_ingest(store->dir);
+    if (status == MS_OK)
+        status = ms_store_note_contents(store, MS_CONTENTS_OPEN, error);
     if (status != MS_OK) {
         ms_store_close(store);
         return status;
@@ -201,25 +272,14 @@ enum ms_status ms_store_open_reader(struct ms_store **out, const char *dir, stru
     }
     store->reader = true;
     bool found = false;
-    enum ms_status status = ms_identity_read(&store->identity, dir, &found, error);
+    enum ms_status status = read_claim(store, &found, error);
     if (status == MS_OK && !found)
         status = ms_fail(error, MS_NOT_FOUND, "%s: not a state directory (no identity file in it)", dir);
-    if (status == MS_OK) {
-        const char *tmp = getenv("TMPDIR");
-        if (asprintf(&store->secondary_dir, "%s/mindstream-inspect-XXXXXX", tmp && tmp[0] ? tmp : "/tmp") < 0)
-            store->secondary_dir = NULL;
-        if (!store->secondary_dir)
-            status = ms_fail(error, MS_MEMORY, "no memory for a path");
-        else if (!mkdtemp(store->secondary_dir))
-            status = ms_fail(error, MS_IO, "cannot make a temporary directory: %s", strerror(errno));
-    }
+    if (status == MS_OK)
+        status = ms_contents_check(&store->contents, dir, error);
+    store->contents.state = MS_CONTENTS_NONE; /* a reader makes no database */
     if (status == MS_OK)
         status = open_db(store, error);
-    if (status == MS_OK) {
-        char *text = NULL;
-        rocksdb_try_catch_up_with_primary(store->db, &text);
-        status = ms_rocksdb_error(text, MS_STATE, error, dir);
-    }
     if (status != MS_OK) {
         ms_store_close(store);
         return status;
@@ -228,10 +288,24 @@ enum ms_status ms_store_open_reader(struct ms_store **out, const char *dir, stru
     return MS_OK;
 }
 
+/* Closes the database and notes that all of it is as it is to be found. A note that cannot be written leaves
+ * the one before, with which the state can be opened too. */
+static void close_contents(struct ms_store *store)
+{
+    struct ms_error error;
+    if (!store->db || store->reader || store->contents.state != MS_CONTENTS_OPEN)
+        return;
+    rocksdb_cancel_all_background_work(store->db, 1);
+    enum ms_status status = ms_store_note_contents(store, MS_CONTENTS_CLOSED, &error);
+    if (status != MS_OK)
+        ms_log(MS_LOG_WARN, "state.contents", "text=\"%s\"", error.text);
+}
+
 void ms_store_close(struct ms_store *store)
 {
     if (!store)
         return;
+    close_contents(store);
     if (store->rows)
         rocksdb_column_family_handle_destroy(store->rows);
     if (store->db)
@@ -242,14 +316,10 @@ void ms_store_close(struct ms_store *store)
     rocksdb_options_destroy(store->options);
     rocksdb_block_based_options_destroy(store->table);
     rocksdb_cache_destroy(store->cache);
-    if (store->secondary_dir) {
-        clear_ingest(store->secondary_dir);
-        rmdir(store->secondary_dir);
-        free(store->secondary_dir);
-    }
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_mutex_destroy(&store->ingesting);
+    ms_contents_free(&store->contents);
     free(store->dir);
     free(store);
 }

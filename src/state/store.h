@@ -5,6 +5,7 @@
  *
  *   LOCK      held while a process uses the directory; names the process
  *   identity  whose state it is (identity.h)
+ *   contents  what the database held when it was last written (contents.h)
  *   db/       RocksDB
  *   ingest/   files on their way into the database */
 #ifndef MS_STATE_STORE_H
@@ -31,14 +32,17 @@ struct ms_store_options {
 
 /* Opens the state directory for writing. Makes it (mode 0700) when it is not there. MS_STATE_BUSY when another
  * process holds it, MS_STATE_NEWER when a newer version wrote it, MS_STATE when it belongs to another
- * application or topic. */
+ * application or topic, to nobody and is not empty, or when a file of it is gone, cut or changed. */
 enum ms_status ms_store_open(struct ms_store **store, const struct ms_store_options *options,
                              struct ms_error *error) MS_MUST_CHECK;
 
-/* Opens it for reading, also while a service runs on it: as a secondary instance, with a consistent view as of
- * now. */
+/* Opens it for reading, also while a service runs on it: read-only, with a consistent view as of
+ * now. MS_STATE when a file is gone, cut or changed; beside a running service that may be a passing mistake. */
 enum ms_status ms_store_open_reader(struct ms_store **store, const char *dir,
                                     struct ms_error *error) MS_MUST_CHECK;
+/* Whether a process has the database of |dir| open for writing. Not for one that this process has open: the
+ * question takes away RocksDB's own lock then. */
+bool ms_store_in_use(const char *dir);
 void ms_store_close(struct ms_store *store);
 
 const char *ms_store_instance_id(const struct ms_store *store);

@@ -8,6 +8,7 @@
 
 #include <rocksdb/c.h>
 
+#include "state/contents.h"
 #include "state/identity.h"
 #include "state/key.h"
 #include "state/store.h"
@@ -17,7 +18,6 @@ struct ms_store {
     struct ms_identity identity;
     int lock_fd;
     bool reader;
-    char *secondary_dir; /* of a reader: where RocksDB keeps its log */
     rocksdb_t *db;
     rocksdb_options_t *options;
     rocksdb_block_based_table_options_t *table;
@@ -26,10 +26,16 @@ struct ms_store {
     rocksdb_readoptions_t *read;
     rocksdb_envoptions_t *env;
     rocksdb_ingestexternalfileoptions_t *ingest;
-    pthread_mutex_t ingesting; /* held during an ingestion; guards owners */
+    pthread_mutex_t ingesting; /* held during an ingestion; guards owners and contents */
+    struct ms_contents contents;
     uint32_t owners[MS_MAX_PARTITIONS];
     atomic_uint next_file;
 };
+
+/* Brings the file `contents` up to date with the open database. Under the lock that guards ingestion, or before
+ * and after there are other threads. */
+enum ms_status ms_store_note_contents(struct ms_store *store, enum ms_contents_state state,
+                                      struct ms_error *error) MS_MUST_CHECK;
 
 /* Turns RocksDB's error text, if there is one, into |status|, and frees it. MS_OK where there is none. |what|
  * is put before the text. */
