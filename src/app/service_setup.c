@@ -111,11 +111,16 @@ enum ms_status ms_setup_watch(struct ms_service *service, double log_s)
         }
     }
     ms_service_log(service);
+    bool hangs = ms_service_hangs(service);
+    if (hangs)
+        ms_log(MS_LOG_WARN, "client_hangs",
+               "text=\"a Kafka client does not close; the process ends without it\"");
     enum ms_status status = ms_service_end(service, &error);
-    if (status == MS_OK) {
+    if (status == MS_OK)
         ms_log(MS_LOG_INFO, "end", "status=done");
-        return MS_OK;
-    }
-    ms_log(MS_LOG_ERROR, "end", "status=%s error=\"%s\"", ms_status_name(status), error.text);
+    else
+        ms_log(MS_LOG_ERROR, "end", "status=%s error=\"%s\"", ms_status_name(status), error.text);
+    if (hangs)
+        _exit(ms_status_exit_code(status));
     return status;
 }

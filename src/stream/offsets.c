@@ -66,6 +66,8 @@ static bool stored(const struct ms_known *known)
 /* Whether C and L fit together and lie within the log's end. */
 static enum ms_misfit check(const struct ms_known *known, int64_t start)
 {
+    if (stored(known) && known->row.applied > known->high)
+        return MS_MISFIT_BEYOND_END;
     if (stored(known) && known->committed < 0)
         return MS_MISFIT_NO_COMMIT;
     if (stored(known) && known->committed < known->row.applied)

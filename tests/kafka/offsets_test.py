@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 
 import ms_kafka
 from lifecycle_test import Log
@@ -116,6 +117,34 @@ def input_start_latest(scenario):
     log.check()
 
 
+def topic_deleted(scenario):
+    """The input topic is deleted while it is read: said within seconds, and the process ends although a client may hang."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(20)
+    scenario.wait_done(service)
+    scenario.kafka.delete(scenario.input)
+    service.fails(3, scenario.input, "deleted", timeout_s=30)
+
+
+def topic_made_anew(scenario):
+    """A topic that is made anew under its name while it is read: its first events are never skipped in silence."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(5)
+    scenario.wait_done(service)
+    scenario.kafka.delete(scenario.input)
+    time.sleep(1)
+    scenario.kafka.create(scenario.input, 1)
+    scenario.kafka.produce(scenario.input, [ms_kafka.event("new", log.items[0], 1700000000000 + n) for n in range(9)])
+    ms_kafka.wait_for("an end, or all new events", lambda: not service.running() or 9 == sum(
+        record.key == b"new" for record in scenario.kafka.read(scenario.output)), every_s=1)
+    if not service.running():
+        service.fails(3, scenario.input, "empty state.dir")
+
+
 def partition_added_later(scenario):
     """With input.start=latest a new group begins at the end, but a partition that is added later is read from its beginning."""
     scenario.topics(2)
@@ -135,7 +164,8 @@ def partition_added_later(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
-    input_start_latest, partition_added_later)}
+    input_start_latest, partition_added_later,
+    topic_deleted, topic_made_anew)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

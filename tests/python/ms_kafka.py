@@ -135,6 +135,10 @@ class Kafka:
             data += part
         return data
 
+    def delete(self, topic):
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.delete_topics([topic], operation_timeout=30)[topic].result(timeout=60)
+
     def grow(self, topic, partitions):
         """Gives a topic more partitions."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})

@@ -15,6 +15,7 @@
 
 #define NO_COMMIT_TRIES 5
 #define TRY_MS          2000
+#define UNKNOWN_LOOKS   15 /* at a topic that is gone, in 3 s */
 
 static const char *topic_of(const struct ms_worker *worker, int source)
 {
@@ -157,8 +158,9 @@ struct remedy {
 };
 
 static const struct remedy remedies[] = {
-    [MS_MISFIT_NO_COMMIT] = {"the group has no committed offset but there is local state; if the group was "
-                             "deleted, go on from the state by",
+    [MS_MISFIT_NO_COMMIT] = {"the group has no committed offset but there is local state; if the topic was "
+                             "made anew, start with an empty state.dir; if only the group was deleted, go on "
+                             "from the state by",
                              false},
     [MS_MISFIT_BEHIND] =
         {"the committed offset is behind the local state, as if it had been reset; start with "
@@ -317,6 +319,43 @@ enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, 
                    "topic %s partition %d: offset %" PRId64 " is not in the log (from %" PRId64 " to %" PRId64
                    ")",
                    topic_of(worker, source), partition, position->next, known.low, known.high);
+}
+
+/* Whether the brokers know a topic now; also where they do not answer. */
+static bool topic_known(struct ms_worker *worker, const char *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(worker->consumer, topic, NULL);
+    rd_kafka_resp_err_t code = handle ? rd_kafka_metadata(worker->consumer, 0, handle, &metadata, 2000)
+                                      : RD_KAFKA_RESP_ERR__FAIL;
+    if (handle)
+        rd_kafka_topic_destroy(handle);
+    if (code)
+        return true;
+    bool known = metadata->topic_cnt == 1 &&
+                 metadata->topics[0].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rd_kafka_metadata_destroy(metadata);
+    return known;
+}
+
+enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_error *error)
+{
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const char *topic = topic_of(worker, source);
+        int looks = 0;
+        while (topic[0] && looks < UNKNOWN_LOOKS && !topic_known(worker, topic) &&
+               !atomic_load(worker->stop)) {
+            looks++;
+            usleep(200000);
+        }
+        if (looks == UNKNOWN_LOOKS)
+            return ms_fail(
+                error, MS_OFFSETS,
+                "topic %s was deleted while it was read: what its users had is in state.dir; to read a "
+                "topic made anew under this name, start with an empty state.dir",
+                topic);
+    }
+    return ms_fail(error, MS_KAFKA_ABORT, "a topic was unknown to the brokers for a moment");
 }
 
 void ms_assignment_lag(struct ms_worker *worker)

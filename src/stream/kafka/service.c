@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -13,6 +14,7 @@
 #include "stream/kafka/worker.h"
 
 #define MIN_BLOCK_CACHE ((size_t)16 << 20)
+#define CLOSE_MS        10000 /* what closing its clients may take a worker that has committed and flushed */
 #define MAX_BLOCK_CACHE ((size_t)1 << 30)
 
 struct ms_service {
@@ -169,13 +171,30 @@ static void tell_brokers(struct ms_service *service)
     }
 }
 
+/* Whether a worker has ended, but for a client that does not return from its close. */
+static bool hangs(struct ms_worker *worker)
+{
+    int64_t closing_ms = atomic_load(&worker->closing_ms);
+    return !atomic_load(&worker->done) && closing_ms &&
+           (int64_t)(ms_monotonic_s() * 1000) - closing_ms > CLOSE_MS;
+}
+
+bool ms_service_hangs(struct ms_service *service)
+{
+    for (int i = 0; i < service->count; i++) {
+        if (hangs(&service->workers[i]))
+            return true;
+    }
+    return false;
+}
+
 bool ms_service_done(struct ms_service *service)
 {
     bool all = true;
     if (atomic_load(service->options.stop))
         atomic_store(&service->stop, 1);
     for (int i = 0; i < service->count; i++) {
-        if (atomic_load(&service->workers[i].done))
+        if (atomic_load(&service->workers[i].done) || hangs(&service->workers[i]))
             atomic_store(&service->stop, 1); /* one ended: so do all */
         else
             all = false;
@@ -243,19 +262,29 @@ void ms_service_log(struct ms_service *service)
 enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
+    bool left = false;
     for (int i = 0; service->workers && i < service->count; i++) {
         struct ms_worker *worker = &service->workers[i];
         if (!worker->started)
             continue;
-        pthread_join(worker->thread, NULL);
+        while (!atomic_load(&worker->done) && !hangs(worker))
+            usleep(20000);
+        bool hanging = hangs(worker);
+        left |= hanging;
+        if (!hanging)
+            pthread_join(worker->thread, NULL);
         if (status == MS_OK && worker->status != MS_OK) {
             status = worker->status;
             if (error)
                 *error = worker->error;
         }
+        if (hanging)
+            continue;
         pthread_mutex_destroy(&worker->stats.lock);
         ms_broker_watch_destroy(&worker->brokers);
     }
+    if (left) /* its thread and the client's still look at all this */
+        return status;
     ms_store_close(service->store);
     free(service->workers);
     free(service);

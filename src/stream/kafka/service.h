@@ -29,6 +29,10 @@ enum ms_status ms_service_start(struct ms_service **service, const struct ms_ser
  * asked every moment: it also says when brokers are away. */
 bool ms_service_done(struct ms_service *service);
 
+/* Whether a worker has committed and flushed, but its client does not return from its close: 2.0.2 does not, once
+ * a topic was deleted. The process then has to leave by _exit after ms_service_end: nothing is lost. */
+bool ms_service_hangs(struct ms_service *service);
+
 /* Adds up the workers' counts and gauges (|total| zeroed by the caller, with an unused lock). */
 void ms_service_stats(struct ms_service *service, struct ms_stats *total);
 
@@ -36,7 +40,7 @@ void ms_service_stats(struct ms_service *service, struct ms_stats *total);
 void ms_service_log(struct ms_service *service);
 
 /* Waits for the workers, closes the state. MS_OK when all ended because they were asked to, else the first
- * failure. */
+ * failure. Where ms_service_hangs, state and threads are left as they are. */
 enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error);
 
 const char *ms_service_librdkafka_version(void);

@@ -168,6 +168,9 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
         worker->out_of_range = (struct ms_end){
             .source = source_of(worker, message), .partition = message->partition, .offset = message->offset};
         break;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        worker->topic_unknown = true;
+        break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         ms_fail(&error, MS_KAFKA_REFUSED, "consumer: %s", rd_kafka_message_errstr(message));
@@ -238,6 +241,15 @@ static void leave_range(struct ms_worker *worker)
         ms_session_break(session, status, &error);
 }
 
+/* Ends the session where a topic was deleted. Nothing is committed: the offset could be one of a new topic of
+ * the same name, whose first records would then be skipped. */
+static void leave_topic(struct ms_worker *worker)
+{
+    struct ms_error error;
+    worker->topic_unknown = false;
+    ms_session_break(&worker->session, ms_assignment_topic_unknown(worker, &error), &error);
+}
+
 /* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
 static void loop(struct ms_worker *worker)
 {
@@ -249,6 +261,8 @@ static void loop(struct ms_worker *worker)
         bool idle = worker->batch == 0 && end.partition < 0;
         ms_session_process(session, worker->inputs, worker->batch, end);
         drop_batch(worker);
+        if (!session->broken && worker->topic_unknown)
+            leave_topic(worker);
         if (!session->broken && worker->out_of_range.partition >= 0)
             leave_range(worker);
         if (!session->broken)
@@ -285,6 +299,8 @@ static void client_log(const rd_kafka_t *rk, int level, const char *facility, co
     struct ms_worker *worker = rd_kafka_opaque(rk);
     if (strcmp(facility, "ERROR") == 0 || strcmp(facility, "FAIL") == 0)
         ms_broker_watch_failed(&worker->brokers, text);
+    if (strcmp(facility, "PARTCNT") == 0 && strstr(text, " to 0")) /* 2.0.2 tells of it nowhere else */
+        atomic_store(&worker->topic_unknown, true);
     ms_kafka_log(rk, level, facility, text);
 }
 
@@ -356,6 +372,16 @@ static void close_session(struct ms_worker *worker)
     worker->in_transaction = false;
 }
 
+/* No session follows the one that is about to close. How it ended is told before, because the client (2.0.2) may
+ * never return from its close once a topic was deleted. */
+static void last_close(struct ms_worker *worker, enum ms_status status, const struct ms_error *error)
+{
+    worker->status = status;
+    if (status != MS_OK)
+        worker->error = *error;
+    atomic_store(&worker->closing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
+}
+
 /* From clients made to clients closed. MS_OK when it was asked to stop and has committed and flushed. */
 static enum ms_status run_session(struct ms_worker *worker, struct ms_error *error)
 {
@@ -364,6 +390,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
                      (struct ms_committer){.context = worker, .commit = ms_transaction_commit});
     atomic_store(&worker->delivery_failures, 0);
     worker->out_of_range.partition = -1;
+    worker->topic_unknown = false;
     enum ms_status status = open_session(worker, error);
     if (status != MS_OK) {
         close_session(worker);
@@ -376,6 +403,8 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     status = session->status;
     if (status != MS_OK)
         *error = session->error;
+    if (stopping(worker) || ms_status_action(status) == MS_ACTION_STOP)
+        last_close(worker, status, error);
     close_session(worker);
     return status;
 }

@@ -35,7 +35,8 @@ struct ms_worker {
     pthread_t thread;
     bool started;
     atomic_bool done;
-    enum ms_status status; /* how it ended, and why: read after done */
+    _Atomic int64_t closing_ms; /* since when its last session closes its clients, 0: not yet */
+    enum ms_status status;      /* how it ended, and why: read after done */
     struct ms_error error;
     /* The session's. */
     struct ms_session session;
@@ -49,6 +50,7 @@ struct ms_worker {
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch, batch_bytes;
+    atomic_bool topic_unknown;  /* the brokers have said that they do not know a topic */
     struct ms_end out_of_range; /* the log does not have what a position reads next; partition -1: none */
 };
 
@@ -65,6 +67,9 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
  * partition is not held. To be called between transactions. */
 enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, int32_t partition,
                                           struct ms_error *error) MS_MUST_CHECK;
+/* What follows when the brokers do not know a topic that is read: MS_OFFSETS where it is gone for some seconds,
+ * else MS_KAFKA_ABORT: a new session looks at what it is now. */
+enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_error *error) MS_MUST_CHECK;
 /* Updates the lag in the stats, from what the consumer has heard of the ends. */
 void ms_assignment_lag(struct ms_worker *worker);
 
