@@ -16,7 +16,8 @@ bool ms_model_is_file(const char *name);
 /* Writes the mark of the model's files that |dir| holds. */
 enum ms_status ms_model_mark_write(const char *dir, struct ms_error *error) MS_MUST_CHECK;
 
-/* Whether the files of |dir| are those that its mark names, unchanged. False where there is no mark. */
-bool ms_model_mark_holds(const char *dir);
+/* Whether the files of |dir| are those that its mark names, unchanged. False where there is no mark or a file cannot be
+ * read. MS_MEMORY leaves *holds as it is. */
+enum ms_status ms_model_mark_holds(const char *dir, bool *holds, struct ms_error *error) MS_MUST_CHECK;
 
 #endif

@@ -247,7 +247,7 @@ static enum ms_status check_entries(DIR *listing, const char *dir, bool *empty, 
 static enum ms_status check_target(const char *dir, bool force, struct ms_error *error)
 {
     struct stat found;
-    bool empty;
+    bool empty, ours = true;
     if (lstat(dir, &found) != 0)
         return errno == ENOENT ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
     if (S_ISLNK(found.st_mode))
@@ -257,7 +257,9 @@ static enum ms_status check_target(const char *dir, bool force, struct ms_error 
         return ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
     enum ms_status status = check_entries(listing, dir, &empty, error);
     closedir(listing);
-    if (status == MS_OK && !empty && !force && !ms_model_mark_holds(dir))
+    if (status == MS_OK && !empty && !force)
+        status = ms_model_mark_holds(dir, &ours, error);
+    if (status == MS_OK && !ours)
         status = ms_fail(
             error, MS_IO,
             "%s holds a model that mindstream did not write, or that was changed since, so it is "
