@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mindstream/model.h"
 #include "user/codec.h"
 
 #define MAX_CHUNKS 64
