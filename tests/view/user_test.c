@@ -139,6 +139,28 @@ static void check_couplings(const struct ms_user_view *view, struct ms_fold_cont
     }
 }
 
+/* The view works on copies. The spare room of a block has no value, so that not all of it is compared. */
+static void assert_left_alone(const struct ms_user *user, const struct ms_user *before)
+{
+    assert_int_equal(user->version, before->version);
+    assert_int_equal(user->fold_id, before->fold_id);
+    assert_int_equal(user->events_folded, before->events_folded);
+    assert_int_equal(user->kept, before->kept);
+    assert_int_equal(user->slots, before->slots);
+    assert_int_equal(user->count, before->count);
+    assert_int_equal(user->floats, before->floats);
+    assert_int_equal(user->text_used, before->text_used);
+    assert_memory_equal(ms_user_sums(user), ms_user_sums(before), user->floats * sizeof(float));
+    assert_memory_equal(ms_user_text(user), ms_user_text(before), user->text_used);
+    for (uint32_t i = 0; i < user->count; i++) {
+        const struct ms_behavior *a = &ms_user_behaviors(user)[i], *b = &ms_user_behaviors(before)[i];
+        assert_int_equal(a->time_ms, b->time_ms);
+        assert_int_equal(a->arrival, b->arrival);
+        assert_int_equal(a->item, b->item);
+        assert_int_equal(a->text, b->text);
+    }
+}
+
 static void check_mode(bool incremental)
 {
     struct ms_fold_context context;
@@ -147,7 +169,7 @@ static void check_mode(bool incremental)
     struct ms_viewer *viewer = make_viewer(MS_ROUTING_AUTO, &usual_decay);
     struct ms_user_view *view = make_view(viewer, user);
     assert_non_null(before);
-    assert_memory_equal(user, before, user->block_bytes); /* the user is left alone */
+    assert_left_alone(user, before);
     assert_int_equal(view->incremental, incremental);
     assert_false(view->refolded);
     assert_true(view->fold_id == context.fold_id && view->model_fold_id == context.fold_id);
@@ -206,7 +228,7 @@ static void refolded_user(void **state)
     struct ms_viewer *viewer = make_viewer(MS_ROUTING_INCREMENTAL, &other_decay);
     struct ms_user_view *view = make_view(viewer, user);
     assert_non_null(before);
-    assert_memory_equal(user, before, user->block_bytes);
+    assert_left_alone(user, before);
     assert_true(view->refolded && view->incremental);
     assert_true(view->fold_id == context.fold_id);
     assert_true(view->model_fold_id != context.fold_id);
