@@ -41,6 +41,15 @@ static void check_event(const struct ms_event *event, enum ms_event_kind kind)
     assert(event->time_ms >= 0 && event->time_ms < MS_TIME_END_MS);
 }
 
+/* Passes over what a decoder may find before a document: a schema registry's header, then a byte order mark. */
+static struct ms_bytes document_of(struct ms_bytes value)
+{
+    size_t start = value.size > 5 && value.data[0] == '\0' ? 5 : 0;
+    if (value.size - start >= 3 && !memcmp(value.data + start, "\xef\xbb\xbf", 3))
+        start += 3;
+    return (struct ms_bytes){value.data + start, value.size - start};
+}
+
 static void check_jansson(struct ms_bytes value)
 {
     json_error_t error;
@@ -75,7 +84,7 @@ static void decode(struct ms_decoder *decoder, struct ms_bytes key, struct ms_by
     if (status == MS_OK) {
         check_event(&event, kind);
         if (value.data)
-            check_jansson(value);
+            check_jansson(document_of(value));
     }
     ms_arena_free(&arena);
 }
