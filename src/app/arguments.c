@@ -220,6 +220,8 @@ static enum ms_status set_value(struct parser *p, const struct ms_argument *row,
         return MS_USAGE;
     if (!store_value(row, text, field)) {
         ms_argument_legal(row, legal, sizeof legal);
+        if (row->kind == MS_ARGUMENT_KEY_VALUE) /* the word may be a secret */
+            return ms_fail(p->error, MS_USAGE, "%s: %s is needed", option, legal);
         return ms_fail(p->error, MS_USAGE, "%s %s: %s is needed", option, text[0] ? text : "''", legal);
     }
     *given = true;
@@ -240,6 +242,13 @@ static const char *nearest_option(const struct ms_argument *rows, const char *na
     return nearest.best;
 }
 
+/* How much of a word that fits nowhere a message shows: nothing behind a '=', where a secret may stand. */
+static int shown_bytes(const char *word)
+{
+    size_t size = strcspn(word, "=");
+    return (int)(size < OPTION_MAX_BYTES ? size : OPTION_MAX_BYTES);
+}
+
 /* |option| is what is unknown ("--mdoe"), |word| the whole word when it is more than that ("-xyz"). */
 static enum ms_status fail_unknown_option(struct parser *p, const char *option, const char *word)
 {
@@ -248,7 +257,7 @@ static enum ms_status fail_unknown_option(struct parser *p, const char *option, 
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
     const char *nearest = nearest_option(p->rows, name);
     if (word && word[2])
-        snprintf(in, sizeof in, " in %.*s", OPTION_MAX_BYTES, word);
+        snprintf(in, sizeof in, " in %.*s", shown_bytes(word), word);
     if (nearest)
         return ms_fail(p->error, MS_USAGE, "unknown option %.*s%s (did you mean --%s?)", OPTION_MAX_BYTES,
                        option, in, nearest);
@@ -321,8 +330,8 @@ static enum ms_status parse_positional(struct parser *p, const char *word)
         if (row->positional && (row->repeatable || !p->given[row - p->rows]))
             return set_value(p, row, row->name, word);
     }
-    return ms_fail(p->error, MS_USAGE, "%s '%s'; see '%s --help'",
-                   any ? "one argument too many:" : "unexpected argument", word, p->title);
+    return ms_fail(p->error, MS_USAGE, "%s '%.*s'; see '%s --help'",
+                   any ? "one argument too many:" : "unexpected argument", shown_bytes(word), word, p->title);
 }
 
 static enum ms_status parse_words(struct parser *p, bool *help)

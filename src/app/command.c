@@ -27,6 +27,12 @@ static const struct ms_command *find_command(const struct ms_command *group, con
     return NULL;
 }
 
+/* How much of a word that fits nowhere a message shows: nothing behind a '=', where a secret may stand. */
+static int shown_bytes(const char *word)
+{
+    return (int)strcspn(word, "=");
+}
+
 static enum ms_status fail_unknown_command(const struct call *call, const char *name, struct ms_error *error)
 {
     struct ms_nearest nearest = ms_nearest_start(name);
@@ -36,8 +42,8 @@ static enum ms_status fail_unknown_command(const struct call *call, const char *
     }
     if (nearest.best)
         return ms_fail(error, MS_USAGE, "unknown command '%s' (did you mean %s?)", name, nearest.best);
-    return ms_fail(error, MS_USAGE, "unknown command '%s'; '%s --help' lists the commands", name,
-                   call->title);
+    return ms_fail(error, MS_USAGE, "unknown command '%.*s'; '%s --help' lists the commands",
+                   shown_bytes(name), name, call->title);
 }
 
 /* The option of any command of the group. */
@@ -81,7 +87,8 @@ static enum ms_status fail_missing(const struct call *call, const char *unknown,
 {
     char names[MS_COMMAND_TITLE_BYTES];
     if (unknown)
-        return ms_fail(error, MS_USAGE, "unknown option %s; see '%s --help'", unknown, call->title);
+        return ms_fail(error, MS_USAGE, "unknown option %.*s; see '%s --help'", shown_bytes(unknown), unknown,
+                       call->title);
     ms_command_names(call->command, names, sizeof names);
     return ms_fail(error, MS_USAGE, "%s is missing; see '%s --help'", names, call->title);
 }
@@ -191,8 +198,8 @@ int ms_command_main(const struct ms_command *root, int argc, char **argv)
         call.count--;
         status = print_help(&call, &error);
     } else if (first[0] == '-') {
-        status = ms_fail(&error, MS_USAGE, "unknown option %s; '%s --help' lists the commands", first,
-                         root->name);
+        status = ms_fail(&error, MS_USAGE, "unknown option %.*s; '%s --help' lists the commands",
+                         shown_bytes(first), first, root->name);
     } else {
         status = find_called(&call, &asked_help, &error);
         if (status == MS_OK && asked_help)

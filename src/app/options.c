@@ -9,6 +9,8 @@
 
 #include "app/machine.h"
 #include "app/passthrough.h"
+#include "app/secrets.h"
+#include "base/log.h"
 #include "base/properties.h"
 #include "interest/decay.h"
 
@@ -26,6 +28,7 @@ struct setting {
 struct passed {
     char *key; /* with its prefix */
     struct setting setting;
+    const char *exposed; /* why others can read this secret; NULL: they cannot, or it is none */
 };
 
 struct ms_options {
@@ -34,6 +37,9 @@ struct ms_options {
     struct passed passed[MAX_PASSTHROUGH];
     size_t passed_count;
     struct ms_passthrough passthrough[MAX_PASSTHROUGH];
+    /* While sources are read: */
+    bool in_file;        /* the source is the file */
+    const char *exposed; /* why others can read what comes now; NULL: they cannot */
 };
 
 static enum ms_status keep_setting(struct setting *setting, const char *value, const char *where,
@@ -51,38 +57,89 @@ static enum ms_status keep_setting(struct setting *setting, const char *value, c
     return MS_OK;
 }
 
-static enum ms_status pass_through(struct ms_options *options, const char *key, const char *value,
-                                   const char *where, struct ms_error *error)
+/* The place of a key for librdkafka, a new one where it has none. */
+static struct passed *place_for(struct ms_options *options, const char *key, const char *where,
+                                struct ms_error *error)
+{
+    struct passed *end = options->passed + options->passed_count;
+    for (struct passed *passed = options->passed; passed < end; passed++) {
+        if (strcmp(passed->key, key) == 0)
+            return passed;
+    }
+    if (options->passed_count == MAX_PASSTHROUGH) {
+        ms_fail(error, MS_CONFIG, "%s: more than %d keys for librdkafka", where, MAX_PASSTHROUGH);
+        return NULL;
+    }
+    end->key = strdup(key);
+    if (!end->key) {
+        ms_fail(error, MS_MEMORY, "out of memory while settings were read");
+        return NULL;
+    }
+    options->passed_count++;
+    return end;
+}
+
+/* |exposed|: why others can read the value; NULL: they cannot. */
+static enum ms_status pass_value(struct ms_options *options, const char *key, const char *value,
+                                 const char *where, const char *exposed, struct ms_error *error)
 {
     struct ms_passthrough entry = {.value = value};
+    struct ms_error local = {0};
     bool split = ms_passthrough_split(key, &entry);
     assert(split);
     if (ms_passthrough_check(&entry, key, where, error) != MS_OK)
         return MS_CONFIG;
-    struct passed *passed = options->passed;
-    while (passed < options->passed + options->passed_count && strcmp(passed->key, key) != 0)
-        passed++;
-    if (passed == options->passed + options->passed_count) {
-        if (options->passed_count == MAX_PASSTHROUGH)
-            return ms_fail(error, MS_CONFIG, "%s: more than %d keys for librdkafka", where, MAX_PASSTHROUGH);
-        passed->key = strdup(key);
-        if (!passed->key)
-            return ms_fail(error, MS_MEMORY, "out of memory while settings were read");
-        options->passed_count++;
-    }
+    struct passed *passed = place_for(options, key, where, &local);
+    if (!passed)
+        return ms_fail(error, local.status, "%s", local.text);
+    if (exposed && ms_secret_is_named(entry.key))
+        passed->exposed = exposed;
     return keep_setting(&passed->setting, value, where, error);
 }
 
-static enum ms_status fail_unknown_key(const char *key, const char *where, struct ms_error *error)
+/* A key for librdkafka: its value, or the file that holds it. */
+static enum ms_status pass_through(struct ms_options *options, const char *key, const char *value,
+                                   const char *where, struct ms_error *error)
+{
+    char base[MAX_KEY_BYTES + 1], from[512], *content = NULL;
+    if (!ms_secret_from_file(key, base, sizeof base))
+        return pass_value(options, key, value, where, options->exposed, error);
+    enum ms_status status = ms_secret_read(&content, value, key, where, error);
+    if (status != MS_OK)
+        return status;
+    snprintf(from, sizeof from, "%s (%s)", where, key);
+    status = pass_value(options, base, content, from,
+                        ms_secret_is_open(value) ? "every user of this machine can read the file" : NULL,
+                        error);
+    explicit_bzero(content, strlen(content));
+    free(content);
+    return status;
+}
+
+/* Whether the name of an unknown key may be shown. It may be part of a secret: a line of a key in PEM that lacks its backslash, a
+ * password with '=' in it. A line of a file must look more like a setting than a name that stands before a '='. */
+static bool is_name(const struct ms_options *options, const char *key, const char *value)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t size = strlen(key);
+    bool shaped = size && size <= 64 && strchr(letters, key[0]) &&
+                  strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == size;
+    return shaped && (!options->in_file || (strchr(key, '.') && value[0]));
+}
+
+static enum ms_status fail_unknown_key(const struct ms_options *options, const char *key, const char *value,
+                                       const char *where, struct ms_error *error)
 {
     const char *nearest = ms_option_nearest(key);
-    if (nearest)
+    if (nearest && (!options->in_file || value[0]))
         return ms_fail(error, MS_CONFIG, "%s: unknown key %s; did you mean %s?", where, key, nearest);
+    bool shown = is_name(options, key, value);
     return ms_fail(error, MS_CONFIG,
-                   "%s: unknown key %.128s; 'mindstream config' lists the keys, and librdkafka's take the "
+                   "%s: unknown key%s%s%s; 'mindstream config' lists the keys, and librdkafka's take the "
                    "prefix kafka., "
                    "consumer. or producer.",
-                   where, key);
+                   where, shown ? " " : "", shown ? key : "",
+                   shown ? "" : " (not shown: it may be part of a secret)");
 }
 
 /* Blanks behind a number, a name or a word of a list are never meant; files keep them. In a directory's name they count. */
@@ -104,7 +161,7 @@ static enum ms_status apply_setting(void *context, const char *key, const char *
         return pass_through(options, key, value, where, error);
     const struct ms_option *option = ms_option_find(key);
     if (!option)
-        return fail_unknown_key(key, where, error);
+        return fail_unknown_key(options, key, value, where, error);
     struct setting *setting = &options->settings[option - ms_option_table];
     enum ms_status status = keep_setting(setting, value, where, error);
     if (status != MS_OK)
@@ -150,10 +207,9 @@ static enum ms_status apply_set(struct ms_options *options, const char *set, str
     char key[MAX_KEY_BYTES + 1];
     size_t size = strcspn(set, "=");
     if (!set[size] || size == 0)
-        return ms_fail(error, MS_USAGE, "--set %s: KEY=VALUE is needed", set);
+        return ms_fail(error, MS_USAGE, "--set: KEY=VALUE is needed");
     if (size > MAX_KEY_BYTES)
-        return ms_fail(error, MS_USAGE, "--set %.64s...: the key is longer than %d bytes", set,
-                       MAX_KEY_BYTES);
+        return ms_fail(error, MS_USAGE, "--set: the key is longer than %d bytes", MAX_KEY_BYTES);
     memcpy(key, set, size);
     key[size] = '\0';
     return apply_setting(options, key, set + size + 1, "--set", error);
@@ -221,14 +277,51 @@ static void gather_passthrough(struct ms_options *options)
     size_t count = 0;
     for (int both = 1; both >= 0; both--) {
         for (size_t i = 0; i < options->passed_count; i++) {
-            struct ms_passthrough entry = {.value = options->passed[i].setting.value};
-            if (ms_passthrough_split(options->passed[i].key, &entry) &&
-                (entry.consumer && entry.producer) == both)
+            const struct passed *passed = &options->passed[i];
+            struct ms_passthrough entry = {
+                .value = passed->setting.value, .name = passed->key, .where = passed->setting.where};
+            if (ms_passthrough_split(passed->key, &entry) && (entry.consumer && entry.producer) == both)
                 options->passthrough[count++] = entry;
         }
     }
     options->config.passthrough = options->passthrough;
     options->config.passthrough_count = count;
+}
+
+/* Every source in turn; a later one replaces what an earlier one gave. */
+static enum ms_status apply_sources(struct ms_options *options, const struct ms_options_sources *sources,
+                                    struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    if (sources->file) {
+        options->in_file = true;
+        options->exposed = ms_secret_is_open(sources->file) ? "every user of this machine can read the file"
+                                                            : NULL;
+        status = ms_properties_read(sources->file, apply_setting, options, error);
+        options->in_file = false;
+        options->exposed = NULL;
+    }
+    if (status == MS_OK && sources->environment)
+        status = apply_environment(options, sources->environment, error);
+    options->exposed = "every user of this machine can read the command line";
+    for (size_t i = 0; status == MS_OK && i < sources->set_count; i++)
+        status = apply_set(options, sources->set[i], error);
+    if (status == MS_OK && sources->state_dir)
+        status = apply_setting(options, "state.dir", sources->state_dir, "--state-dir", error);
+    if (status == MS_OK && sources->model_dir)
+        status = apply_setting(options, "model.dir", sources->model_dir, "--model", error);
+    return status;
+}
+
+static void warn_of_exposed(const struct ms_options *options)
+{
+    for (size_t i = 0; i < options->passed_count; i++) {
+        const struct passed *passed = &options->passed[i];
+        if (passed->exposed && strcmp(options->config.log_level, "error") != 0)
+            ms_log(MS_LOG_WARN, "secret",
+                   "key=%s from=\"%s\" reason=\"%s\" remedy=\"a file with mode 0600, named by %s.file\"",
+                   passed->key, passed->setting.where, passed->exposed, passed->key);
+    }
 }
 
 enum ms_status ms_options_load(struct ms_options **options, const struct ms_options_sources *sources,
@@ -242,16 +335,8 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
     for (size_t i = 0; status == MS_OK && i < ms_option_count; i++)
         status = ms_option_set(&ms_option_table[i], ms_option_table[i].standard, "default", &loaded->config,
                                error);
-    if (status == MS_OK && sources->file)
-        status = ms_properties_read(sources->file, apply_setting, loaded, error);
-    if (status == MS_OK && sources->environment)
-        status = apply_environment(loaded, sources->environment, error);
-    for (size_t i = 0; status == MS_OK && i < sources->set_count; i++)
-        status = apply_set(loaded, sources->set[i], error);
-    if (status == MS_OK && sources->state_dir)
-        status = apply_setting(loaded, "state.dir", sources->state_dir, "--state-dir", error);
-    if (status == MS_OK && sources->model_dir)
-        status = apply_setting(loaded, "model.dir", sources->model_dir, "--model", error);
+    if (status == MS_OK)
+        status = apply_sources(loaded, sources, error);
     if (status == MS_OK)
         status = check_together(loaded, error);
     if (status != MS_OK) {
@@ -262,6 +347,7 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
     loaded->config.accept_gap = sources->accept_gap;
     resolve_automatic(&loaded->config);
     gather_passthrough(loaded);
+    warn_of_exposed(loaded);
     *options = loaded;
     return MS_OK;
 }
@@ -347,7 +433,6 @@ void ms_options_differences(const struct ms_options *options, ms_option_fn *fn, 
         struct ms_option_text text = ms_options_text(options, &ms_option_table[i]);
         fn(context, text.key, text.value, text.where);
     }
-    struct ms_option_text text;
-    for (size_t i = 0; ms_options_passthrough_text(options, i, &text); i++)
-        fn(context, text.key, text.value, text.where);
+    for (size_t i = 0; i < options->passed_count; i++)
+        fn(context, options->passed[i].key, "****", options->passed[i].setting.where);
 }

@@ -45,7 +45,8 @@ struct ms_options_sources {
 struct ms_options;
 
 /* Reads and checks all sources. MS_CONFIG names the key, its source, what was found and what is legal. The
- * caller owns *options; ms_options_destroy(NULL) is legal. */
+ * caller owns *options; ms_options_destroy(NULL) is legal. No value for librdkafka is in a message; a secret that others can
+ * read is warned of in the log. */
 enum ms_status ms_options_load(struct ms_options **options, const struct ms_options_sources *sources,
                                struct ms_error *error) MS_MUST_CHECK;
 void ms_options_destroy(struct ms_options *options);
@@ -68,10 +69,11 @@ struct ms_option_text {
     const char *where;
 };
 struct ms_option_text ms_options_text(const struct ms_options *options, const struct ms_option *option);
-/* The i-th passed-through key, prefix included; false when there are fewer. */
+/* The i-th passed-through key, prefix included; **** unless its value is known to be harmless; false when there are fewer. */
 bool ms_options_passthrough_text(const struct ms_options *options, size_t i, struct ms_option_text *text);
 
-/* Calls |fn| for each setting that is not at its default, secrets as ****, in the order of the table. */
+/* Calls |fn| for each setting that is not at its default, in the order of the table. It is for the log: what passes through to
+ * librdkafka is always ****. */
 typedef void ms_option_fn(void *context, const char *key, const char *value, const char *where);
 void ms_options_differences(const struct ms_options *options, ms_option_fn *fn, void *context);
 

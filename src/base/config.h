@@ -19,8 +19,10 @@ enum ms_profile_choice { MS_PROFILE_AS_MODEL, MS_PROFILE_BEFORE, MS_PROFILE_AFTE
 struct ms_passthrough {
     const char *key;
     const char *value;
+    const char *name;        /* for messages: the key with its prefix; NULL: |key| will do */
+    const char *where;       /* its source ("file:3"), or NULL */
     bool consumer, producer; /* kafka.* is both */
-    bool secret;
+    bool secret;             /* not known to be harmless. No error and no log line shows any value */
 };
 
 struct ms_config {

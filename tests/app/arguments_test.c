@@ -270,8 +270,8 @@ static void test_texts(void **state)
     assert_refused("x --dir=", "--dir '': a directory is needed");
     assert_refused("x --filled=", "--filled '': a value is needed");
     assert_refused("_", "ID '': a value is needed");
-    assert_refused("x --tag a", "--tag a: KEY=VALUE is needed");
-    assert_refused("x --tag =a", "--tag =a: KEY=VALUE is needed");
+    assert_refused("x --tag a", "--tag: KEY=VALUE is needed");
+    assert_refused("x --tag =a", "--tag: KEY=VALUE is needed");
 }
 
 static void test_missing(void **state)

@@ -438,6 +438,73 @@ static void test_together(void **state)
     ms_options_destroy(options);
 }
 
+/* Nothing that may be a secret stands in a message, whichever way it came: the value, a line of a PEM that lost its backslash, a
+ * word without its '='. */
+static void test_messages_hide(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"kafka.ssl.key.pem=-----BEGIN PRIVATE KEY-----\nMARKER+/abc\n",
+                                        "kafka.ssl.key.pem=\\\n-----BEGIN-----\n\nMARKERabc==\n",
+                                        "kafak.sasl.password=MARKER\n",
+                                        "KAFKA.SASL.PASSWORD=MARKER\n",
+                                        "MARKER\n",
+                                        "marker.MARKER\n",
+                                        "kafka.sasl.password\\=MARKER\n",
+                                        "kafka.sasl.password.file=/MARKER\n",
+                                        "kafka.group.id=MARKER\n",
+                                        "kafka.partition.assignment.strategy=MARKER\n",
+                                        "kafka.sasl.password=MARKER\\u12\n",
+                                        "statedir MARKER\n"};
+    static const char *const sets[] = {"kafka.sasl.password",
+                                       "MARKER",
+                                       "=MARKER",
+                                       "MARKER/+=x",
+                                       "kafka.group.id=MARKER",
+                                       "kafka.sasl.password.file=/MARKER",
+                                       "kafka.sasl.password MARKER=x",
+                                       "saslpassword=MARKER"};
+    const size_t file_count = sizeof files / sizeof files[0], set_count = sizeof sets / sizeof sets[0];
+    for (size_t i = 0; i < file_count + set_count; i++) {
+        struct ms_options *options = NULL;
+        struct ms_error error = {0};
+        const char *const set[] = {i < file_count ? NULL : sets[i - file_count], NULL};
+        enum ms_status status = load(&options, i < file_count ? files[i] : NULL, NULL, set, &error);
+        if (status == MS_OK || strstr(error.text, "MARKER"))
+            fail_msg("case %zu: '%s'", i, error.text);
+        assert_int_not_equal(status, MS_MEMORY);
+    }
+}
+
+/* Only keys that are known show their values; the name of a file gives the key's value, without its line end. */
+static void test_secrets(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/ms-secret-XXXXXX", file[160];
+    struct ms_options *options = NULL;
+    struct ms_option_text text;
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, " hush \r\n", 8), 8);
+    close(fd);
+    snprintf(file, sizeof file,
+             "kafka.linger.ms=5\nkafka.SASL.username=a\nconsumer.ssl.keystore.password.file=%s\n", path);
+    enum ms_status status = load(&options, file, NULL, NULL, NULL);
+    unlink(path);
+    assert_int_equal(status, MS_OK);
+    assert_true(ms_options_passthrough_text(options, 0, &text));
+    assert_string_equal(text.value, "5");
+    assert_true(ms_options_passthrough_text(options, 1, &text));
+    assert_string_equal(text.value, "****");
+    assert_true(ms_options_passthrough_text(options, 2, &text));
+    assert_string_equal(text.key, "consumer.ssl.keystore.password");
+    assert_string_equal(text.value, "****");
+    assert_non_null(strstr(text.where, ":3 (consumer.ssl.keystore.password.file)"));
+    const struct ms_passthrough *pass = &ms_options_config(options)->passthrough[2];
+    assert_string_equal(pass->value, " hush ");
+    assert_string_equal(pass->name, "consumer.ssl.keystore.password");
+    assert_string_equal(pass->where, text.where);
+    ms_options_destroy(options);
+}
+
 static void test_require(void **state)
 {
     (void)state;
@@ -488,7 +555,7 @@ static void test_differences(void **state)
     ms_options_differences(options, append, text);
     assert_string_equal(
         text, "input.topic=clicks (--set)\nworkers=2 (--set)\nconsumer.ssl.key.password=**** (--set)\n"
-              "producer.linger.ms=5 (--set)\nkafka.sasl.oauthbearer.client.secret=**** (--set)\n");
+              "producer.linger.ms=**** (--set)\nkafka.sasl.oauthbearer.client.secret=**** (--set)\n");
     ms_options_destroy(options);
 }
 
@@ -521,7 +588,8 @@ int main(void)
         cmocka_unit_test(test_passthrough_ends), cmocka_unit_test(test_key_ends),
         cmocka_unit_test(test_accepted),         cmocka_unit_test(test_places),
         cmocka_unit_test(test_together),         cmocka_unit_test(test_trailing_blanks),
-        cmocka_unit_test(test_require),          cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_require),          cmocka_unit_test(test_messages_hide),
+        cmocka_unit_test(test_secrets),          cmocka_unit_test(test_differences),
         cmocka_unit_test(test_directories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

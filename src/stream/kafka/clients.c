@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
 #include "stream/source.h"
 
@@ -18,13 +19,16 @@ struct setting {
 
 void ms_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-    (void)rk;
+    char shown[1024] = "";
     /* A broker that is away is told of by who waits for it; its repetition is for debugging. */
     bool noise = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
-    ms_log(noise || level > 5 ? MS_LOG_DEBUG
-           : level > 3        ? MS_LOG_INFO
-                              : MS_LOG_WARN,
-           "librdkafka", "facility=%s text=\"%s\"", facility, text);
+    enum ms_log_level as = noise || level > 5 ? MS_LOG_DEBUG : level > 3 ? MS_LOG_INFO : MS_LOG_WARN;
+    /* With debug=conf the client lists all its settings with their values. */
+    if (!ms_log_enabled(as) || strcmp(facility, "CONF") == 0)
+        return;
+    snprintf(shown, sizeof shown, "%s", rk ? text : "(not shown before the client is made)");
+    ms_redact_client(shown, rk);
+    ms_log(as, "librdkafka", "facility=%s text=\"%s\"", facility, shown);
 }
 
 static enum ms_status set(rd_kafka_conf_t *conf, const char *key, const char *value, struct ms_error *error)
@@ -33,6 +37,28 @@ static enum ms_status set(rd_kafka_conf_t *conf, const char *key, const char *va
     if (rd_kafka_conf_set(conf, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
         return ms_fail(error, MS_CONFIG, "librdkafka refuses %s=%s: %s", key, value, text);
     return MS_OK;
+}
+
+/* A setting that passes through. librdkafka's text quotes the value; of it only the ends of a range are shown. */
+static enum ms_status set_passed(rd_kafka_conf_t *conf, const struct ms_passthrough *pass,
+                                 struct ms_error *error)
+{
+    static const char range[] = "outside allowed range ";
+    char text[512] = "";
+    const char *name = pass->name ? pass->name : pass->key;
+    const char *where = pass->where ? pass->where : "settings";
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, pass->key, pass->value, text, sizeof text);
+    if (result == RD_KAFKA_CONF_OK)
+        return MS_OK;
+    if (result == RD_KAFKA_CONF_UNKNOWN)
+        return ms_fail(error, MS_CONFIG, "%s: %s: librdkafka %s has no such key", where, name,
+                       rd_kafka_version_str());
+    const char *ends = strstr(text, range);
+    ends = ends ? ends + strlen(range) : "";
+    int size = (int)strspn(ends, "0123456789.-");
+    return ms_fail(error, MS_CONFIG,
+                   "%s: %s: librdkafka does not take its value%s%.*s (values are not shown)", where, name,
+                   size ? "; legal is " : "", size, ends);
 }
 
 /* The service's own defaults, then what is passed through, then what is not up for choice. */
@@ -46,7 +72,7 @@ static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *c
     for (size_t i = 0; status == MS_OK && i < config->passthrough_count; i++) {
         const struct ms_passthrough *pass = &config->passthrough[i];
         if (consumer ? pass->consumer : pass->producer)
-            status = set(conf, pass->key, pass->value, error);
+            status = set_passed(conf, pass, error);
     }
     if (status == MS_OK)
         status = set(conf, "bootstrap.servers", config->bootstrap_servers, error);
@@ -61,13 +87,14 @@ static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *c
 }
 
 static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf_t *conf,
-                           struct ms_error *error)
+                           const struct ms_config *config, struct ms_error *error)
 {
     char text[512];
     ms_thread_arena_share(conf);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!rk) {
         rd_kafka_conf_destroy(conf);
+        ms_redact_settings(text, config);
         return ms_fail(error, MS_CONFIG, "cannot make a Kafka client: %s", text);
     }
     *out = rk;
@@ -104,7 +131,7 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         rd_kafka_conf_set_log_cb(conf, callbacks->log);
     if (callbacks->watch)
         ms_broker_watch_set(conf, callbacks->watch);
-    status = make(consumer, RD_KAFKA_CONSUMER, conf, error);
+    status = make(consumer, RD_KAFKA_CONSUMER, conf, config, error);
     if (status == MS_OK)
         rd_kafka_poll_set_consumer(*consumer);
     return status;
@@ -143,7 +170,7 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     if (in_flight)
         ms_in_flight_count(conf, in_flight);
     rd_kafka_conf_set_opaque(conf, opaque);
-    return make(producer, RD_KAFKA_PRODUCER, conf, error);
+    return make(producer, RD_KAFKA_PRODUCER, conf, config, error);
 }
 
 enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, const char *client_id,
@@ -157,7 +184,7 @@ enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, 
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    return make(admin, RD_KAFKA_PRODUCER, conf, error);
+    return make(admin, RD_KAFKA_PRODUCER, conf, config, error);
 }
 
 /* ---- errors ---- */
@@ -342,8 +369,7 @@ static long topic_limit(rd_kafka_t *rk, const char *topic)
 /* Bytes that a record batch of one record adds to the record itself, generously. */
 #define BATCH_OVERHEAD_BYTES 512
 
-static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *config,
-                                   size_t largest_record_bytes, struct ms_error *error)
+enum ms_status ms_kafka_check_producer(rd_kafka_t *rk, size_t largest_record_bytes, struct ms_error *error)
 {
     char text[32] = "";
     size_t size = sizeof text;
@@ -351,9 +377,18 @@ static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *confi
     if (rd_kafka_conf_get(rd_kafka_conf(rk), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK &&
         strtoul(text, NULL, 10) < need)
         return ms_fail(error, MS_CONFIG,
-                       "the largest possible record takes %zu bytes but producer.message.max.bytes is %s: "
+                       "the largest possible record takes %zu bytes but producer.message.max.bytes is less: "
                        "raise it, or lower input.id.max.bytes",
-                       need, text);
+                       need);
+    return MS_OK;
+}
+
+static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *config,
+                                   size_t largest_record_bytes, struct ms_error *error)
+{
+    size_t need = largest_record_bytes + BATCH_OVERHEAD_BYTES;
+    if (ms_kafka_check_producer(rk, largest_record_bytes, error) != MS_OK)
+        return MS_CONFIG;
     long limit = topic_limit(rk, config->output_topic);
     if (limit > 0 && (size_t)limit < need)
         return ms_fail(error, MS_CONFIG,

@@ -58,6 +58,10 @@ bool ms_kafka_may_pass(rd_kafka_resp_err_t code);
 enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
                                  struct ms_error *error) MS_MUST_CHECK;
 
+/* MS_CONFIG when the settings of the producer do not let a record of this size through. */
+enum ms_status ms_kafka_check_producer(rd_kafka_t *producer, size_t largest_record_bytes,
+                                       struct ms_error *error) MS_MUST_CHECK;
+
 /* Waits until the brokers answer and all topics of |config| exist, telling once what it waits for; with
  * fail_fast an error instead. Then checks that the largest record fits the limits of producer and topics.
  * MS_KAFKA_RETRY when |stop| was set meanwhile. */
