@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/option_text.h"
 #include "app/options.h"
+#include "app/service_setup.h"
 
 enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, COMPLETION, COMMANDS };
 
@@ -23,8 +24,9 @@ struct config_arguments {
 
 static const struct ms_argument rows[] = {
     MS_SETTINGS_ROWS(struct config_arguments, sources),
-    FORM("check", CHECK,
-         "only check: one line, and exit status 2 when something is wrong or missing for 'mindstream run'"),
+    FORM(
+        "check", CHECK,
+        "only check, as far as it goes without state and network: one line, and exit status 2 where 'mindstream run' would refuse settings or model"),
     FORM("json", JSON, "the settings as JSON"),
     FORM("sample", SAMPLE, "a sample .properties file"),
     FORM("man", MAN, "the man page of the .properties file"),
@@ -49,12 +51,26 @@ static enum ms_status print_completion(const struct ms_command *root, struct ms_
     return MS_OK;
 }
 
+/* All that 'mindstream run' does with its settings before it touches state or network. */
+static enum ms_status check_settings(const struct ms_options *options, struct ms_error *error)
+{
+    struct ms_setup setup = {0};
+    const atomic_int stop = 0;
+    enum ms_status status = ms_options_require(options, "run", error);
+    if (status == MS_OK)
+        status = ms_setup(&setup, options, &stop, error);
+    ms_setup_free(&setup);
+    if (status != MS_OK && status != MS_MEMORY && ms_status_exit_code(status) != 2)
+        return ms_fail_in(error, MS_CONFIG, "'mindstream run' would fail");
+    return status;
+}
+
 static enum ms_status print_settings(const struct config_arguments *arguments, struct ms_error *error)
 {
     struct ms_options *options = NULL;
     enum ms_status status = ms_options_load(&options, &arguments->sources, error);
     if (status == MS_OK && arguments->form == CHECK)
-        status = ms_options_require(options, "run", error);
+        status = check_settings(options, error);
     if (status == MS_OK && arguments->form == CHECK)
         puts("the settings are good");
     if (status == MS_OK && arguments->form == TABLE)

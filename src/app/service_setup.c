@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "interest/decay.h"
 #include "interest/mode.h"
+#include "stream/kafka/check.h"
 
 static atomic_int stop_asked; /* global, because a signal handler has no other argument */
 
@@ -53,7 +54,12 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
     enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life,
                                            &made.service.decay, error);
     if (status == MS_OK)
+        status = ms_kafka_check(config, error);
+    if (status == MS_OK)
         status = ms_setup_model(&made.model, config, error);
+    made.service.model = made.model;
+    if (status == MS_OK)
+        status = ms_service_check(&made.service, error);
     if (status == MS_OK)
         status = ms_routing_mode_resolve(made.model, (enum ms_routing_mode)config->routing_mode,
                                          &made.service.incremental, reason, sizeof reason, error);
@@ -63,7 +69,6 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
     }
     if (reason[0])
         ms_log(MS_LOG_INFO, "routing", "mode=full reason=\"%s\"", reason);
-    made.service.model = made.model;
     *setup = made;
     return MS_OK;
 }

@@ -16,7 +16,8 @@ struct ms_setup {
 enum ms_status ms_setup_model(struct ms_model **model, const struct ms_config *config,
                               struct ms_error *error) MS_MUST_CHECK;
 
-/* Loads the model of |options| and decides the routing mode. The caller frees it with ms_setup_free. */
+/* Checks the settings, loads the model and decides the routing mode. Touches neither state nor network: 'config --check' is this.
+ * The caller frees it with ms_setup_free. */
 enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options, const atomic_int *stop,
                         struct ms_error *error) MS_MUST_CHECK;
 void ms_setup_free(struct ms_setup *setup);

@@ -84,13 +84,42 @@ def check_values():
     check_error("-c without a file", run("config", "-c"), "-c needs a file")
     check_error("unknown argument", run("config", "--frob"), "--frob")
     check_error("--check names what is missing", run("config", "--check"), "application.id")
-    needed = ["application.id=a", "bootstrap.servers=b:9092", "input.topic=i", "output.topic=o", "state.dir=s", "model.dir=m"]
+
+
+def check_check():
+    """--check says good to what run takes, and to nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "model")
+        run("generate", "--users", "5", "--items", "20", "--events", "10", "--dim", "8", "--model-out", model)
+        check_check_with(folder, model)
+
+
+def check_check_with(folder, model):
+    needed = ["application.id=a", "bootstrap.servers=b:9092", "input.topic=i", "output.topic=o", f"state.dir={folder}/state", f"model.dir={model}"]
     sets = [word for pair in needed for word in ("--set", pair)]
     check("--check", run("config", "--check", *sets) == (0, "the settings are good\n", ""))
+    long_list = ",".join(f"a{i}" for i in range(3000))
+    for setting, text in (("input.item.field=items[*].id", "input.item.field"), ("input.type.field=a..b", "input.type.field"),
+                          ("input.user.field=a[", "input.user.field"), ("input.time.field=a b\u2028[x]", "input.time.field"),
+                          ("input.item.field=", "input.item.field"), (f"input.types={long_list}", "input.types"),
+                          ("consumer.no.such.key=1", "consumer.no.such.key"), ("producer.linger.ms=abc", "producer.linger.ms"),
+                          ("producer.linger.ms=999999999", "legal is 0..900000"), ("kafka.security.protocol=sasl_plain", "kafka.security.protocol"),
+                          ("consumer.session.timeout.ms=400000", "session.timeout.ms"),                           ("producer.message.max.bytes=2000", "message.max.bytes"), ("producer.acks=1", "acks"),
+                          ("kafka.plugin.library.paths=/nonexistent", "plugin"), ("model.dir=/nonexistent", "/nonexistent"),
+                          ("model.dir=/", "config.json"), ("routing.mode=none", "routing.mode")):
+        check_error(f"--check {setting}", run("config", "--check", *sets, "--set", setting), text)
+        check(f"run {setting}", run("run", "--fail-fast", *sets, "--set", setting)[0] != 0)
+        check(f"run {setting} touches no state", not os.path.exists(f"{folder}/state"))
+    tls = [*sets, "--set", "kafka.security.protocol=ssl", "--set", "kafka.ssl.ca.location=/nonexistent"]
+    status, out, err = run("config", "--check", *tls)
+    check("--check with a certificate that is missing", status == 2 and out == "" and "ssl.ca.location" in err, err)
+    for setting in ("kafka.security.protocol=sasl_ssl", "producer.linger.ms=5", "input.item.field=a[0].b,c"):
+        check(f"--check {setting}", run("config", "--check", *sets, "--set", setting)[1] == "the settings are good\n")
 
 
 check_front_door()
 check_documents()
 check_sample_is_the_defaults()
 check_values()
+check_check()
 sys.exit(1 if failures else 0)

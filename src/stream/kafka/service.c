@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "mindstream/record.h"
+#include "stream/kafka/check.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/worker.h"
 
@@ -101,6 +102,11 @@ static size_t largest_record(const struct ms_service_options *options)
                                (size_t)options->config->input_id_max_bytes, strlen(model->id),
                                model->interests, model->dim) +
            (size_t)options->config->input_id_max_bytes;
+}
+
+enum ms_status ms_service_check(const struct ms_service_options *options, struct ms_error *error)
+{
+    return ms_kafka_check_record(options->config, largest_record(options), error);
 }
 
 enum ms_status ms_service_start(struct ms_service **out, const struct ms_service_options *options,

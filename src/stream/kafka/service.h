@@ -20,6 +20,11 @@ struct ms_service_options {
     const atomic_int *stop; /* set by a signal handler or another thread: commit, flush, end */
 };
 
+/* Whether what model and settings make together passes the producer; MS_CONFIG when not. Touches neither state nor network.
+ * ms_kafka_check looks at the settings alone. */
+enum ms_status ms_service_check(const struct ms_service_options *options,
+                                struct ms_error *error) MS_MUST_CHECK;
+
 /* Opens the state, waits for Kafka, settles what an earlier run left in doubt, and starts the workers.
  * MS_KAFKA_RETRY when |stop| was set meanwhile. */
 enum ms_status ms_service_start(struct ms_service **service, const struct ms_service_options *options,

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "stream/kafka/clients.h"
+#include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
 #include "stream/restart.h"
 #include "stream/source.h"
@@ -297,8 +298,12 @@ static enum ms_status subscribe(struct ms_worker *worker, struct ms_error *error
 static void client_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     struct ms_worker *worker = rd_kafka_opaque(rk);
-    if (strcmp(facility, "ERROR") == 0 || strcmp(facility, "FAIL") == 0)
-        ms_broker_watch_failed(&worker->brokers, text);
+    if (strcmp(facility, "ERROR") == 0 || strcmp(facility, "FAIL") == 0) {
+        char reason[sizeof worker->brokers.reason];
+        snprintf(reason, sizeof reason, "%s", text);
+        ms_redact_client(reason, rk);
+        ms_broker_watch_failed(&worker->brokers, reason);
+    }
     if (strcmp(facility, "PARTCNT") == 0 && strstr(text, " to 0")) /* 2.0.2 tells of it nowhere else */
         atomic_store(&worker->topic_unknown, true);
     ms_kafka_log(rk, level, facility, text);
