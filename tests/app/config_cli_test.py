@@ -104,17 +104,38 @@ def check_check_with(folder, model):
                           ("input.item.field=", "input.item.field"), (f"input.types={long_list}", "input.types"),
                           ("consumer.no.such.key=1", "consumer.no.such.key"), ("producer.linger.ms=abc", "producer.linger.ms"),
                           ("producer.linger.ms=999999999", "legal is 0..900000"), ("kafka.security.protocol=sasl_plain", "kafka.security.protocol"),
-                          ("consumer.session.timeout.ms=400000", "session.timeout.ms"),                           ("producer.message.max.bytes=2000", "message.max.bytes"), ("producer.acks=1", "acks"),
+                          ("consumer.session.timeout.ms=400000", "session.timeout.ms"), ("producer.message.max.bytes=2000", "message.max.bytes"), ("producer.acks=1", "acks"),
                           ("kafka.plugin.library.paths=/nonexistent", "plugin"), ("model.dir=/nonexistent", "/nonexistent"),
-                          ("model.dir=/", "config.json"), ("routing.mode=none", "routing.mode")):
+                          ("model.dir=/", "config.json"), ("routing.mode=none", "routing.mode"),
+                          ("bootstrap.servers=http://a:1", "http://a:1"), ("bootstrap.servers=a:1,b:c", "b:c"),
+                          ("bootstrap.servers=a:99999", "a:99999"), ("bootstrap.servers=ssl://a:1", "ssl://a:1"),
+                          ("bootstrap.servers=:1", "bootstrap.servers"), ("bootstrap.servers=[::1", "bootstrap.servers"),
+                          ("bootstrap.servers=[::1]:x", "bootstrap.servers"), (f"instance.id={'i' * 249}", "instance.id"),
+                          ("producer.message.timeout.ms=600000", "message.timeout.ms")):
         check_error(f"--check {setting}", run("config", "--check", *sets, "--set", setting), text)
         check(f"run {setting}", run("run", "--fail-fast", *sets, "--set", setting)[0] != 0)
         check(f"run {setting} touches no state", not os.path.exists(f"{folder}/state"))
     tls = [*sets, "--set", "kafka.security.protocol=ssl", "--set", "kafka.ssl.ca.location=/nonexistent"]
     status, out, err = run("config", "--check", *tls)
     check("--check with a certificate that is missing", status == 2 and out == "" and "ssl.ca.location" in err, err)
-    for setting in ("kafka.security.protocol=sasl_ssl", "producer.linger.ms=5", "input.item.field=a[0].b,c"):
+    check_login(sets, folder)
+    for setting in ("bootstrap.servers=a, b:1,[::1]:9092,::1,PLAINTEXT://c:2", "producer.linger.ms=5", "input.item.field=a[0].b,c"):
         check(f"--check {setting}", run("config", "--check", *sets, "--set", setting)[1] == "the settings are good\n")
+
+
+def check_login(sets, folder):
+    """What fetches a ticket or a token is looked at, but nothing is fetched."""
+    def login(*pairs):
+        return run("config", "--check", *sets, *(word for pair in ("kafka.security.protocol=sasl_ssl", *pairs) for word in ("--set", pair)))
+    ran = os.path.join(folder, "ran")
+    kinit = f"kafka.sasl.kerberos.kinit.cmd=touch {ran}"
+    check("a ticket", login(kinit)[1] == "the settings are good\n", login(kinit))
+    check("a ticket, in two lines", login(f"kafka.sasl.kerberos.kinit.cmd=true\ntouch {ran}")[1] == "the settings are good\n")
+    check("no ticket was fetched", not os.path.exists(ran))
+    check_error("a ticket without keytab", login(), "sasl.kerberos.keytab")
+    check_error("an unknown property", login(kinit + " %{nothing}"), "sasl.kerberos.kinit.cmd")
+    check_error("an unknown mechanism", login("kafka.sasl.mechanisms=FOO"), "mechanism: ***")
+    check_error("no password", login("kafka.sasl.mechanisms=PLAIN"), "sasl.password")
 
 
 check_front_door()

@@ -34,86 +34,215 @@ static const char *passed_value(const struct ms_config *config, const char *key,
     return value;
 }
 
-/* Whether making the client asks for a ticket or a token at once, which needs the network. */
-static bool asks_at_once(const struct ms_config *config, bool consumer)
+/* A client's settings so that making it reaches nobody. */
+struct alone {
+    struct ms_config config;
+    struct ms_passthrough *passthrough;
+    char *command;
+};
+
+static void alone_free(struct alone *alone)
 {
+    free(alone->passthrough);
+    free(alone->command);
+    *alone = (struct alone){0};
+}
+
+static void replace(struct alone *alone, const char *key, const char *value, bool secret)
+{
+    alone->passthrough[alone->config.passthrough_count++] = (struct ms_passthrough){
+        .key = key, .value = value, .consumer = true, .producer = true, .secret = secret};
+}
+
+/* The command that fetches a Kerberos ticket as a comment of the shell: the client fills it in, which may fail, and runs nothing. */
+static enum ms_status comment_out(struct alone *alone, const struct ms_config *config, bool consumer,
+                                  struct ms_error *error)
+{
+    static const char key[] = "sasl.kerberos.kinit.cmd";
+    char standard[1024] = "";
+    size_t size = sizeof standard;
+    const char *command = passed_value(config, key, consumer);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (!command[0] && rd_kafka_conf_get(conf, key, standard, &size) == RD_KAFKA_CONF_OK)
+        command = standard;
+    rd_kafka_conf_destroy(conf);
+    size = strlen(command) + sizeof ": # ";
+    alone->command = malloc(size);
+    if (!alone->command)
+        return ms_fail(error, MS_MEMORY, "no memory for the check of the settings");
+    snprintf(alone->command, size, ": # %s", command);
+    for (char *at = alone->command; *at; at++) {
+        if (*at == '\n')
+            *at = ' ';
+    }
+    replace(alone, key, alone->command, command != standard);
+    return MS_OK;
+}
+
+/* Some ways to log in ask for a ticket or a token as soon as the client is made. */
+static enum ms_status login_alone(struct alone *alone, const struct ms_config *config, bool consumer,
+                                  struct ms_error *error)
+{
+    const char *protocol = passed_value(config, "security.protocol", consumer);
     const char *mechanism = passed_value(config, "sasl.mechanisms", consumer);
     if (!mechanism[0])
         mechanism = passed_value(config, "sasl.mechanism", consumer);
-    if (strncasecmp(passed_value(config, "security.protocol", consumer), "sasl", 4) != 0)
-        return false;
-    return strcasecmp(mechanism, "PLAIN") != 0 && strncasecmp(mechanism, "SCRAM", 5) != 0;
+    if (strncasecmp(protocol, "sasl", 4) != 0)
+        return MS_OK;
+    if (!mechanism[0] || strcasecmp(mechanism, "GSSAPI") == 0)
+        return comment_out(alone, config, consumer, error);
+    if (strcasecmp(mechanism, "OAUTHBEARER") == 0 &&
+        strcasecmp(passed_value(config, "sasl.oauthbearer.method", consumer), "oidc") == 0)
+        replace(alone, "security.protocol", strcasestr(protocol, "ssl") ? "ssl" : "plaintext", false);
+    return MS_OK;
 }
 
-/* A copy of |config| whose clients reach nobody. |passthrough| has room for one entry more than |config|. */
-static struct ms_config without_network(const struct ms_config *config, struct ms_passthrough *passthrough,
-                                        bool consumer)
+/* The caller frees *alone with alone_free, also on failure. It points into |config|. */
+static enum ms_status alone_make(struct alone *alone, const struct ms_config *config, bool consumer,
+                                 struct ms_error *error)
 {
-    struct ms_config alone = *config;
-    alone.bootstrap_servers = "";
-    alone.passthrough = passthrough;
+    *alone = (struct alone){.config = *config};
+    alone->passthrough = calloc(config->passthrough_count + 1, sizeof *alone->passthrough);
+    if (!alone->passthrough)
+        return ms_fail(error, MS_MEMORY, "no memory for the check of the settings");
     if (config->passthrough_count)
-        memcpy(passthrough, config->passthrough, config->passthrough_count * sizeof *passthrough);
-    if (asks_at_once(config, consumer)) {
-        bool tls = strcasestr(passed_value(config, "security.protocol", consumer), "ssl") != NULL;
-        passthrough[alone.passthrough_count++] = (struct ms_passthrough){.key = "security.protocol",
-                                                                         .value = tls ? "ssl" : "plaintext",
-                                                                         .consumer = true,
-                                                                         .producer = true};
-    }
-    return alone;
+        memcpy(alone->passthrough, config->passthrough,
+               config->passthrough_count * sizeof *alone->passthrough);
+    alone->config.passthrough = alone->passthrough;
+    alone->config.bootstrap_servers = "";
+    return login_alone(alone, config, consumer, error);
 }
 
-static enum ms_status make_consumer(const struct ms_config *config, struct ms_error *error)
+static enum ms_status check_consumer(const struct ms_config *config, struct ms_error *error)
 {
     static const struct ms_consumer_callbacks none;
+    struct alone alone;
     rd_kafka_t *consumer = NULL;
-    enum ms_status status = ms_consumer_new(&consumer, config, "mindstream-check",
-                                            config->group_static ? "check" : NULL, &none, error);
+    enum ms_status status = alone_make(&alone, config, true, error);
     if (status == MS_OK)
+        status = ms_consumer_new(&consumer, &alone.config, "mindstream-check",
+                                 config->group_static ? "check" : NULL, &none, error);
+    if (consumer)
         rd_kafka_destroy(consumer);
+    alone_free(&alone);
     return status;
 }
 
-static enum ms_status make_producer(rd_kafka_t **producer, const struct ms_config *config,
-                                    struct ms_error *error)
+static enum ms_status check_topic(rd_kafka_t *producer, const char *name, struct ms_error *error)
 {
+    rd_kafka_topic_t *topic = name[0] ? rd_kafka_topic_new(producer, name, NULL) : NULL;
+    if (name[0] && !topic)
+        return ms_fail(error, MS_CONFIG, "topic %s: the producer's settings do not allow it: %s", name,
+                       rd_kafka_err2str(rd_kafka_last_error()));
+    if (topic)
+        rd_kafka_topic_destroy(topic);
+    return MS_OK;
+}
+
+/* |largest_record_bytes| 0: not known yet. */
+static enum ms_status check_producer(const struct ms_config *config, size_t largest_record_bytes,
+                                     struct ms_error *error)
+{
+    struct alone alone;
+    rd_kafka_t *producer = NULL;
     const char *id = config->processing_guarantee == MS_EXACTLY_ONCE ? "mindstream-check" : NULL;
-    return ms_producer_new(producer, config, "mindstream-check", id, NULL, NULL, NULL, error);
+    enum ms_status status = alone_make(&alone, config, false, error);
+    if (status == MS_OK)
+        status = ms_producer_new(&producer, &alone.config, "mindstream-check", id, NULL, NULL, NULL, error);
+    if (status == MS_OK)
+        status = check_topic(producer, config->output_topic, error);
+    if (status == MS_OK)
+        status = check_topic(producer, config->dead_letter_topic, error);
+    if (status == MS_OK)
+        status = ms_kafka_check_producer(producer, largest_record_bytes, error);
+    if (producer)
+        rd_kafka_destroy(producer);
+    alone_free(&alone);
+    return status;
+}
+
+static bool is_port(const char *text, size_t size)
+{
+    int port = 0;
+    for (size_t i = 0; i < size && port <= 65535; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        port = 10 * port + text[i] - '0';
+    }
+    return size && port > 0 && port <= 65535;
+}
+
+/* [protocol://]host[:port]. Of more than one colon outside of brackets the client makes an IPv6 address. */
+static bool is_server(const char *text, size_t size, const char *protocol)
+{
+    const char *end = text + size, *scheme = memmem(text, size, "://", 3);
+    if (scheme && (strncasecmp(text, protocol, (size_t)(scheme - text)) != 0 ||
+                   strlen(protocol) != (size_t)(scheme - text)))
+        return false;
+    text = scheme ? scheme + 3 : text;
+    size = (size_t)(end - text);
+    if (!size || memchr(text, '/', size) || memchr(text, ' ', size))
+        return false;
+    const char *bracket = text[0] == '[' ? memchr(text, ']', size) : NULL;
+    if (text[0] == '[' && (!bracket || (bracket + 1 < end && bracket[1] != ':')))
+        return false;
+    const char *host_end = bracket ? bracket : text;
+    const char *colon = memchr(host_end, ':', (size_t)(end - host_end));
+    if (!colon || (!bracket && memrchr(text, ':', size) != colon))
+        return true;
+    return colon != text && is_port(colon + 1, (size_t)(end - colon - 1));
+}
+
+static enum ms_status check_servers(const struct ms_config *config, struct ms_error *error)
+{
+    const char *protocol = passed_value(config, "security.protocol", true);
+    if (!protocol[0])
+        protocol = "plaintext";
+    for (const char *at = config->bootstrap_servers; *at;) {
+        at += strspn(at, ", ");
+        size_t size = strcspn(at, ","), shown = size;
+        while (size && at[size - 1] == ' ')
+            size--;
+        if (!is_server(at, size, protocol))
+            return ms_fail(
+                error, MS_CONFIG,
+                "bootstrap.servers: %.*s is no server: host:port, [IPv6]:port or, with the value of "
+                "security.protocol, PROTOCOL://host:port is needed",
+                (int)shown, at);
+        at += strcspn(at, ",");
+    }
+    return MS_OK;
+}
+
+/* The group's members are INSTANCE-NUMBER, and a broker takes names of at most 249 bytes. */
+static enum ms_status check_members(const struct ms_config *config, struct ms_error *error)
+{
+    char last[32];
+    int number = snprintf(last, sizeof last, "-%lld", (long long)config->workers - 1);
+    size_t most = (size_t)(249 - number);
+    if (config->group_static && strlen(config->instance_id) > most)
+        return ms_fail(error, MS_CONFIG,
+                       "instance.id is %zu bytes long; at most %zu are possible with workers=%lld",
+                       strlen(config->instance_id), most, (long long)config->workers);
+    return MS_OK;
 }
 
 enum ms_status ms_kafka_check(const struct ms_config *config, struct ms_error *error)
 {
-    rd_kafka_t *producer = NULL;
-    struct ms_passthrough *room = calloc(config->passthrough_count + 1, sizeof *room);
-    if (!room)
-        return ms_fail(error, MS_MEMORY, "no memory for the check of the settings");
     enum ms_status status = check_sources(config, error);
-    struct ms_config alone = without_network(config, room, true);
     if (status == MS_OK)
-        status = make_consumer(&alone, error);
-    alone = without_network(config, room, false);
+        status = check_members(config, error);
     if (status == MS_OK)
-        status = make_producer(&producer, &alone, error);
-    if (producer)
-        rd_kafka_destroy(producer);
-    free(room);
+        status = check_servers(config, error);
+    if (status == MS_OK)
+        status = check_consumer(config, error);
+    if (status == MS_OK)
+        status = check_producer(config, 0, error);
     return status;
 }
 
 enum ms_status ms_kafka_check_record(const struct ms_config *config, size_t largest_record_bytes,
                                      struct ms_error *error)
 {
-    rd_kafka_t *producer = NULL;
-    struct ms_passthrough *room = calloc(config->passthrough_count + 1, sizeof *room);
-    if (!room)
-        return ms_fail(error, MS_MEMORY, "no memory for the check of the settings");
-    struct ms_config alone = without_network(config, room, false);
-    enum ms_status status = make_producer(&producer, &alone, error);
-    if (status == MS_OK)
-        status = ms_kafka_check_producer(producer, largest_record_bytes, error);
-    if (producer)
-        rd_kafka_destroy(producer);
-    free(room);
-    return status;
+    return check_producer(config, largest_record_bytes, error);
 }
