@@ -5,10 +5,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define HARMLESS_MIN_BYTES ((size_t)8)
-#define PART_MIN_BYTES     ((size_t)4)
-#define VALUE_MAX_BYTES                                                                                      \
-    4096 /* of a value in the log callback, which must not allocate; what is behind stays */
+#define PART_MIN_BYTES ((size_t)4)
+/* Of a value in the log callback, which must not allocate; what is behind stays. */
+#define VALUE_MAX_BYTES 4096
 
 /* How many bytes at |text| also stand somewhere in |value|. */
 static size_t shared_bytes(const char *text, const char *value)
@@ -29,13 +28,21 @@ static bool is_word(char c)
     return isalnum((unsigned char)c);
 }
 
-/* Puts '*' over |value| where it stands in whole; |word|: and is no part of a longer word. */
-static void redact_whole(char *text, const char *value, bool word)
+/* Names such as ssl.ca.location are one word: what joins a word to |c| and on to |beyond|. */
+static bool joins(char c, char beyond)
+{
+    return is_word(c) || ((c == '.' || c == '_') && is_word(beyond));
+}
+
+/* Puts '*' over |value| where it stands in whole and is no part of a longer word. */
+static void redact_whole(char *text, const char *value)
 {
     size_t size = strlen(value);
     char *begin = text;
     while (size && (text = strstr(text, value)) != NULL) {
-        if (!word || ((text == begin || !is_word(text[-1])) && !is_word(text[size])))
+        char before = text > begin ? text[-1] : '\0', after = text[size];
+        if (!joins(before, text > begin + 1 ? text[-2] : '\0') &&
+            !joins(after, after ? text[size + 1] : '\0'))
             memset(text, '*', size);
         text += size;
     }
@@ -44,7 +51,7 @@ static void redact_whole(char *text, const char *value, bool word)
 void ms_redact_parts(char *text, const char *value)
 {
     if (strlen(value) < PART_MIN_BYTES) {
-        redact_whole(text, value, true);
+        redact_whole(text, value);
         return;
     }
     while (*text) {
@@ -61,13 +68,17 @@ void ms_redact_settings(char *text, const struct ms_config *config)
         const struct ms_passthrough *pass = &config->passthrough[i];
         if (pass->secret)
             ms_redact_parts(text, pass->value);
-        else if (strlen(pass->value) >= HARMLESS_MIN_BYTES) /* no words like ssl */
-            redact_whole(text, pass->value, true);
+        else
+            redact_whole(text, pass->value);
     }
 }
 
 void ms_redact_client(char *text, const rd_kafka_t *rk)
 {
+    /* Its words would be taken out of every message about Kerberos. */
+    static const char standard_kinit[] =
+        "kinit -R -t \"%{sasl.kerberos.keytab}\" -k %{sasl.kerberos.principal} || "
+        "kinit -t \"%{sasl.kerberos.keytab}\" -k %{sasl.kerberos.principal}";
     static const char *const keys[] = {"sasl.password",
                                        "sasl.username",
                                        "ssl.key.password",
@@ -77,6 +88,11 @@ void ms_redact_client(char *text, const rd_kafka_t *rk)
                                        "sasl.oauthbearer.config",
                                        "sasl.oauthbearer.client.id",
                                        "sasl.oauthbearer.client.secret",
+                                       "sasl.oauthbearer.client.credentials.client.id",
+                                       "sasl.oauthbearer.client.credentials.client.secret",
+                                       "sasl.oauthbearer.assertion.private.key.passphrase",
+                                       "sasl.oauthbearer.assertion.private.key.pem",
+                                       "sasl.oauthbearer.assertion.claim.sub",
                                        "sasl.oauthbearer.extensions",
                                        "sasl.kerberos.kinit.cmd"};
     /* librdkafka has no getter that takes a const client; the configuration is only read. */
@@ -86,7 +102,7 @@ void ms_redact_client(char *text, const rd_kafka_t *rk)
         size_t size = sizeof value;
         bool known = rd_kafka_conf_get(rd_kafka_conf(client), keys[i], value, &size) == RD_KAFKA_CONF_OK;
         value[sizeof value - 1] = '\0';
-        if (known && value[0])
+        if (known && value[0] && strcmp(value, standard_kinit) != 0)
             ms_redact_parts(text, value);
     }
 }
