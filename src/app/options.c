@@ -92,8 +92,7 @@ static enum ms_status pass_value(struct ms_options *options, const char *key, co
     struct passed *passed = place_for(options, key, where, &local);
     if (!passed)
         return ms_fail(error, local.status, "%s", local.text);
-    if (exposed && ms_secret_is_named(entry.key))
-        passed->exposed = exposed;
+    passed->exposed = ms_secret_is_named(entry.key) ? exposed : NULL;
     return keep_setting(&passed->setting, value, where, error);
 }
 

@@ -91,9 +91,10 @@ def check_bad_values(command):
                 check_error([*with_required(command, row), value], row["name"])
                 continue
             name = f"--{row['name']}"
-            check_error([*with_required(command, row), name, value], f"mindstream {' '.join(words_of(command))}: {name}",
-                        value or "''")
-            check_error([*with_required(command, row), f"{name}={value}"], name, value or "''")
+            # A setting may be a secret, so that it is not shown.
+            shown = "KEY=VALUE" if row["kind"] == "key=value" else value or "''"
+            check_error([*with_required(command, row), name, value], f"mindstream {' '.join(words_of(command))}: {name}", shown)
+            check_error([*with_required(command, row), f"{name}={value}"], name, shown)
 
 
 def check_shapes(command):
