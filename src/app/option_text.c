@@ -61,12 +61,15 @@ void ms_option_text_table(FILE *out, const struct ms_options *options)
 
 void ms_option_text_sample(FILE *out)
 {
-    fputs("# Settings of mindstream, each with its default. Made by 'mindstream config --sample'; "
-          "mindstream.properties(5)\n"
-          "# is the same as a man page. The environment (MINDSTREAM_COMMIT_INTERVAL_MS) and --set beat this "
-          "file.\n"
-          "# Keys with the prefix kafka., consumer. or producer. go on to librdkafka.\n",
-          out);
+    fputs(
+        "# Settings of mindstream, each with its default. Made by 'mindstream config --sample'; "
+        "mindstream.properties(5)\n"
+        "# is the same as a man page. The environment (MINDSTREAM_COMMIT_INTERVAL_MS) and --set beat this "
+        "file.\n"
+        "# Keys with the prefix kafka., consumer. or producer. go on to librdkafka. With .file behind them they name a "
+        "file\n"
+        "# that holds the value: kafka.sasl.password.file=/etc/mindstream/password\n",
+        out);
     const char *group = "";
     for (size_t i = 0; i < ms_option_count; i++) {
         const struct ms_option *option = &ms_option_table[i];
@@ -128,9 +131,12 @@ static const char man_begin[] =
     ".BR \"\\-\\-set KEY=VALUE\" ;\nthe environment beats the file, and\n.B \\-\\-set\nbeats both.\n"
     ".PP\nBytes may be written with k, M or G (1024), times with ms, s, m, h or d.\n"
     ".PP\nKeys with the prefix\n.BR consumer. ,\n.B producer.\nor\n.B kafka.\n"
-    "(both) go on to librdkafka without the prefix, for instance kafka.sasl.password, which is best given "
-    "as\n"
-    "MINDSTREAM_KAFKA_SASL_PASSWORD. Those that the guarantees of the service rest on are refused.\n";
+    "(both) go on to librdkafka without the prefix. Those that the guarantees of the service rest on are "
+    "refused.\n"
+    "With .file behind such a key its value is the content of a file, less the line end: kafka.sasl.password.file.\n"
+    "A secret is best given this way, in a file with mode 0600, or as MINDSTREAM_KAFKA_SASL_PASSWORD.\n"
+    "No error and no log shows a value that goes on to librdkafka. A secret on the command line, or in a file that\n"
+    "every user can read, is warned of.\n";
 
 static const char man_end[] = ".SH SEE ALSO\n.BR mindstream (1)\n";
 
