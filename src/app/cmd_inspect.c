@@ -223,12 +223,17 @@ static enum ms_status partitions_json(const struct totals *totals, struct ms_err
     json_t *list = json_array();
     for (size_t i = 0; i < totals->count; i++) {
         const struct partition_sums *p = &totals->list[i];
+        const struct ms_partition_row *row = &p->row;
         json_array_append_new(
-            list, json_pack("{s:i, s:o, s:o, s:I, s:o}", "partition", (int)p->partition, "applied",
-                            p->has_row ? json_integer(p->row.sources[0].applied) : json_null(), "origin",
-                            p->has_row ? json_integer(p->row.sources[0].origin) : json_null(), "users",
-                            (json_int_t)p->users, "fold_id",
-                            p->has_row ? ms_view_json_fold_id(p->row.fold_id) : json_null()));
+            list,
+            json_pack("{s:i, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "partition", (int)p->partition, "applied",
+                      p->has_row ? json_integer(row->sources[0].applied) : json_null(), "origin",
+                      p->has_row ? json_integer(row->sources[0].origin) : json_null(), "users",
+                      (json_int_t)p->users, "fold_id",
+                      p->has_row ? ms_view_json_fold_id(row->fold_id) : json_null(), "decode_id",
+                      row->decode_id ? ms_view_json_fold_id(row->decode_id) : json_null(), "topic_partitions",
+                      row->partitions_count ? json_integer(row->partitions_count) : json_null(), "owed_from",
+                      p->has_row && row->owed_from >= 0 ? json_integer(row->owed_from) : json_null()));
     }
     return print_json(json_pack("{s:o}", "partitions", list), error);
 }
@@ -441,7 +446,7 @@ static const struct ms_argument rows_of_users[] = {
 static const struct ms_argument rows_of_totals[] = {STATE_ROWS, {0}};
 
 #define JSON_RULES                                                                                           \
-    "JSON (keys may be added, none change; times in ms; fold ids as 16 hexadecimal digits; null where there is none):\n"
+    "JSON (keys may be added, none change; times in ms; fold and decode ids as 16 hexadecimal digits; null where there is none):\n"
 
 static const char exit_status[] =
     "0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings, 3 a damaged or newer state";
@@ -491,7 +496,10 @@ static const struct ms_command partitions_command = {
         "Lists the partitions of the state. The applied offset L is the next event of the input topic that the state has\n"
         "not seen.\n",
     .rows = rows_of_totals,
-    .notes = JSON_RULES "  partitions [{partition, applied, origin, users, fold_id}]\n",
+    .notes = JSON_RULES
+    "  partitions [{partition, applied, origin, users, fold_id, decode_id (what the decoder was told),\n"
+    "  topic_partitions (as the input topic had), owed_from (from this offset on, users are owed a record that the\n"
+    "  service is about to publish)}]\n",
     .examples = "mindstream inspect partitions --state-dir /var/lib/mindstream\n",
     .exit_status = exit_status,
     .arguments_bytes = sizeof(struct inspect_arguments),

@@ -122,7 +122,6 @@ static bool row_of(const struct ms_partition *partition, uint64_t fold_id, struc
 {
     bool any = false;
     *row = partition->row;
-    row->changelog = -1;
     row->fold_id = fold_id;
     for (int source = 0; source < MS_SOURCES; source++) {
         const struct ms_position *position = &partition->positions[source];

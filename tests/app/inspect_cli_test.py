@@ -237,6 +237,7 @@ def check_lists(world, state):
     ends = {p: max(n for n, event in enumerate(world.events) if event[0] == p) + 1 for p in range(6)}
     check("partitions", [(p["partition"], p["applied"], p["origin"], p["users"]) for p in partitions] ==
           [(p, ends[p], 0, n) for p, n in enumerate((1, 2, 2, 1, 1, 1))], partitions)
+    check("not told", all(p[key] is None for p in partitions for key in ("decode_id", "topic_partitions", "owed_from")), partitions)
     check("as text", len(inspect("partitions", "--state-dir", state).stdout.splitlines()) == 7)
     check("one fold id", {p["fold_id"] for p in partitions} == {shown("user", "long", "--state-dir", state)["fold_id"]})
     stats = shown("stats", "--state-dir", state)

@@ -48,7 +48,7 @@ static void flush(struct ms_overlay *overlay, const struct ms_fold_context *fold
         if (applied[p] > 0)
             rows[count++] = (struct ms_flush_row){
                 p,
-                {.sources = {{applied[p], 0}, {-1, -1}}, .changelog = -1, .fold_id = fold_context->fold_id}};
+                {.sources = {{applied[p], 0}, {-1, -1}}, .owed_from = -1, .fold_id = fold_context->fold_id}};
     }
     check(ms_overlay_flush(overlay, rows, count, &lost, &error), &error);
     assert(!lost);

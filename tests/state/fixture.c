@@ -158,7 +158,7 @@ void crowd_flush_begin(struct crowd *const *crowds, size_t count, struct ms_over
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct ms_flush_row){
             .partition = crowds[i]->partition,
-            .row = {.sources = {{crowds[i]->offset, 5}, {-1, -1}}, .changelog = -1, .fold_id = 11}};
+            .row = {.sources = {{crowds[i]->offset, 5}, {-1, -1}}, .owed_from = -1, .fold_id = 11}};
     check(ms_overlay_flush_begin(overlay, rows, count, &error) == MS_OK, error.text);
 }
 

@@ -135,16 +135,23 @@ static void a_partition_row_has_its_layout(void **state)
 {
     const struct ms_partition_row row = {
         .sources = {{.applied = 0x0102030405060708, .origin = 2}, {.applied = -1, .origin = 4}},
-        .changelog = 5,
-        .fold_id = 0xfedcba9876543210};
-    static const char bytes[] = "\1\0\0\0\0\0\0\0"
+        .fold_id = 0xfedcba9876543210,
+        .decode_id = 0x1112131415161718,
+        .debt = 0x2122232425262728,
+        .owed_from = 0x3132333435363738,
+        .shown_slots = 0x41424344,
+        .partitions_count = 0x51525354};
+    static const char bytes[] = "\2\0\0\0\0\0\0\0"
                                 "\x08\7\6\5\4\3\2\1"
                                 "\2\0\0\0\0\0\0\0"
                                 "\xff\xff\xff\xff\xff\xff\xff\xff"
                                 "\4\0\0\0\0\0\0\0"
-                                "\5\0\0\0\0\0\0\0"
                                 "\x10\x32\x54\x76\x98\xba\xdc\xfe"
-                                "\0\0\0\0\0\0\0"; /* and the last NUL */
+                                "\x18\x17\x16\x15\x14\x13\x12\x11"
+                                "\x54\x53\x52\x51\x44\x43\x42\x41"
+                                "\x28\x27\x26\x25\x24\x23\x22\x21"
+                                "\x38\x37\x36\x35\x34\x33\x32\x31"
+                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"; /* and the last NUL */
     char out[MS_PARTITION_ROW_BYTES];
     struct ms_partition_row read;
     struct ms_error error;
@@ -154,19 +161,50 @@ static void a_partition_row_has_its_layout(void **state)
     assert_memory_equal(out, bytes, sizeof out);
     assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, sizeof out}, 7, &read, &error), MS_OK);
     assert_memory_equal(&read, &row, sizeof row);
-    assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, 63}, 7, &read, &error), MS_STATE);
+    assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, 95}, 7, &read, &error), MS_STATE);
     assert_non_null(strstr(error.text, "partition 7"));
     assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, 0}, 7, &read, &error), MS_STATE);
-    out[0] = 2;
+    out[0] = 3;
     assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, sizeof out}, 7, &read, &error),
                      MS_STATE_NEWER);
+    out[0] = 0;
+    assert_int_equal(ms_partition_row_decode((struct ms_bytes){out, sizeof out}, 7, &read, &error), MS_STATE);
+}
+
+/* Rows that an earlier program has written stay readable. */
+static void a_partition_row_of_the_version_before_is_read(void **state)
+{
+    char bytes[] = "\1\0\0\0\0\0\0\0"
+                   "\x08\7\6\5\4\3\2\1"
+                   "\2\0\0\0\0\0\0\0"
+                   "\xff\xff\xff\xff\xff\xff\xff\xff"
+                   "\4\0\0\0\0\0\0\0"
+                   "\5\0\0\0\0\0\0\0"
+                   "\x10\x32\x54\x76\x98\xba\xdc\xfe"
+                   "\0\0\0\0\0\0\0"; /* and the last NUL */
+    const struct ms_partition_row row = {
+        .sources = {{.applied = 0x0102030405060708, .origin = 2}, {.applied = -1, .origin = 4}},
+        .fold_id = 0xfedcba9876543210,
+        .owed_from = -1};
+    struct ms_partition_row read;
+    struct ms_error error;
+    (void)state;
+    assert_int_equal(sizeof bytes, 64);
+    assert_int_equal(ms_partition_row_decode((struct ms_bytes){bytes, 64}, 7, &read, &error), MS_OK);
+    assert_memory_equal(&read, &row, sizeof row);
+    assert_int_equal(ms_partition_row_decode((struct ms_bytes){bytes, 63}, 7, &read, &error), MS_STATE);
+    bytes[0] = 2;
+    assert_int_equal(ms_partition_row_decode((struct ms_bytes){bytes, 64}, 7, &read, &error), MS_STATE);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_have_their_layout),  cmocka_unit_test(keys_come_apart_again),
-        cmocka_unit_test(other_bytes_are_no_keys), cmocka_unit_test(partition_then_users_then_chunks),
-        cmocka_unit_test(a_list_survives_growing), cmocka_unit_test(a_partition_row_has_its_layout)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keys_have_their_layout),
+                                       cmocka_unit_test(keys_come_apart_again),
+                                       cmocka_unit_test(other_bytes_are_no_keys),
+                                       cmocka_unit_test(partition_then_users_then_chunks),
+                                       cmocka_unit_test(a_list_survives_growing),
+                                       cmocka_unit_test(a_partition_row_has_its_layout),
+                                       cmocka_unit_test(a_partition_row_of_the_version_before_is_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

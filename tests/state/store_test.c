@@ -128,7 +128,7 @@ static enum ms_status see_partition(void *context, uint16_t partition, const str
     struct seen *seen = context;
     (void)error;
     assert_true(row->sources[0].applied == partition + 1 && row->sources[0].origin == INT64_MIN &&
-                row->sources[1].applied == -1 && row->sources[1].origin == 7 && row->changelog == INT64_MAX &&
+                row->sources[1].applied == -1 && row->sources[1].origin == 7 && row->decode_id == INT64_MAX &&
                 row->fold_id == UINT64_MAX);
     seen->partitions[partition == 32767]++;
     return MS_OK;
@@ -173,9 +173,10 @@ static void put(struct ms_store_file *file, const struct ms_buffer *key, const c
 
 static void put_partition(struct ms_store_file *file, uint16_t partition)
 {
-    const struct ms_partition_row row = {{{partition + 1, INT64_MIN}, {-1, 7}}, INT64_MAX, UINT64_MAX};
+    const struct ms_partition_row row = {
+        .sources = {{partition + 1, INT64_MIN}, {-1, 7}}, .fold_id = UINT64_MAX, .decode_id = INT64_MAX};
     struct ms_buffer key = {0};
-    char bytes[64];
+    char bytes[MS_PARTITION_ROW_BYTES];
     ms_partition_row_encode(&row, bytes);
     ms_key_partition(&key, partition);
     put(file, &key, bytes, sizeof bytes);
@@ -432,7 +433,7 @@ static void a_file_is_all_or_nothing(void **state)
     put_partition(file, 1);
     assert_int_equal(ms_store_file_ingest(file, both, 1, 5, &lost, &error), MS_OK);
     assert_int_equal(ms_store_partition(store, 1, &row, &found, &error), MS_OK);
-    assert_true(found && row.sources[0].applied == 2 && row.changelog == INT64_MAX);
+    assert_true(found && row.sources[0].applied == 2 && row.decode_id == INT64_MAX);
     char *stats = ms_store_stats(store);
     assert_non_null(stats);
     free(stats);

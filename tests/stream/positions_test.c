@@ -118,7 +118,7 @@ static void flush_writes_every_source(void **state)
     assert_int_equal(rows[0].row.sources[PROFILES].applied, 33); /* kept */
     assert_int_equal(rows[0].row.sources[PROFILES].origin, 4);
     assert_int_equal(rows[0].row.fold_id, 99);
-    assert_int_equal(rows[0].row.changelog, -1);
+    assert_int_equal(rows[0].row.owed_from, -1);
     ms_positions_flushed(positions);
     assert_false(ms_positions_unflushed(positions));
     struct ms_position *profiles = open_at(positions, PROFILES, 7, 30);
