@@ -112,19 +112,6 @@ static enum ms_status view_behaviors(struct ms_user_view *view, struct ms_error 
 
 /* ---- the user ---- */
 
-/* Brings the copy to the fold id of the context. May move it. */
-static enum ms_status refold(struct ms_user_view *view, struct ms_fold_context *context,
-                             struct ms_error *error)
-{
-    enum ms_status status = ms_fold_check(context, view->user, error);
-    if (status != MS_OK)
-        return status;
-    if ((view->refolded || view->user->sums_left_out) && !ms_refold(context, &view->user))
-        return ms_fail(error, MS_MEMORY, "no memory to fold the user again");
-    ms_user_resolve(view->user, context->model);
-    return MS_OK;
-}
-
 static void view_counters(struct ms_user_view *view)
 {
     const struct ms_user *user = view->user;
@@ -150,15 +137,14 @@ static enum ms_status view_stored(struct ms_user_view *view, struct ms_error *er
 static enum ms_status view_with_model(struct ms_user_view *view, struct ms_viewer *viewer,
                                       struct ms_error *error)
 {
-    struct ms_fold_context *context = ms_viewer_fold_context(viewer, view->user->fold_id);
+    struct ms_fold_context *context;
+    enum ms_status status = ms_viewer_fold(viewer, &view->user, &context, &view->refolded, error);
     const struct ms_model_config *config = ms_model_config(context->model);
     view->model = config->id;
     view->dim = config->dim;
     view->max_behaviors = config->max_behaviors;
     view->model_fold_id = context->fold_id;
     view->incremental = context->incremental;
-    view->refolded = view->user->fold_id != context->fold_id;
-    enum ms_status status = refold(view, context, error);
     if (status == MS_OK)
         status = view_stored(view, error);
     if (status == MS_OK)

@@ -1,7 +1,6 @@
 /* An extractor and one or two fold contexts. */
 #include "view/viewer.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -56,4 +55,19 @@ struct ms_fold_context *ms_viewer_fold_context(struct ms_viewer *viewer, uint64_
             return &viewer->contexts[i];
     }
     return &viewer->contexts[0];
+}
+
+enum ms_status ms_viewer_fold(struct ms_viewer *viewer, struct ms_user **user,
+                              struct ms_fold_context **context, bool *refolded, struct ms_error *error)
+{
+    struct ms_fold_context *own = ms_viewer_fold_context(viewer, (*user)->fold_id);
+    *context = own;
+    *refolded = (*user)->fold_id != own->fold_id;
+    enum ms_status status = ms_fold_check(own, *user, error);
+    if (status != MS_OK)
+        return status;
+    if ((*refolded || (*user)->sums_left_out) && !ms_refold(own, user))
+        return ms_fail(error, MS_MEMORY, "no memory to fold the user again");
+    ms_user_resolve(*user, own->model);
+    return MS_OK;
 }

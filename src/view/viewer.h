@@ -3,6 +3,7 @@
 #ifndef MS_VIEW_VIEWER_H
 #define MS_VIEW_VIEWER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/config.h"
@@ -23,5 +24,12 @@ void ms_viewer_destroy(struct ms_viewer *viewer);
 /* The fold context with this fold id, or, where there is none, that of the configured mode: the user must be folded
  * again. It belongs to the viewer. */
 struct ms_fold_context *ms_viewer_fold_context(struct ms_viewer *viewer, uint64_t fold_id);
+
+/* Brings a complete user to its fold context: resolves its items, and folds it again where it was folded under another fold
+ * id (*refolded) or stored without its sums. May move it. *context belongs to the viewer; ms_user_interests(*context, *user)
+ * are the user's interests then. MS_STATE where the user's sums do not fit its fold id; MS_MEMORY. */
+enum ms_status ms_viewer_fold(struct ms_viewer *viewer, struct ms_user **user,
+                              struct ms_fold_context **context, bool *refolded,
+                              struct ms_error *error) MS_MUST_CHECK;
 
 #endif

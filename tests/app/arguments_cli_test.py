@@ -75,6 +75,11 @@ def check_help(command):
     check(f"{words}: examples are of this command", command["command"] in examples, examples)
 
 
+def last_positional(command):
+    """Positional words fill up from the first, so with one too few the last is missing."""
+    return [row["name"] for row in command["arguments"] if row["positional"]][-1]
+
+
 BAD = {"integer": ["x", "1.5", "99999999999999999999", ""], "real": ["x", "nan", "-0.5", ""], "choice": ["nonsense", ""],
        "file": [""], "directory": [""], "key=value": ["x", "=x"], "list": ["1.1x", "0"]}
 
@@ -88,7 +93,7 @@ def check_bad_values(command):
             bad.append(str(row["max"] + 0.001))
         for value in bad:
             if row["positional"]:
-                check_error([*with_required(command, row), value], row["name"])
+                check_error([*with_required(command, row), value], last_positional(command))
                 continue
             name = f"--{row['name']}"
             # A setting may be a secret, so that it is not shown.
@@ -104,7 +109,7 @@ def check_shapes(command):
     for row in command["arguments"]:
         name = row["name"] if row["positional"] else f"--{row['name']}"
         if row["required"]:
-            check_error(with_required(command, row), f"{name}", "is missing")
+            check_error(with_required(command, row), last_positional(command) if row["positional"] else name, "is missing")
         if row["positional"]:
             continue
         if row["kind"] == "flag":
@@ -150,8 +155,8 @@ def check_commands():
     check_error(["bench"], "routing is missing")
     check_error(["model"], "check or info is missing")
     check_error(["inspect", "--jsn"], "unknown option --jsn")
-    check_error(["inspect", "--limit", "3"], "user, users, partitions or stats is missing")
-    check_error(["inspect", "--json"], "user, users, partitions or stats is missing")
+    check_error(["inspect", "--limit", "3"], "user, users, partitions, stats, diff, export or import is missing")
+    check_error(["inspect", "--json"], "user, users, partitions, stats, diff, export or import is missing")
     check_error(["help", "model", "activate"], "not built yet")
     # Options may stand before the name of a command, with their values.
     check("options first", "/nonexistent" in run("model", "--json", "check", "/nonexistent")[1])

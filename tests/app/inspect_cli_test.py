@@ -13,67 +13,7 @@ import numpy as np
 
 import ms_history
 import ms_reference
-
-BINARY, WRITER = os.environ["MINDSTREAM"], sys.argv[1]
-KEPT = 200
-START = 1700000000000
-EVIL_USER, EVIL_ITEM = "a\x1b[31mred\n\\\u009bü", "no\titem\x7f"
-failures = []
-
-
-def check(what, held, *seen):
-    if not held:
-        failures.append(what)
-        print("FAILED:", what, *seen)
-
-
-def inspect(*arguments, **more):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MINDSTREAM_")}
-    return subprocess.run([BINARY, "inspect", *map(str, arguments)], capture_output=True, timeout=60, env=environment, **more)
-
-
-def shown(*arguments):
-    done = inspect(*arguments, "--json")
-    check(f"inspect {arguments}", done.returncode == 0 and done.stderr == b"", done)
-    return json.loads(done.stdout)
-
-
-class World:
-    """Events of users, and the state directories made of them."""
-
-    def __init__(self, scratch):
-        self.model_dir = os.path.join(scratch, "model")
-        self.items = ms_history.small_model(self.model_dir)
-        self.reference = ms_reference.Model(self.model_dir)
-        rng = np.random.default_rng(5)
-        self.events = []  # partition, user, item, time, type
-        for number in range(700):
-            self.events.append((0, "long", self.items[rng.integers(60)], START + 10 * number, "click"))
-            if number < 6:
-                self.events.append((1, "short", self.items[rng.integers(60)], START + number, "view"))
-                self.events.append((number % 2 * 2 + 1, "both", self.items[rng.integers(60)], START - number, ""))
-            if number < 30:
-                self.events.append((2, "mixed", self.items[rng.integers(60)] if number % 3 else "gone",
-                                    START + number, "click"))
-        # Out of order: the sequence goes by time, the fold by arrival.
-        for late in (5, 3, 9, 1):
-            self.events.append((4, "late", self.items[late], START + late, "click"))
-        self.events.append((2, "stranger", "gone", START, "click"))
-        self.events.append((5, EVIL_USER, EVIL_ITEM, START, "ty\rpe"))
-
-    def write(self, directory, mode, kept=KEPT):
-        def hexed(text):
-            return text.encode().hex() or "-"
-        lines = "".join(f"{partition} {hexed(user)} {hexed(item)} {time} {hexed(kind)}\n"
-                        for partition, user, item, time, kind in self.events)
-        subprocess.run([WRITER, directory, self.model_dir, mode, str(kept)], input=lines.encode(), check=True)
-        return directory
-
-    def of(self, user, partition=None):
-        """(kept, in order of time; all, in order of arrival)."""
-        events = [event for event in self.events if event[1] == user and partition in (None, event[0])]
-        return sorted(events, key=lambda event: event[3])[-KEPT:], events
-
+from ms_inspect import BINARY, EVIL_USER, KEPT, START, WRITER, World, check, failures, inspect, shown
 
 def check_interests(what, found, expected, model):
     check(f"{what}: K'u", found["slots"] == len(expected.vectors) == len(found["interests"]), found["slots"])
@@ -226,13 +166,14 @@ def check_lists(world, state):
           [(0, "long"), (1, "both"), (1, "short"), (2, "mixed"), (2, "stranger"), (3, "both"), (4, "late"), (5, EVIL_USER)],
           rows)
     check("a user's row", rows[0] == {"user_id": "long", "partition": 0, "version": 700, "behaviors": KEPT, "slots": 3,
-                                      "event_time": START + 6990, "own_offset": rows[0]["own_offset"]}, rows[0])
+                                      "event_time": START + 6990, "own_offset": rows[0]["own_offset"],
+                                      "head_bytes": rows[0]["head_bytes"]}, rows[0])
     cut = shown("users", "--state-dir", state, "--limit", "3")
     check("--limit", cut["more"] and cut["users"] == rows[:3], cut)
     check("as many as there are", not shown("users", "--state-dir", state, "--limit", "8")["more"])
     text = inspect("users", "--state-dir", state).stdout.decode().splitlines()
-    check("as text", len(text) == 9 and text[0].split() == "user partition version behaviors interests last event".split()
-          and text[1].split() == ["long", "0", "700", "200", "3", "2023-11-14T22:13:26.990Z"], text)
+    check("as text", len(text) == 9 and text[0].split() == "user partition version behaviors interests head bytes last event".split()
+          and text[1].split() == ["long", "0", "700", "200", "3", str(rows[0]["head_bytes"]), "2023-11-14T22:13:26.990Z"], text)
     partitions = shown("partitions", "--state-dir", state)["partitions"]
     ends = {p: max(n for n, event in enumerate(world.events) if event[0] == p) + 1 for p in range(6)}
     check("partitions", [(p["partition"], p["applied"], p["origin"], p["users"]) for p in partitions] ==
@@ -259,12 +200,11 @@ def check_settings(world, scratch, state):
 def check_usage(scratch, state):
     at = ["--state-dir", state]
     for arguments, code, text in (
-            ([], 2, "user, users, partitions or stats is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
+            ([], 2, "user, users, partitions, stats, diff, export or import is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
             (["user", "a", "b", *at], 2, "'b'"), (["users", "a", *at], 2, "'a'"), (["users"], 2, "--state-dir"),
             (["users", "--limit", "-1", *at], 2, "--limit"), (["users", "--limit", *at], 2, "--limit"),
             (["user", "a", "--partition", "32768", *at], 2, "--partition"), (["users", "--state-dir"], 2, "--state-dir needs a directory"),
-            (["users", "--frob", *at], 2, "--frob"), (["diff", "a", "b", *at], 2, "not in this version"),
-            (["verify", *at], 2, "not in this version"), (["export"], 2, "not in this version"),
+            (["users", "--frob", *at], 2, "--frob"), (["verify", *at], 2, "not in this version"),
             (["users", *at, "--set", "no.such=1"], 2, "no.such"),
             (["user", "nobody", *at], 1, '"nobody" is not in'), (["user", "long", "--partition", "1", *at], 1, "partition 1"),
             (["user", "long", *at, "--model", scratch], 1, "config.json"), (["users", "--state-dir", scratch], 1, "not a state"),

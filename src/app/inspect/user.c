@@ -1,0 +1,87 @@
+/* mindstream inspect user. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/inspect/shared.h"
+#include "app/inspector.h"
+#include "view/json.h"
+#include "view/text.h"
+
+static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
+                           struct ms_error *error)
+{
+    struct ms_inspector *inspector = NULL;
+    struct ms_user_view *view = NULL;
+    struct ms_buffer text = {0};
+    struct ms_bytes id = {arguments->id, strlen(arguments->id)};
+    if (id.size > MS_MAX_USER_ID)
+        return ms_fail(error, MS_USAGE, "ID is longer than %d bytes", MS_MAX_USER_ID);
+    enum ms_status status = ms_inspector_new(&inspector, config, error);
+    if (status == MS_OK)
+        status = ms_inspector_view(inspector, id, (int32_t)arguments->partition, &view, error);
+    if (status == MS_OK && arguments->json)
+        status = ms_user_view_json(view, &text, error);
+    else if (status == MS_OK)
+        status = ms_user_view_text(view, (size_t)arguments->limit, &text, error);
+    ms_inspect_print(&text);
+    if (status == MS_OK && arguments->json)
+        fputc('\n', stdout);
+    ms_user_view_destroy(view);
+    ms_inspector_destroy(inspector);
+    return status;
+}
+
+static enum ms_status run(void *context, struct ms_error *error)
+{
+    return ms_inspect_with_config(context, show, error);
+}
+
+static const struct ms_argument rows[] = {
+    {.name = "ID",
+     .kind = MS_ARGUMENT_STRING,
+     .positional = true,
+     .required = true,
+     .not_empty = true,
+     .help = "the user; behind -- when it begins with a dash",
+     MS_INSPECT_AT(id)},
+    MS_INSPECT_STATE_ROWS,
+    {.name = "partition",
+     .kind = MS_ARGUMENT_INTEGER,
+     .max = MS_MAX_PARTITIONS - 1,
+     .absent = -1,
+     .placeholder = "P",
+     .help = "the user of that id in this partition",
+     MS_INSPECT_AT(partition)},
+    {.name = "limit",
+     .kind = MS_ARGUMENT_INTEGER,
+     .max = INT32_MAX,
+     .standard = "0",
+     .placeholder = "N",
+     .help = "the newest N behaviors, 0 for all; not with --json",
+     MS_INSPECT_AT(limit)},
+    {0},
+};
+
+const struct ms_command ms_inspect_user = {
+    .name = "user",
+    .summary = "one user: counters, interests with their nearest items, kept behaviors",
+    .description =
+        "Shows one user: counters, interests with their nearest items, kept behaviors with their coupling to each\n"
+        "interest. With routing.mode=incremental the coupling is that of full routing over the kept window. State that was\n"
+        "folded under another model or other settings is folded again, in a copy. Works beside a running service (as of\n"
+        "its last flush, state.flush.interval.ms ago at most while events come) and on the state of one that is stopped;\n"
+        "changes nothing.\n",
+    .rows = rows,
+    .notes = MS_INSPECT_JSON_RULES
+    "  user_id, partition, partitions [all that have such a user], version, event_time, own_offset, kept,\n"
+    "  slots (K'u), slots_max, fold_id, profile (its text as it came), model, behaviors [{item, time, type}];\n"
+    "  with a model also routing_mode, refolded, model_fold_id, dim, window, coupling_by,\n"
+    "  interests [{slot, weight, norm, vector [dim], nearest [{item, score}] or null}], and in each behavior\n"
+    "  known (to the model) and coupling [by interest] (null: not in the window).\n",
+    .examples =
+        "mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
+        "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n",
+    .exit_status = ms_inspect_exit_status,
+    .arguments_bytes = sizeof(struct ms_inspect_arguments),
+    .run = run,
+};
