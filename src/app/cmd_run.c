@@ -21,6 +21,10 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_FLAG,
      .help = "where the log no longer has the events that come next, go on without them",
      .offset = offsetof(struct run_arguments, sources.accept_gap)},
+    {.name = "accept-holes",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "where a state is lost and its log is compacted, fold what is left of it",
+     .offset = offsetof(struct run_arguments, sources.accept_holes)},
     {0},
 };
 

@@ -24,6 +24,7 @@ struct ms_options_sources {
     const char *model_dir; /* --model, likewise */
     bool fail_fast;        /* --fail-fast */
     bool accept_gap;       /* --accept-gap of run */
+    bool accept_holes;     /* --accept-holes of run */
 };
 
 /* The rows of the argument table that a command with settings has; |type| is its struct of arguments, |member| the

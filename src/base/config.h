@@ -50,6 +50,8 @@ struct ms_config {
     const char *log_level;
     bool fail_fast;  /* --fail-fast */
     bool accept_gap; /* --accept-gap: go on where the log begins when events before it are gone */
+    bool
+        accept_holes; /* --accept-holes: fold a lost state from a compacted log again, although events are gone */
     struct ms_passthrough *passthrough;
     size_t passthrough_count;
 };

@@ -221,6 +221,20 @@ static bool passes_over(const struct ms_partition *partition, struct ms_position
     return position->passed_over;
 }
 
+/* Says that a replay has ended. Offsets without a record are nothing where transactions were written: their
+ * marks and what they aborted have some. Where the log is compacted they may have been events. */
+static void tell_replayed(const struct ms_engine *engine, const struct ms_position *position)
+{
+    int64_t holes = ms_sources[position->source]->compacted ? 0 : position->holes;
+    bool suspicious = position->holed && holes > 0;
+    ms_count(&engine->stats->replay_holes, (uint64_t)holes);
+    ms_log(suspicious ? MS_LOG_WARN : MS_LOG_INFO, "replayed",
+           "topic=%s partition=%d until=%lld republished=%u holes=%lld%s",
+           ms_source_topic(position->source, engine->config), position->partition,
+           (long long)position->replay_until, position->owed, (long long)holes,
+           suspicious ? " text=\"the log is compacted: events are missing from the state\"" : "");
+}
+
 /* Where |offset| is C or beyond, the replay has ended. The last source of a partition to get there publishes
  * what all owe. */
 static enum ms_status reached(struct ms_engine *engine, struct ms_partition *partition,
@@ -229,9 +243,7 @@ static enum ms_status reached(struct ms_engine *engine, struct ms_partition *par
     if (!ms_position_replays(position) || offset < position->replay_until)
         return MS_OK;
     position->next = position->replay_until;
-    ms_log(MS_LOG_INFO, "replayed", "topic=%s partition=%d until=%lld republished=%u",
-           ms_source_topic(position->source, engine->config), position->partition,
-           (long long)position->replay_until, position->owed);
+    tell_replayed(engine, position);
     return ms_partition_replays(partition)
                ? MS_OK
                : ms_publisher_replayed(engine->publisher, partition, position, error);
@@ -355,6 +367,7 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
         status = apply(engine, position, input, d, silent, error);
     if (status != MS_OK)
         return status;
+    position->holes -= silent;
     if (silent && input->offset + 1 >= position->replay_until)
         return reached(engine, partition, position, position->replay_until, error);
     position->next = input->offset + 1;

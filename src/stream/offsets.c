@@ -63,8 +63,8 @@ static bool stored(const struct ms_known *known)
     return known->row.applied >= 0;
 }
 
-/* Whether C and L fit together and lie within the log's end. */
-static enum ms_misfit check(const struct ms_known *known, int64_t start)
+/* Whether C and L fit together and lie within the log's end, and the log can give what is missing. */
+static enum ms_misfit check(const struct ms_known *known, const struct ms_begin_rule *rule, int64_t start)
 {
     if (stored(known) && known->row.applied > known->high)
         return MS_MISFIT_BEYOND_END;
@@ -76,6 +76,8 @@ static enum ms_misfit check(const struct ms_known *known, int64_t start)
         return MS_MISFIT_BEYOND_END;
     if (start > known->committed)
         return MS_MISFIT_ORIGIN;
+    if (!stored(known) && known->holed && start < known->committed && !rule->accept_holes)
+        return MS_MISFIT_HOLES;
     return MS_FITS;
 }
 
@@ -90,7 +92,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
         start = known->row.applied;
     else
         start = known->ours ? known->note.origin : known->committed;
-    enum ms_misfit misfit = fresh ? MS_FITS : check(known, start);
+    enum ms_misfit misfit = fresh ? MS_FITS : check(known, rule, start);
     if (misfit != MS_FITS)
         return misfit;
     if (start < known->low) {
@@ -110,10 +112,12 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .began = fresh         ? known->began
                                               : known->ours ? known->note.began
                                                             : 0,
+                                     .holed = known->holed,
                                      .must_send = fresh};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
     position->republish = ms_position_replays(position) && known->ours &&
                           known->note.fold_id != rule->fold_id;
+    position->holes = ms_position_replays(position) ? position->replay_until - position->next : 0;
     position->shown_slots = position->republish ? known->note.slots : 0;
     *gap_from = gap;
     return MS_FITS;

@@ -36,7 +36,8 @@ struct ms_known {
     bool ours;         /* |note| was read beside it */
     struct ms_offset_note note;
     int began; /* of a partition without C: what its note will say. The number of a later one is not below it */
-    int64_t low, high;        /* the log's start and end */
+    int64_t low, high; /* the log's start and end */
+    bool holed; /* compaction may have removed events from the log: a state cannot be folded from it again */
     struct ms_row_source row; /* L and origin as stored, -1: none */
 };
 
@@ -48,6 +49,7 @@ enum ms_misfit {
     MS_MISFIT_ORIGIN,     /* C before the origin that its own metadata names */
     MS_MISFIT_GAP_STATE,  /* the log begins after L or C */
     MS_MISFIT_GAP_ORIGIN, /* no local state, and the log begins after the origin */
+    MS_MISFIT_HOLES,      /* no local state, and the log does not have all events from the origin on */
 };
 
 /* How a group without an offset begins, and what to do where events are gone. */
@@ -55,7 +57,7 @@ struct ms_begin_rule {
     uint64_t fold_id; /* under which this process folds */
     bool
         start_latest; /* input.start: a new group begins at the log's end, a partition added later does not */
-    bool accept_gap;
+    bool accept_gap, accept_holes;
 };
 
 /* Decides where a partition begins, and fills *position for ms_engine_open when it fits:
@@ -64,7 +66,8 @@ struct ms_begin_rule {
  *   -    -     input.start, or the log's start where the partition was added later; that is its origin,
  *              pinned by the first commit
  *   -    yes   misfit: a coordinator that moves may answer so for a moment, so the caller asks again first
- *   yes  -     the origin, in silence up to C (somebody else's metadata: the offset was set by hand; at C)
+ *   yes  -     the origin, in silence up to C (somebody else's metadata: the offset was set by hand; at C);
+ *              not where the log may have holes
  *   yes  yes   L, in silence up to C
  *
  * Where a gap was accepted, *gap_from is the offset that was due, else -1. */

@@ -28,6 +28,8 @@ struct ms_position {
     int64_t origin;       /* the first offset ever folded */
     int64_t flushed;      /* L as stored or as the running flush stores it, -1: none yet */
     int64_t wait_until;   /* the log's end at the assignment, 0 once read: others may wait for it */
+    int64_t holes;        /* offsets of the replay of which no record has come; 0 without a replay */
+    bool holed;           /* its log may lack events: they were compacted away */
     int began;            /* what the note beside its offset says of the group's beginning (offsets.h) */
     bool must_send;       /* the next transaction carries its offset, whether it moved or not */
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */

@@ -13,6 +13,8 @@
     X(events, "records read from the input topic")                                                           \
     X(accepted, "events folded")                                                                             \
     X(replayed, "events folded in silence")                                                                  \
+    X(replay_holes,                                                                                          \
+      "offsets of replays that gave no record: marks of transactions, or events compacted away")             \
     X(duplicates, "exact duplicates of kept behaviors")                                                      \
     X(filtered, "events of types that are not accepted")                                                     \
     X(unknown_items, "events whose item the model does not know")                                            \

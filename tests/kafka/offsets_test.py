@@ -99,6 +99,31 @@ def transactional_input(scenario):
     log.check()
 
 
+def compacted_input(scenario):
+    """A state that is lost and would have to be folded from a compacted log: an error with its remedy, or the holes are counted."""
+    scenario.kafka.create(scenario.input, 1, cleanup_policy="compact", segment_ms=200, min_cleanable_dirty_ratio=0.01,
+                          max_compaction_lag_ms=500, delete_retention_ms=100)
+    scenario.kafka.create(scenario.output, 1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false", commit_interval_ms=100).start()
+    service.wait_log(f"compacted_input topic={scenario.input} cleanup.policy=compact")
+    scenario.kafka.produce(scenario.input, [ms_kafka.event("u1", log.items[n], 1700000000000 + n) for n in range(6)])
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    ms_kafka.wait_for("compaction", lambda: [
+        scenario.kafka.produce(scenario.input, [ms_kafka.event("other", log.items[0], 1700000000000)]),
+        sum(record.key == b"u1" for record in scenario.kafka.read(scenario.input)) < 6][1], timeout_s=90, every_s=3)
+    service.start().wait_log("assigned .*replay=0")  # the state is there
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    shutil.rmtree(service.settings["state.dir"])
+    service.start().fails(3, scenario.input, "compacted", "--accept-holes")
+    service.start("--accept-holes").wait_log(r"warn replayed .* holes=[1-9]")
+    scenario.wait_done(service)
+    service.wait_log(r"progress .*replay_holes=[1-9]", timeout_s=15)
+    assert service.terminate() == 0
+
+
 def input_start_latest(scenario):
     """A new group with input.start=latest begins at the end, and again there after a restart."""
     scenario.topics(1)
@@ -164,7 +189,7 @@ def partition_added_later(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
-    input_start_latest, partition_added_later,
+    compacted_input, input_start_latest, partition_added_later,
     topic_deleted, topic_made_anew)}
 
 if __name__ == "__main__":

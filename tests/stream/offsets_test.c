@@ -155,6 +155,35 @@ static void gaps(void **state)
     assert_int_equal(gap, -1);
 }
 
+/* The log is compacted: what is on disk cannot be had from it again. */
+static void holes(void **state)
+{
+    struct ms_known known = known_of(60, -1);
+    struct ms_position position;
+    int64_t gap;
+    (void)state;
+    known.holed = true;
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_HOLES);
+    const struct ms_begin_rule accepted = {.fold_id = FOLD, .accept_holes = true};
+    assert_int_equal(ms_decide(&known, &accepted, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 20);
+    assert_int_equal(position.holes, 40); /* until its records come */
+    assert_true(position.holed);
+    known.note.origin = 60; /* nothing was ever folded */
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.holes, 0);
+    known.note.origin = 20;
+    known.ours = false; /* set by hand: what is left is published anew */
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    known = known_of(60, 40); /* the state is there: [L, C) is replayed, and counted */
+    known.holed = true;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.holes, 20);
+    known = known_of(-1, -1); /* a new group folds what the log has */
+    known.holed = true;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+}
+
 static void other_fold(void **state)
 {
     struct ms_known known = known_of(60, 40);
@@ -271,6 +300,7 @@ int main(void)
         cmocka_unit_test(no_state),
         cmocka_unit_test(both),
         cmocka_unit_test(gaps),
+        cmocka_unit_test(holes),
         cmocka_unit_test(other_fold),
         cmocka_unit_test(note_there_and_back),
         cmocka_unit_test(notes_of_others),

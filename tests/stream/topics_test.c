@@ -85,7 +85,7 @@ static void test_policy_is_not_told(void **state)
     struct ms_error error;
     assert_int_equal(rd_kafka_mock_topic_create(scene.mock, "interests", 3, 1), 0);
     assert_int_equal(ms_topics_look(scene.topics, scene.wants, 2, scene.found, &error), MS_KAFKA);
-    assert_non_null(strstr(error.text, "topic interests: its cleanup.policy cannot be asked for: "));
+    assert_non_null(strstr(error.text, "topic interests: its settings cannot be asked for: "));
 }
 
 static void test_no_broker(void **state)

@@ -15,6 +15,7 @@
 
 #define NO_COMMIT_TRIES 5
 #define TRY_MS          2000
+#define CONFIG_TRIES    3  /* at the settings of a topic */
 #define UNKNOWN_LOOKS   15 /* at a topic that is gone, in 3 s */
 
 static const char *topic_of(const struct ms_worker *worker, int source)
@@ -183,6 +184,12 @@ static const struct remedy remedies[] = {
          "partition's origin on; go on with what is left by `mindstream run --accept-gap`, "
          "or publish it again after",
          true},
+    [MS_MISFIT_HOLES] =
+        {"there is no local state, and the topic is compacted: its log lacks events that later ones of the "
+         "same user followed, so histories would come out shorter and versions lower than published; bring "
+         "the state.dir back, or fold what is left by `mindstream run --accept-holes`, or publish what is "
+         "left again after",
+         true},
 };
 
 static enum ms_status misfit(const struct ms_worker *worker, const struct ms_known *known,
@@ -217,6 +224,20 @@ static void tell(const struct ms_worker *worker, const struct ms_position *posit
            known->row.applied >= 0 ? "local" : "none", position->republish);
 }
 
+/* Asks whether the topic of a partition that has to be replayed is compacted, once an assignment. */
+static void know_holes(struct ms_worker *worker, struct ms_known *known)
+{
+    int64_t start = known->row.applied >= 0 ? known->row.applied
+                    : known->ours           ? known->note.origin
+                                            : known->committed;
+    int *holed = &worker->holed[known->source];
+    if (start >= known->committed)
+        return;
+    if (*holed < 0)
+        *holed = ms_input_log_holed(worker->logs, worker->consumer, worker->config, known->source);
+    known->holed = *holed > 0;
+}
+
 /* Opens one source of a partition, and says where to read from. */
 static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known, int64_t *offset,
                                 struct ms_error *error)
@@ -235,10 +256,12 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
         status = know_beginning(worker, known, error);
     if (status != MS_OK)
         return status;
+    know_holes(worker, known);
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(engine),
                                        .start_latest = source->input_start &&
                                                        worker->config->input_start == MS_START_LATEST,
-                                       .accept_gap = worker->config->accept_gap || source->compacted};
+                                       .accept_gap = worker->config->accept_gap || source->compacted,
+                                       .accept_holes = worker->config->accept_holes};
     struct ms_position position;
     int64_t gap_from;
     enum ms_misfit why = ms_decide(known, &rule, &position, &gap_from);
@@ -276,6 +299,8 @@ enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_part
 {
     if (partitions->cnt == 0)
         return MS_OK;
+    for (int source = 0; source < MS_SOURCES; source++)
+        worker->holed[source] = -1;
     rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_copy(partitions);
     enum ms_status status = read_committed(worker, committed, error);
     for (int i = 0; status == MS_OK && i < committed->cnt; i++) {

@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
+#include "stream/kafka/topic_config.h"
 #include "stream/source.h"
 
 struct setting {
@@ -333,39 +334,6 @@ static enum ms_status wait_topic(rd_kafka_t *rk, const struct ms_config *config,
     }
 }
 
-/* The topic's max.message.bytes, 0 when the broker does not tell. */
-static long topic_limit(rd_kafka_t *rk, const char *topic)
-{
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    char text[256];
-    long limit = 0;
-    rd_kafka_AdminOptions_set_request_timeout(options, 3000, text, sizeof text);
-    rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 4000);
-    const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event)
-                                                            : NULL;
-    if (result && !rd_kafka_event_error(event)) {
-        size_t count = 0, entries = 0;
-        const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(result,
-                                                                                                &count);
-        const rd_kafka_ConfigEntry_t **entry = count ? rd_kafka_ConfigResource_configs(resources[0], &entries)
-                                                     : NULL;
-        for (size_t i = 0; i < entries; i++) {
-            if (strcmp(rd_kafka_ConfigEntry_name(entry[i]), "max.message.bytes") == 0 &&
-                rd_kafka_ConfigEntry_value(entry[i]))
-                limit = atol(rd_kafka_ConfigEntry_value(entry[i]));
-        }
-    }
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_ConfigResource_destroy(resource);
-    return limit;
-}
-
 /* Bytes that a record batch of one record adds to the record itself, generously. */
 #define BATCH_OVERHEAD_BYTES 512
 
@@ -383,13 +351,19 @@ enum ms_status ms_kafka_check_producer(rd_kafka_t *rk, size_t largest_record_byt
     return MS_OK;
 }
 
+/* |tells|: the brokers tell of the settings of topics. */
 static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *config,
-                                   size_t largest_record_bytes, struct ms_error *error)
+                                   size_t largest_record_bytes, bool tells, struct ms_error *error)
 {
     size_t need = largest_record_bytes + BATCH_OVERHEAD_BYTES;
     if (ms_kafka_check_producer(rk, largest_record_bytes, error) != MS_OK)
         return MS_CONFIG;
-    long limit = topic_limit(rk, config->output_topic);
+    struct ms_topic_config output;
+    struct ms_error untold; /* then producing tells */
+    if (!tells ||
+        ms_topic_config_ask(rk, config->output_topic, MS_TOPIC_CONFIG_WAIT_MS, &output, &untold) != MS_OK)
+        return MS_OK;
+    long limit = output.max_message_bytes;
     if (limit > 0 && (size_t)limit < need)
         return ms_fail(error, MS_CONFIG,
                        "the largest possible record takes %zu bytes but topic %s has max.message.bytes=%ld: "
@@ -421,13 +395,14 @@ static enum ms_status wait_sources(rd_kafka_t *rk, const struct ms_config *confi
 }
 
 enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
-                             const atomic_int *stop, struct ms_error *error)
+                             struct ms_input_logs *logs, const atomic_int *stop, struct ms_error *error)
 {
     rd_kafka_t *rk = NULL;
     enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, error);
     if (status != MS_OK)
         return status;
     status = wait_sources(rk, config, stop, error);
+    bool tells = status == MS_OK && ms_input_logs_ask(logs, rk, config);
     const char *outputs[] = {config->output_topic, config->dead_letter_topic};
     for (size_t i = 0; status == MS_OK && i < sizeof outputs / sizeof *outputs; i++) {
         int partitions;
@@ -435,7 +410,7 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
             status = wait_topic(rk, config, outputs[i], &partitions, stop, error);
     }
     if (status == MS_OK)
-        status = check_limits(rk, config, largest_record_bytes, error);
+        status = check_limits(rk, config, largest_record_bytes, tells, error);
     rd_kafka_destroy(rk);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "mindstream/status.h"
 #include "stream/kafka/broker_watch.h"
 #include "stream/kafka/in_flight.h"
+#include "stream/kafka/input_logs.h"
 
 /* What a consumer calls, with |opaque|: |log| from its own threads. */
 struct ms_consumer_callbacks {
@@ -63,9 +64,11 @@ enum ms_status ms_kafka_check_producer(rd_kafka_t *producer, size_t largest_reco
                                        struct ms_error *error) MS_MUST_CHECK;
 
 /* Waits until the brokers answer and all topics of |config| exist, telling once what it waits for; with
- * fail_fast an error instead. Then checks that the largest record fits the limits of producer and topics.
+ * fail_fast an error instead. Then fills *logs, and checks that the largest record fits the limits of producer and
+ * topics.
  * MS_KAFKA_RETRY when |stop| was set meanwhile. */
 enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
-                             const atomic_int *stop, struct ms_error *error) MS_MUST_CHECK;
+                             struct ms_input_logs *logs, const atomic_int *stop,
+                             struct ms_error *error) MS_MUST_CHECK;
 
 #endif

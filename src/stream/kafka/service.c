@@ -22,6 +22,7 @@ struct ms_service {
     struct ms_service_options options;
     struct ms_store *store;
     struct ms_worker *workers;
+    struct ms_input_logs logs;
     int count;
     atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
     double logged_s;
@@ -78,6 +79,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t memory_by
         worker->number = i;
         worker->stop = &service->stop;
         worker->instance_id = ms_store_instance_id(service->store);
+        worker->logs = &service->logs;
         worker->engine_options = (struct ms_engine_options){.config = service->options.config,
                                                             .model = service->options.model,
                                                             .store = service->store,
@@ -127,7 +129,8 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
     if (status == MS_OK)
         status = open_store(service, block_cache_bytes, error);
     if (status == MS_OK)
-        status = ms_kafka_wait(options->config, largest_record(options), options->stop, error);
+        status = ms_kafka_wait(options->config, largest_record(options), &service->logs, options->stop,
+                               error);
     if (status == MS_OK)
         status = settle_unused(service, error);
     if (status == MS_OK)
@@ -244,7 +247,7 @@ void ms_service_log(struct ms_service *service)
            " users_touched=%" PRIu64 " users_in_memory=%" PRIu64 " memory_mb=%.1f commits=%" PRIu64
            " commit_ms=%.2f flushes=%" PRIu64 " flush_ms=%.1f publish_ms_p50=%.1f "
            "publish_ms_p99=%.1f dead_letters=%" PRIu64 " duplicates=%" PRIu64 " filtered=%" PRIu64
-           " unknown_items=%" PRIu64 " key_differs=%" PRIu64 " restarts=%" PRIu64,
+           " unknown_items=%" PRIu64 " key_differs=%" PRIu64 " replay_holes=%" PRIu64 " restarts=%" PRIu64,
            (double)since(&total->events, &before->events) / seconds, ms_counted(&total->events),
            ms_counted(&total->lag), ms_counted(&total->records), ms_counted(&total->replayed),
            since(&total->flushed_users, &before->flushed_users), ms_counted(&total->users),
@@ -255,7 +258,7 @@ void ms_service_log(struct ms_service *service)
            (double)ms_histogram_quantile(&total->publish_us, 0.5) / 1e3,
            (double)ms_histogram_quantile(&total->publish_us, 0.99) / 1e3, ms_counted(&total->dead_letters),
            ms_counted(&total->duplicates), ms_counted(&total->filtered), ms_counted(&total->unknown_items),
-           ms_counted(&total->key_differs), ms_counted(&total->restarts));
+           ms_counted(&total->key_differs), ms_counted(&total->replay_holes), ms_counted(&total->restarts));
     service->logged_s = now_s;
 #define MS_KEEP(name, help) ms_gauge(&service->before.name, ms_counted(&total->name));
     MS_COUNTERS(MS_KEEP)

@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "stream/kafka/clients.h"
+#include "stream/kafka/topic_config.h"
 
 #define ANSWER_MS 10000 /* of a question */
 #define MAKE_MS   30000 /* until a topic is made and known */
@@ -64,49 +65,15 @@ static const rd_kafka_metadata_topic_t *find_topic(const struct rd_kafka_metadat
     return NULL;
 }
 
-/* Reads cleanup.policy from the answer to a DescribeConfigs of one topic. */
-static enum ms_status read_cleanup(rd_kafka_event_t *event, const char *name, char *cleanup,
-                                   struct ms_error *error)
-{
-    size_t count = 0, entries = 0;
-    const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event)
-                                                            : NULL;
-    if (!result || rd_kafka_event_error(event))
-        return ms_fail(error, MS_KAFKA, "topic %s: its cleanup.policy cannot be asked for: %s", name,
-                       event ? rd_kafka_event_error_string(event) : "no answer");
-    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(result, &count);
-    if (count != 1 || rd_kafka_ConfigResource_error(resources[0]))
-        return ms_fail(error, MS_KAFKA, "topic %s: its cleanup.policy cannot be asked for: %s", name,
-                       count ? rd_kafka_ConfigResource_error_string(resources[0]) : "an empty answer");
-    const rd_kafka_ConfigEntry_t **entry = rd_kafka_ConfigResource_configs(resources[0], &entries);
-    for (size_t i = 0; i < entries; i++) {
-        const char *value = rd_kafka_ConfigEntry_value(entry[i]);
-        if (strcmp(rd_kafka_ConfigEntry_name(entry[i]), "cleanup.policy") == 0 && value) {
-            snprintf(cleanup, MS_TOPIC_CLEANUP_BYTES, "%s", value);
-            return MS_OK;
-        }
-    }
-    return ms_fail(error, MS_KAFKA, "topic %s: the broker tells no cleanup.policy", name);
-}
-
 static enum ms_status ask_cleanup(struct ms_topics *topics, const char *name, char *cleanup,
                                   struct ms_error *error)
 {
-    char text[256];
-    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(topics->client,
-                                                                 RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(topics->client);
-    rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_MS, text, sizeof text);
-    rd_kafka_DescribeConfigs(topics->client, &resource, 1, options, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, ANSWER_MS + 1000);
-    enum ms_status status = read_cleanup(event, name, cleanup, error);
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ConfigResource_destroy(resource);
-    return status;
+    struct ms_topic_config config;
+    struct ms_error why;
+    if (ms_topic_config_ask(topics->client, name, ANSWER_MS, &config, &why) != MS_OK)
+        return ms_fail(error, MS_KAFKA, "%s", why.text);
+    snprintf(cleanup, MS_TOPIC_CLEANUP_BYTES, "%s", config.cleanup);
+    return MS_OK;
 }
 
 enum ms_status ms_topics_look(struct ms_topics *topics, const struct ms_topic_want *wants, size_t count,

@@ -18,6 +18,7 @@
 #include "stream/kafka/broker_watch.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/in_flight.h"
+#include "stream/kafka/input_logs.h"
 #include "stream/session.h"
 
 #define MS_BATCH 256 /* most records of one poll: what they touch stays in the second-level cache */
@@ -29,6 +30,7 @@ struct ms_worker {
     const atomic_int *stop;
     int number;
     const char *instance_id;
+    const struct ms_input_logs *logs;
     struct ms_stats stats;
     /* The thread's. */
     struct ms_broker_watch brokers; /* the service looks at it */
@@ -50,6 +52,7 @@ struct ms_worker {
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch, batch_bytes;
+    int holed[MS_SOURCES];      /* ms_input_log_holed in this assignment: 1 yes, 0 no, -1 not asked yet */
     atomic_bool topic_unknown;  /* the brokers have said that they do not know a topic */
     struct ms_end out_of_range; /* the log does not have what a position reads next; partition -1: none */
 };
