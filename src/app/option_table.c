@@ -15,6 +15,8 @@ static_assert(MS_START_EARLIEST == 0 && MS_START_LATEST == 1, "the order of inpu
 static_assert(MS_RECORD_PROTOBUF == 0 && MS_RECORD_JSON == 1, "the order of output.format's values");
 static_assert(MS_LAYOUT_USER == 0 && MS_LAYOUT_INTEREST == 1, "the order of output.layout's values");
 static_assert(MS_PUBLISH_LATEST == 0 && MS_PUBLISH_EVERY == 1, "the order of publish.mode's values");
+static_assert(MS_HEADERS_BOTH == 0 && MS_HEADERS_MINDSTREAM == 1 && MS_HEADERS_STREAMS == 2,
+              "the order of dead.letter.headers' values");
 static_assert(MS_EXACTLY_ONCE == 0 && MS_AT_LEAST_ONCE == 1, "the order of processing.guarantee's values");
 static_assert(MS_ROUTING_AUTO == 0 && MS_ROUTING_INCREMENTAL == 1 && MS_ROUTING_FULL == 2,
               "the order of routing.mode's values");
@@ -150,6 +152,14 @@ const struct ms_option ms_option_table[] = {
      .standard = "",
      AT(dead_letter_topic),
      .description = "Topic for events that cannot be decoded. Empty: they are counted and logged only."},
+    {.key = "dead.letter.headers",
+     .group = "Output",
+     .type = MS_OPTION_ENUM,
+     .standard = "both",
+     .values = "both|mindstream|streams",
+     AT(dead_letter_headers),
+     .description = "Headers of a dead letter that say whence and why: error and source-*, those of Kafka "
+                    "Streams (__streams.errors.*), or both."},
 
     {.key = "processing.guarantee",
      .group = "Processing",

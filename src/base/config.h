@@ -11,6 +11,7 @@
 enum ms_input_start { MS_START_EARLIEST, MS_START_LATEST };
 enum ms_output_layout { MS_LAYOUT_USER, MS_LAYOUT_INTEREST };
 enum ms_publish_mode { MS_PUBLISH_LATEST, MS_PUBLISH_EVERY };
+enum ms_dead_letter_headers { MS_HEADERS_BOTH, MS_HEADERS_MINDSTREAM, MS_HEADERS_STREAMS };
 enum ms_guarantee { MS_EXACTLY_ONCE, MS_AT_LEAST_ONCE };
 enum ms_routing_mode { MS_ROUTING_AUTO, MS_ROUTING_INCREMENTAL, MS_ROUTING_FULL };
 enum ms_profile_choice { MS_PROFILE_AS_MODEL, MS_PROFILE_BEFORE, MS_PROFILE_AFTER };
@@ -36,6 +37,7 @@ struct ms_config {
     int output_format; /* enum ms_record_format */
     int output_layout, publish_mode;
     const char *dead_letter_topic;
+    int dead_letter_headers; /* enum ms_dead_letter_headers */
     int processing_guarantee;
     int64_t commit_interval_ms;
     int64_t workers;

@@ -14,6 +14,8 @@ struct ms_input {
     int64_t offset;
     int64_t time_ms; /* of the record, negative: none */
     struct ms_bytes key, value;
+    const void
+        *message; /* the transport's own record, which the sink asks for its headers; NULL: there is none */
 };
 
 enum ms_output_kind { MS_OUTPUT_RECORD, MS_OUTPUT_DEAD_LETTER };

@@ -200,6 +200,22 @@ def pooling(scenario):
     ms_history.check_every(scenario.kafka.read(scenario.output), expected, ms_kafka.schema(scenario.directory))
 
 
+def short_batches(scenario):
+    """Many records at once in a topic that takes 4,000 bytes a batch, and 2,000 while the service runs: all come."""
+    scenario.kafka.create(scenario.input, 1)
+    scenario.kafka.create(scenario.output, 1, max_message_bytes=4000)
+    items = ms_history.small_model(scenario.model_dir)
+    service = scenario.service(workers=1, input_id_max_bytes=20).start()
+    scenario.kafka.produce(scenario.input, [event(f"u{number}", items[0], 1700000000000) for number in range(500)])
+    scenario.wait_done(service)
+    assert "restart" not in service.log(), "a batch was too large"
+    scenario.kafka.alter(scenario.output, max_message_bytes=2000)
+    scenario.kafka.produce(scenario.input, [event(f"u{number}", items[1], 1700000000001) for number in range(500)])
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    assert len(scenario.kafka.read(scenario.output)) == 1000
+
+
 def pass_through_refused(scenario):
     """A key that librdkafka refuses is an error at start that names it."""
     scenario.topics(1)
@@ -209,7 +225,7 @@ def pass_through_refused(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     dead_letters, bad_without_dead_letters, tombstones_every, tombstones_latest, layout_interest, at_least_once,
-    incremental, pooling, pass_through_refused)}
+    short_batches, incremental, pooling, pass_through_refused)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

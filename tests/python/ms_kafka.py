@@ -23,7 +23,7 @@ import time
 import traceback
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MINDSTREAM = os.environ.get("MINDSTREAM", str(ROOT / "build" / "release" / "mindstream"))
@@ -50,12 +50,14 @@ def wait_for(what, condition, timeout_s=60, every_s=0.05):
 class Record:
     """A record as a consumer sees it."""
 
-    __slots__ = ("key", "value", "headers", "partition", "offset")
+    __slots__ = ("key", "value", "headers", "header_list", "timestamp", "partition", "offset")
 
     def __init__(self, message):
         self.key = message.key()
         self.value = message.value()
-        self.headers = dict(message.headers() or [])
+        self.header_list = message.headers() or []
+        self.headers = dict(self.header_list)
+        self.timestamp = message.timestamp()[1]
         self.partition = message.partition()
         self.offset = message.offset()
 
@@ -135,6 +137,13 @@ class Kafka:
             data += part
         return data
 
+    def alter(self, topic, **config):
+        """Gives a topic that exists these settings, and the default of all others."""
+        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config=settings)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.alter_configs([resource])[resource].result(timeout=60)
+
     def delete(self, topic):
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         admin.delete_topics([topic], operation_timeout=30)[topic].result(timeout=60)
@@ -159,14 +168,15 @@ class Kafka:
                          "linger.ms": 5, **config})
 
     def produce(self, topic, records):
-        """Writes (key, value) or (key, value, timestamp ms) tuples in their order and waits until all are taken."""
+        """Writes (key, value), (key, value, timestamp ms) or (key, value, timestamp ms, headers) tuples in their order and waits
+        until all are taken."""
         producer, failed = self.producer(), []
 
         def delivered(error, _):
             if error:
                 failed.append(error)
-        for key, value, *timestamp in records:
-            extra = {"timestamp": timestamp[0]} if timestamp else {}
+        for key, value, *more in records:
+            extra = dict(zip(("timestamp", "headers"), more))
             while True:
                 try:
                     producer.produce(topic, value, key, on_delivery=delivered, **extra)

@@ -141,14 +141,18 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_in_flight *in_flight, struct ms_error *error)
+                               void *opaque, struct ms_in_flight *in_flight, size_t batch_bytes,
+                               struct ms_error *error)
 {
     const struct setting defaults[] = {{"client.id", client_id},
                                        {"partitioner", "murmur2_random"}, /* as the Java client places keys */
                                        {"queue.buffering.max.messages", "500000"},
                                        {NULL, NULL}};
-    const struct setting fixed[] = {
-        {"transactional.id", transactional_id}, {"enable.idempotence", "true"}, {NULL, NULL}};
+    const struct setting fixed[] = {{"transactional.id", transactional_id},
+                                    {"enable.idempotence", "true"},
+                                    {"delivery.report.only.error", "true"}, /* a good record costs nothing */
+                                    {NULL, NULL}};
+    char batch[24];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     enum ms_status status = MS_OK;
     if (transactional_id) {
@@ -162,6 +166,10 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
     }
     if (status == MS_OK)
         status = configure(conf, config, false, defaults, fixed, error);
+    if (status == MS_OK && batch_bytes) {
+        snprintf(batch, sizeof batch, "%zu", batch_bytes);
+        status = set(conf, "batch.size", batch, error);
+    }
     if (status != MS_OK) {
         rd_kafka_conf_destroy(conf);
         return status;
@@ -334,41 +342,17 @@ static enum ms_status wait_topic(rd_kafka_t *rk, const struct ms_config *config,
     }
 }
 
-/* Bytes that a record batch of one record adds to the record itself, generously. */
-#define BATCH_OVERHEAD_BYTES 512
-
 enum ms_status ms_kafka_check_producer(rd_kafka_t *rk, size_t largest_record_bytes, struct ms_error *error)
 {
     char text[32] = "";
     size_t size = sizeof text;
-    size_t need = largest_record_bytes + BATCH_OVERHEAD_BYTES;
+    size_t need = largest_record_bytes + MS_BATCH_OVERHEAD_BYTES;
     if (rd_kafka_conf_get(rd_kafka_conf(rk), "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK &&
         strtoul(text, NULL, 10) < need)
         return ms_fail(error, MS_CONFIG,
                        "the largest possible record takes %zu bytes but producer.message.max.bytes is less: "
                        "raise it, or lower input.id.max.bytes",
                        need);
-    return MS_OK;
-}
-
-/* |tells|: the brokers tell of the settings of topics. */
-static enum ms_status check_limits(rd_kafka_t *rk, const struct ms_config *config,
-                                   size_t largest_record_bytes, bool tells, struct ms_error *error)
-{
-    size_t need = largest_record_bytes + BATCH_OVERHEAD_BYTES;
-    if (ms_kafka_check_producer(rk, largest_record_bytes, error) != MS_OK)
-        return MS_CONFIG;
-    struct ms_topic_config output;
-    struct ms_error untold; /* then producing tells */
-    if (!tells ||
-        ms_topic_config_ask(rk, config->output_topic, MS_TOPIC_CONFIG_WAIT_MS, &output, &untold) != MS_OK)
-        return MS_OK;
-    long limit = output.max_message_bytes;
-    if (limit > 0 && (size_t)limit < need)
-        return ms_fail(error, MS_CONFIG,
-                       "the largest possible record takes %zu bytes but topic %s has max.message.bytes=%ld: "
-                       "raise it, or lower input.id.max.bytes",
-                       need, config->output_topic, limit);
     return MS_OK;
 }
 
@@ -395,10 +379,12 @@ static enum ms_status wait_sources(rd_kafka_t *rk, const struct ms_config *confi
 }
 
 enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
-                             struct ms_input_logs *logs, const atomic_int *stop, struct ms_error *error)
+                             struct ms_input_logs *logs, struct ms_limits *limits, const atomic_int *stop,
+                             struct ms_error *error)
 {
     rd_kafka_t *rk = NULL;
-    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, error);
+    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, 0,
+                                            error);
     if (status != MS_OK)
         return status;
     status = wait_sources(rk, config, stop, error);
@@ -410,7 +396,9 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
             status = wait_topic(rk, config, outputs[i], &partitions, stop, error);
     }
     if (status == MS_OK)
-        status = check_limits(rk, config, largest_record_bytes, tells, error);
+        status = ms_kafka_check_producer(rk, largest_record_bytes, error);
+    if (status == MS_OK)
+        status = ms_limits_ask(limits, rk, config, largest_record_bytes, tells, error);
     rd_kafka_destroy(rk);
     return status;
 }

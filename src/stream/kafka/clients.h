@@ -12,6 +12,7 @@
 #include "stream/kafka/broker_watch.h"
 #include "stream/kafka/in_flight.h"
 #include "stream/kafka/input_logs.h"
+#include "stream/kafka/limits.h"
 
 /* What a consumer calls, with |opaque|: |log| from its own threads. */
 struct ms_consumer_callbacks {
@@ -31,11 +32,12 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                struct ms_error *error) MS_MUST_CHECK;
 
 /* A producer; with a transactional id a transactional one. |delivery|, when not NULL, is told of every
- * record; |in_flight|, when not NULL, counts its batches. */
+ * record that is refused; |in_flight|, when not NULL, counts its batches. |batch_bytes| is the longest batch of several records, 0: as
+ * configured. */
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_in_flight *in_flight,
+                               void *opaque, struct ms_in_flight *in_flight, size_t batch_bytes,
                                struct ms_error *error) MS_MUST_CHECK;
 
 /* A client for questions and admin requests. It needs no right to write: it is not idempotent. Of what
@@ -64,11 +66,10 @@ enum ms_status ms_kafka_check_producer(rd_kafka_t *producer, size_t largest_reco
                                        struct ms_error *error) MS_MUST_CHECK;
 
 /* Waits until the brokers answer and all topics of |config| exist, telling once what it waits for; with
- * fail_fast an error instead. Then fills *logs, and checks that the largest record fits the limits of producer and
- * topics.
- * MS_KAFKA_RETRY when |stop| was set meanwhile. */
+ * fail_fast an error instead. Then fills *logs, asks what the topics that are written to take (*limits), and checks
+ * that the largest record fits. MS_KAFKA_RETRY when |stop| was set meanwhile. */
 enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_record_bytes,
-                             struct ms_input_logs *logs, const atomic_int *stop,
+                             struct ms_input_logs *logs, struct ms_limits *limits, const atomic_int *stop,
                              struct ms_error *error) MS_MUST_CHECK;
 
 #endif

@@ -21,6 +21,7 @@
 struct ms_service {
     struct ms_service_options options;
     struct ms_store *store;
+    struct ms_limits limits; /* of the topics, as asked at the start */
     struct ms_worker *workers;
     struct ms_input_logs logs;
     int count;
@@ -60,7 +61,7 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         char id[512];
         rd_kafka_t *producer = NULL;
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
-        status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, error);
+        status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, 0, error);
         if (status == MS_OK) {
             status = ms_producer_begin(producer, id, service->options.stop, error);
             rd_kafka_destroy(producer);
@@ -80,6 +81,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t memory_by
         worker->stop = &service->stop;
         worker->instance_id = ms_store_instance_id(service->store);
         worker->logs = &service->logs;
+        worker->limits = service->limits;
         worker->engine_options = (struct ms_engine_options){.config = service->options.config,
                                                             .model = service->options.model,
                                                             .store = service->store,
@@ -129,8 +131,8 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
     if (status == MS_OK)
         status = open_store(service, block_cache_bytes, error);
     if (status == MS_OK)
-        status = ms_kafka_wait(options->config, largest_record(options), &service->logs, options->stop,
-                               error);
+        status = ms_kafka_wait(options->config, largest_record(options), &service->logs, &service->limits,
+                               options->stop, error);
     if (status == MS_OK)
         status = settle_unused(service, error);
     if (status == MS_OK)

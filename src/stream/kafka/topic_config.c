@@ -10,6 +10,24 @@ bool ms_topic_config_compacted(const struct ms_topic_config *config)
     return strstr(config->cleanup, "compact") != NULL;
 }
 
+static int64_t nearer(int64_t known_ms, const char *value)
+{
+    int64_t ms = atoll(value);
+    return known_ms < 0 || ms < known_ms ? ms : known_ms;
+}
+
+/* What the topic does with the times of records. Until 3.9 brokers know one distance for both sides, too. */
+static void read_time_rule(const char *name, const char *value, struct ms_topic_config *config)
+{
+    bool both = strcmp(name, "message.timestamp.difference.max.ms") == 0;
+    if (strcmp(name, "message.timestamp.type") == 0)
+        config->append_time = strcmp(value, "LogAppendTime") == 0;
+    if (both || strcmp(name, "message.timestamp.before.max.ms") == 0)
+        config->before_ms = nearer(config->before_ms, value);
+    if (both || strcmp(name, "message.timestamp.after.max.ms") == 0)
+        config->after_ms = nearer(config->after_ms, value);
+}
+
 static void read_entries(const rd_kafka_ConfigResource_t *resource, struct ms_topic_config *config)
 {
     size_t count = 0;
@@ -27,6 +45,10 @@ static void read_entries(const rd_kafka_ConfigResource_t *resource, struct ms_to
             snprintf(config->retention_bytes, sizeof config->retention_bytes, "%s", value);
         else if (strcmp(name, "max.message.bytes") == 0)
             config->max_message_bytes = atol(value);
+        else if (strcmp(name, "segment.bytes") == 0)
+            config->segment_bytes = atol(value);
+        else
+            read_time_rule(name, value, config);
     }
 }
 
@@ -46,7 +68,7 @@ static enum ms_status read_answer(rd_kafka_event_t *event, const char *topic, st
                                   struct ms_error *error)
 {
     size_t count = 0;
-    struct ms_topic_config config = {.cleanup = ""};
+    struct ms_topic_config config = {.before_ms = -1, .after_ms = -1};
     const rd_kafka_DescribeConfigs_result_t *result = event ? rd_kafka_event_DescribeConfigs_result(event)
                                                             : NULL;
     if (!result)

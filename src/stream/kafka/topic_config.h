@@ -3,6 +3,7 @@
 #define MS_KAFKA_TOPIC_CONFIG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <librdkafka/rdkafka.h>
 
@@ -15,6 +16,9 @@ struct ms_topic_config {
     char cleanup[MS_TOPIC_CLEANUP_BYTES];       /* cleanup.policy: "delete", "compact" or both with a comma */
     char retention_ms[24], retention_bytes[24]; /* "-1": without a bound; "": not told */
     long max_message_bytes;                     /* 0: not told */
+    long segment_bytes;                         /* a batch is never longer than a segment; 0: not told */
+    bool append_time;                           /* the broker gives records the time at which they come */
+    int64_t before_ms, after_ms; /* how far a record's time may be from the broker's; -1: not told */
 };
 
 /* Asks for the settings of |topic| with any client, for at most |wait_ms|. *found is written only on MS_OK. MS_KAFKA_RETRY

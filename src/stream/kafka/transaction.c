@@ -16,8 +16,7 @@
 #include "stream/kafka/clients.h"
 #include "stream/source.h"
 
-#define DEAD_LETTER_ROOM 4096 /* what headers and framing of a dead letter may take */
-#define MOST_WAIT_MS     500  /* for batches on their way before a commit flushes whatever is left */
+#define MOST_WAIT_MS 500 /* for batches on their way before a commit flushes whatever is left */
 
 /* ---- emitting ---- */
 
@@ -31,39 +30,6 @@ static enum ms_status begin(struct ms_worker *worker, struct ms_error *error)
         return ms_kafka_failed(failure, error, "begin_transaction");
     worker->in_transaction = true;
     return MS_OK;
-}
-
-/* Produces with headers, waiting while the producer's queue is full. Takes |headers| whatever happens. */
-static enum ms_status produce(struct ms_worker *worker, rd_kafka_topic_t *topic, struct ms_bytes key,
-                              struct ms_bytes value, rd_kafka_headers_t *headers, struct ms_error *error)
-{
-    rd_kafka_vu_t parts[5];
-    parts[0].vtype = RD_KAFKA_VTYPE_RKT;
-    parts[0].u.rkt = topic;
-    parts[1].vtype = RD_KAFKA_VTYPE_KEY;
-    parts[1].u.mem.ptr = (void *)(uintptr_t)key.data;
-    parts[1].u.mem.size = key.size;
-    parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
-    parts[2].u.mem.ptr = (void *)(uintptr_t)value.data;
-    parts[2].u.mem.size = value.size;
-    parts[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-    parts[3].u.i = RD_KAFKA_MSG_F_COPY;
-    parts[4].vtype = RD_KAFKA_VTYPE_HEADERS;
-    parts[4].u.headers = headers;
-    for (;;) {
-        rd_kafka_error_t *failure = rd_kafka_produceva(worker->producer, parts, 5);
-        if (!failure)
-            return MS_OK;
-        if (rd_kafka_error_code(failure) != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            rd_kafka_headers_destroy(headers);
-            return ms_kafka_failed(failure, error, rd_kafka_topic_name(topic));
-        }
-        rd_kafka_error_destroy(failure);
-        if (ms_in_flight_any(&worker->in_flight))
-            rd_kafka_poll(worker->producer, 5); /* what is on its way makes room */
-        else
-            rd_kafka_flush(worker->producer, 5); /* has what lingers sent */
-    }
 }
 
 static size_t put_decimal(char *out, uint64_t value)
@@ -88,38 +54,7 @@ static enum ms_status emit_record(struct ms_worker *worker, const struct ms_outp
     rd_kafka_header_add(headers, "mindstream-version", 18, version,
                         (ssize_t)put_decimal(version, output->version));
     rd_kafka_header_add(headers, "mindstream-model", 16, model, (ssize_t)strlen(model));
-    return produce(worker, worker->output, output->key, output->value, headers, error);
-}
-
-/* The record as it came, with where it came from and why it is here; cut when it would not fit a record. */
-static enum ms_status emit_dead_letter(struct ms_worker *worker, const struct ms_output *output,
-                                       struct ms_error *error)
-{
-    char number[32], limit_text[32] = "1000000";
-    size_t limit_size = sizeof limit_text;
-    const char *topic = ms_source_topic(output->input->source, worker->config);
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(6);
-    rd_kafka_header_add(headers, "error", -1, output->reason, -1);
-    rd_kafka_header_add(headers, "source-topic", -1, topic, -1);
-    snprintf(number, sizeof number, "%" PRId32, output->input->partition);
-    rd_kafka_header_add(headers, "source-partition", -1, number, -1);
-    snprintf(number, sizeof number, "%" PRId64, output->input->offset);
-    rd_kafka_header_add(headers, "source-offset", -1, number, -1);
-    rd_kafka_conf_get(rd_kafka_conf(worker->producer), "message.max.bytes", limit_text, &limit_size);
-    size_t limit = strtoul(limit_text, NULL, 10);
-    size_t room = limit > 2 * DEAD_LETTER_ROOM ? limit - DEAD_LETTER_ROOM : limit / 2;
-    struct ms_bytes key = output->key, value = output->value;
-    if (key.size + value.size > room) {
-        snprintf(number, sizeof number, "%zu", output->key.size);
-        rd_kafka_header_add(headers, "cut-key-bytes", -1, number, -1);
-        snprintf(number, sizeof number, "%zu", output->value.size);
-        rd_kafka_header_add(headers, "cut-value-bytes", -1, number, -1);
-        if (key.size > room / 2)
-            key.size = room / 2;
-        if (value.size > room - key.size)
-            value.size = room - key.size;
-    }
-    return produce(worker, worker->dead_letters, key, value, headers, error);
+    return ms_produce(worker, worker->output, output->key, output->value, 0, headers, error);
 }
 
 enum ms_status ms_transaction_emit(void *context, const struct ms_output *output, struct ms_error *error)
@@ -129,7 +64,7 @@ enum ms_status ms_transaction_emit(void *context, const struct ms_output *output
     if (status != MS_OK)
         return status;
     return output->kind == MS_OUTPUT_RECORD ? emit_record(worker, output, error)
-                                            : emit_dead_letter(worker, output, error);
+                                            : ms_dead_letters_emit(worker, output, error);
 }
 
 void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -138,6 +73,7 @@ void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message,
     (void)rk;
     if (message->err) {
         atomic_fetch_add(&worker->delivery_failures, 1);
+        ms_limits_refused(&worker->limits, worker->config, message);
         ms_log(MS_LOG_WARN, "not_delivered", "topic=%s error=\"%s\"", rd_kafka_topic_name(message->rkt),
                rd_kafka_err2str(message->err));
     }

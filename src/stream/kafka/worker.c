@@ -193,7 +193,8 @@ static void add_to_batch(struct ms_worker *worker, rd_kafka_message_t *message)
         .offset = message->offset,
         .time_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time_ms,
         .key = {message->key, message->key_len},
-        .value = {message->payload, message->len}};
+        .value = {message->payload, message->len},
+        .message = message};
     worker->messages[worker->batch++] = message;
     worker->batch_bytes += message->key_len + message->len;
 }
@@ -326,9 +327,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
     enum ms_status status = ms_engine_new(&worker->session.engine, &options, error);
     if (status == MS_OK)
         status = ms_producer_new(&worker->producer, config, worker->transactional_id,
-                                 exactly_once ? worker->transactional_id : NULL,
-                                 exactly_once ? NULL : ms_transaction_delivered, worker, &worker->in_flight,
-                                 error);
+                                 exactly_once ? worker->transactional_id : NULL, ms_transaction_delivered,
+                                 worker, &worker->in_flight, worker->limits.batch_bytes, error);
     if (status == MS_OK && exactly_once)
         status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, error);
     if (status == MS_OK) {
@@ -387,6 +387,19 @@ static void last_close(struct ms_worker *worker, enum ms_status status, const st
     atomic_store(&worker->closing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
 }
 
+/* Where a topic has refused a record, the next session sends what it takes. */
+static void learn(struct ms_worker *worker, enum ms_status *status, struct ms_error *error)
+{
+    if (*status == MS_OK)
+        return;
+    rd_kafka_poll(worker->producer, 0); /* for what is still to be told */
+    if (ms_limits_learn(&worker->limits, worker->config)) {
+        worker->learned = true;
+        if (*status == MS_KAFKA_REFUSED)
+            *status = ms_fail_in(error, MS_KAFKA_ABORT, "a topic has refused a record");
+    }
+}
+
 /* From clients made to clients closed. MS_OK when it was asked to stop and has committed and flushed. */
 static enum ms_status run_session(struct ms_worker *worker, struct ms_error *error)
 {
@@ -394,6 +407,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     ms_session_begin(session, worker->config, &worker->stats,
                      (struct ms_committer){.context = worker, .commit = ms_transaction_commit});
     atomic_store(&worker->delivery_failures, 0);
+    worker->learned = false;
     worker->out_of_range.partition = -1;
     worker->topic_unknown = false;
     enum ms_status status = open_session(worker, error);
@@ -408,6 +422,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     status = session->status;
     if (status != MS_OK)
         *error = session->error;
+    learn(worker, &status, error);
     if (stopping(worker) || ms_status_action(status) == MS_ACTION_STOP)
         last_close(worker, status, error);
     close_session(worker);
@@ -424,7 +439,7 @@ void *ms_worker_main(void *context)
     while (!stopping(worker)) {
         uint64_t commits = ms_counted(&worker->stats.commits);
         status = run_session(worker, &error);
-        bool committed = ms_counted(&worker->stats.commits) != commits;
+        bool committed = ms_counted(&worker->stats.commits) != commits || worker->learned;
         if (!ms_restart_follows(&restarts, &status, &error, committed, stopping(worker)))
             break;
         ms_count(&worker->stats.restarts, 1);

@@ -1,7 +1,7 @@
 /* A worker: one thread, one consumer, one transactional producer, and the partitions assigned to it.
  *
  * Private to src/stream/kafka: worker.c is the loop, assignment.c decides where a partition begins,
- * transaction.c publishes and commits. The half that knows no Kafka is stream/session.h. Others use
+ * produce.c, dead_letters.c and transaction.c publish and commit. The half that knows no Kafka is stream/session.h. Others use
  * service.h.
  *
  * There is one remedy for whatever goes wrong in a transaction: the session ends (its overlay is dropped, its
@@ -19,6 +19,7 @@
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/in_flight.h"
 #include "stream/kafka/input_logs.h"
+#include "stream/kafka/limits.h"
 #include "stream/session.h"
 
 #define MS_BATCH 256 /* most records of one poll: what they touch stays in the second-level cache */
@@ -31,6 +32,7 @@ struct ms_worker {
     int number;
     const char *instance_id;
     const struct ms_input_logs *logs;
+    struct ms_limits limits; /* as asked at the start; the thread lowers them */
     struct ms_stats stats;
     /* The thread's. */
     struct ms_broker_watch brokers; /* the service looks at it */
@@ -48,7 +50,8 @@ struct ms_worker {
     struct ms_in_flight in_flight;
     rd_kafka_topic_t *output, *dead_letters;
     bool in_transaction;
-    _Atomic uint64_t delivery_failures; /* at_least_once */
+    bool learned; /* of a refusal: the next session sends otherwise */
+    _Atomic uint64_t delivery_failures;
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch, batch_bytes;
@@ -81,7 +84,16 @@ enum ms_status ms_transaction_emit(void *worker, const struct ms_output *output,
 /* The session's committer: commits what was emitted with the offsets that are to be sent, in the guarantee
  * that is configured. */
 enum ms_status ms_transaction_commit(void *worker, struct ms_error *error);
-/* at_least_once: counts the records that the broker has refused. A callback of the producer. */
+/* Notes the records that the broker has refused. A callback of the producer, which tells of no others. */
 void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
+
+/* produce.c: produces a record with |headers|, which it takes whatever happens, waiting while the producer's queue is full.
+ * |time_ms| 0: now. */
+enum ms_status ms_produce(struct ms_worker *worker, rd_kafka_topic_t *topic, struct ms_bytes key,
+                          struct ms_bytes value, int64_t time_ms, rd_kafka_headers_t *headers,
+                          struct ms_error *error) MS_MUST_CHECK;
+/* dead_letters.c: produces a dead letter within the limits of its topic. */
+enum ms_status ms_dead_letters_emit(struct ms_worker *worker, const struct ms_output *output,
+                                    struct ms_error *error) MS_MUST_CHECK;
 
 #endif
