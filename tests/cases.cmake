@@ -11,6 +11,7 @@ set(entries "")
 foreach(line ${cases})
   string(REGEX REPLACE "case (.*)\n" "\\1" case "${line}")
   string(APPEND entries "add_test([=[${NAME}.${case}]=] [=[${BINARY}]=] ${case})\n"
-    "set_tests_properties([=[${NAME}.${case}]=] PROPERTIES LABELS [=[${LABEL}]=] TIMEOUT ${TIMEOUT})\n")
+    "set_tests_properties([=[${NAME}.${case}]=] PROPERTIES LABELS [=[${LABEL}]=] TIMEOUT ${TIMEOUT}"
+    " SKIP_REGULAR_EXPRESSION [=[\\[  SKIPPED \\]]=])\n")
 endforeach()
 file(WRITE ${OUT} "${entries}")

@@ -26,6 +26,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+VERSION = ["--version", os.environ["KAFKA_VERSION"]] if os.environ.get("KAFKA_VERSION") else []
 MINDSTREAM = os.environ.get("MINDSTREAM", str(ROOT / "build" / "release" / "mindstream"))
 
 
@@ -86,7 +87,7 @@ class Kafka:
 
     def _tool(self, command, *args):
         subprocess.run([ROOT / "tools" / "kafka", command, "--port", str(self.port), "--dir",
-                        os.path.join(self.directory, "broker"), *args], check=True, stdout=subprocess.DEVNULL)
+                        os.path.join(self.directory, "broker"), *VERSION, *args], check=True, stdout=subprocess.DEVNULL)
 
     def start(self):
         self._tool("start")
@@ -368,6 +369,15 @@ class Scenario:
     def wait_done(self, service, timeout_s=120):
         self.kafka.wait_committed(self.group, self.input, service, timeout_s)
 
+    def check_library(self):
+        """With LIBRDKAFKA_VERSION, every service that has started says that it has loaded this librdkafka."""
+        wanted = os.environ.get("LIBRDKAFKA_VERSION")
+        for path in sorted({service.log_path for service in self.services if wanted and os.path.exists(service.log_path)}):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for found in re.findall(r" info start .*?\blibrdkafka=(\S+)", file.read()):
+                    assert found == wanted, f"{path}: librdkafka {found} was loaded, not {wanted}"
+                    print(f"{os.path.basename(path)}: librdkafka={found}")
+
     def close(self, failed):
         for service in self.services:
             if service.running():
@@ -398,6 +408,7 @@ def main(scenarios):
             failed = True
             try:
                 scenarios[name](scenario)
+                scenario.check_library()
                 failed = False
             except Exception:  # pylint: disable=broad-except
                 traceback.print_exc()
