@@ -25,6 +25,11 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_FLAG,
      .help = "where a state is lost and its log is compacted, fold what is left of it",
      .offset = offsetof(struct run_arguments, sources.accept_holes)},
+    {.name = "accept-repartition",
+     .kind = MS_ARGUMENT_FLAG,
+     .help =
+         "where a topic has other partitions than it had, go on: users that lie elsewhere now begin again",
+     .offset = offsetof(struct run_arguments, sources.accept_repartition)},
     {0},
 };
 

@@ -345,6 +345,7 @@ enum ms_status ms_options_load(struct ms_options **options, const struct ms_opti
     loaded->config.fail_fast = sources->fail_fast;
     loaded->config.accept_gap = sources->accept_gap;
     loaded->config.accept_holes = sources->accept_holes;
+    loaded->config.accept_repartition = sources->accept_repartition;
     resolve_automatic(&loaded->config);
     gather_passthrough(loaded);
     warn_of_exposed(loaded);

@@ -20,11 +20,12 @@ struct ms_options_sources {
         *environment; /* as environ; NULL: none. MINDSTREAM_COMMIT_INTERVAL_MS is commit.interval.ms */
     const char *set[MS_OPTIONS_MAX_SET]; /* "key=value" of --set, the last of a key counts */
     size_t set_count;
-    const char *state_dir; /* --state-dir, above all others; NULL: not given */
-    const char *model_dir; /* --model, likewise */
-    bool fail_fast;        /* --fail-fast */
-    bool accept_gap;       /* --accept-gap of run */
-    bool accept_holes;     /* --accept-holes of run */
+    const char *state_dir;   /* --state-dir, above all others; NULL: not given */
+    const char *model_dir;   /* --model, likewise */
+    bool fail_fast;          /* --fail-fast */
+    bool accept_gap;         /* --accept-gap of run */
+    bool accept_holes;       /* --accept-holes of run */
+    bool accept_repartition; /* --accept-repartition of run */
 };
 
 /* The rows of the argument table that a command with settings has; |type| is its struct of arguments, |member| the

@@ -54,6 +54,8 @@ struct ms_config {
     bool accept_gap; /* --accept-gap: go on where the log begins when events before it are gone */
     bool
         accept_holes; /* --accept-holes: fold a lost state from a compacted log again, although events are gone */
+    bool
+        accept_repartition; /* --accept-repartition: go on although the topic has another number of partitions */
     struct ms_passthrough *passthrough;
     size_t passthrough_count;
 };

@@ -12,6 +12,11 @@ uint64_t ms_digest(const void *data, size_t size)
     return XXH3_64bits(data, size);
 }
 
+uint64_t ms_digest_next(uint64_t before, const void *data, size_t size)
+{
+    return XXH3_64bits_withSeed(data, size, before);
+}
+
 bool ms_digest_file(int fd, uint64_t from, uint64_t to, uint64_t *digest)
 {
     char piece[8192];

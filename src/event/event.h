@@ -9,6 +9,9 @@
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
+/* Raised with each change of what a record becomes under the same settings. */
+#define MS_DECODE_RULES 1
+
 #define MS_TYPE_MAX_BYTES 255 /* longest event type */
 
 struct ms_event {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "stream/source.h"
 
@@ -39,6 +40,17 @@ static enum ms_status open_clicks(void **own, const struct ms_config *config, st
     }
     *own = clicks;
     return MS_OK;
+}
+
+static uint64_t decode_id(const struct ms_config *config)
+{
+    const char *const texts[] = {config->input_format,     config->input_user_field, config->input_item_field,
+                                 config->input_time_field, config->input_type_field, config->input_types};
+    uint64_t numbers[] = {MS_DECODE_RULES, (uint64_t)config->input_id_max_bytes};
+    uint64_t id = ms_digest(numbers, sizeof numbers);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        id = ms_digest_next(id, texts[i] ? texts[i] : "", texts[i] ? strlen(texts[i]) + 1 : 1);
+    return id;
 }
 
 static int shown(struct ms_bytes bytes)
@@ -140,6 +152,7 @@ const struct ms_source ms_source_clicks = {.name = "clicks",
                                            .topic = offsetof(struct ms_config, input_topic),
                                            .waits_to_catch_up = 1u << MS_SOURCE_PROFILES,
                                            .input_start = true,
+                                           .decode_id = decode_id,
                                            .open = open_clicks,
                                            .close = close_clicks,
                                            .decode = decode_click,

@@ -27,6 +27,7 @@ struct ms_engine {
     struct ms_overlay *overlay;
     struct ms_publisher *publisher;
     struct ms_positions positions;
+    uint64_t decode_id;
     void *own[MS_SOURCES]; /* what a source's decoding needs */
     struct ms_source_context context;
     struct ms_arena arena;
@@ -75,6 +76,7 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     engine->stats = options->stats;
     engine->owner = options->owner;
     engine->memory_bytes = options->memory_bytes;
+    engine->decode_id = ms_sources_decode_id(engine->config);
     enum ms_status status = ms_positions_init(&engine->positions)
                                 ? MS_OK
                                 : ms_fail(error, MS_MEMORY, "no memory for a worker");
@@ -123,6 +125,11 @@ void ms_engine_destroy(struct ms_engine *engine)
 uint64_t ms_engine_fold_id(const struct ms_engine *engine)
 {
     return engine->fold_context.fold_id;
+}
+
+uint64_t ms_engine_decode_id(const struct ms_engine *engine)
+{
+    return engine->decode_id;
 }
 
 /* ---- partitions ---- */
@@ -208,6 +215,8 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
 {
     const struct ms_offset_note note = {.origin = position->origin,
                                         .fold_id = engine->fold_context.fold_id,
+                                        .decode_id = engine->decode_id,
+                                        .partitions = position->partitions,
                                         .slots = ms_model_config(engine->model)->interests,
                                         .began = position->began};
     return ms_offset_note_write(text, &note);
@@ -447,7 +456,8 @@ enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *
     struct ms_flush_row *rows = malloc((engine->positions.count + 1) * sizeof *rows);
     if (!rows)
         return ms_fail(error, MS_MEMORY, "no memory to flush");
-    size_t count = ms_positions_rows(&engine->positions, engine->fold_context.fold_id, rows);
+    size_t count = ms_positions_rows(&engine->positions, engine->fold_context.fold_id, engine->decode_id,
+                                     rows);
     size_t users = ms_overlay_dirty_users(engine->overlay);
     enum ms_status status = ms_overlay_flush_begin(engine->overlay, rows, count, error);
     free(rows);

@@ -34,7 +34,9 @@ enum ms_status ms_engine_new(struct ms_engine **engine, const struct ms_engine_o
                              struct ms_error *error) MS_MUST_CHECK;
 void ms_engine_destroy(struct ms_engine *engine);
 
+/* Under what it folds, and decodes. */
 uint64_t ms_engine_fold_id(const struct ms_engine *engine);
+uint64_t ms_engine_decode_id(const struct ms_engine *engine);
 
 /* Makes this engine the owner of a partition, whose flushes alone count, and then reads the partition's row.
  * The order matters: a former owner that does not know yet could flush between the two, and a later flush

@@ -6,12 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The numbers of a note behind the first two, in the order in which they are written. */
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, NUMBERS };
+
+static const struct {
+    const char *word;
+    int base;
+    uint64_t max;
+} numbers[NUMBERS] = {
+    [SLOTS] = {" slots=", 10, UINT16_MAX},
+    [DECODE] = {" decode=", 16, UINT64_MAX},
+    [PARTITIONS] = {" partitions=", 10, INT32_MAX},
+    [BEGAN] = {" began=", 10, MS_MAX_PARTITIONS},
+};
+
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note)
 {
-    int size = snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64 " slots=%d",
-                        note->origin, note->fold_id, note->slots);
-    if (note->began > 0)
-        size += snprintf(text + size, MS_NOTE_BYTES - (size_t)size, " began=%d", note->began);
+    const uint64_t values[NUMBERS] = {[SLOTS] = (uint64_t)note->slots,
+                                      [DECODE] = note->decode_id,
+                                      [PARTITIONS] = (uint64_t)note->partitions,
+                                      [BEGAN] = (uint64_t)note->began};
+    int size = snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, note->origin,
+                        note->fold_id);
+    for (int i = 0; i < NUMBERS; i++) {
+        if (values[i])
+            size += snprintf(text + size, MS_NOTE_BYTES - (size_t)size,
+                             numbers[i].base == 16 ? "%s%016" PRIx64 : "%s%" PRIu64, numbers[i].word,
+                             values[i]);
+    }
     return (size_t)size;
 }
 
@@ -37,11 +59,22 @@ static bool read_word(const char **at, const char *word)
     return true;
 }
 
+/* Reads one more number, or passes over a word that it does not know. */
+static bool read_more(const char **at, uint64_t values[NUMBERS])
+{
+    for (int i = 0; i < NUMBERS; i++) {
+        if (read_word(at, numbers[i].word))
+            return read_number(at, numbers[i].base, numbers[i].max, &values[i]);
+    }
+    *at += 1 + strcspn(*at + 1, " ");
+    return true;
+}
+
 bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note)
 {
     char text[256];
     const char *at = text;
-    uint64_t origin, fold_id, slots = 0, began = 0;
+    uint64_t origin, fold_id, values[NUMBERS] = {0};
     if (!metadata || size >= sizeof text || memchr(metadata, '\0', size))
         return false;
     memcpy(text, metadata, size);
@@ -49,12 +82,16 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
     if (!read_word(&at, "mindstream/1 origin=") || !read_number(&at, 10, INT64_MAX, &origin) ||
         !read_word(&at, " fold=") || !read_number(&at, 16, UINT64_MAX, &fold_id))
         return false;
-    if (read_word(&at, " slots=") && !read_number(&at, 10, UINT16_MAX, &slots))
-        return false;
-    if (read_word(&at, " began=") && !read_number(&at, 10, MS_MAX_PARTITIONS, &began))
-        return false;
-    *note = (struct ms_offset_note){
-        .origin = (int64_t)origin, .fold_id = fold_id, .slots = (int)slots, .began = (int)began};
+    while (*at) {
+        if (!read_more(&at, values))
+            return false;
+    }
+    *note = (struct ms_offset_note){.origin = (int64_t)origin,
+                                    .fold_id = fold_id,
+                                    .decode_id = values[DECODE],
+                                    .slots = (int)values[SLOTS],
+                                    .partitions = (int)values[PARTITIONS],
+                                    .began = (int)values[BEGAN]};
     return true;
 }
 
@@ -81,11 +118,28 @@ static enum ms_misfit check(const struct ms_known *known, const struct ms_begin_
     return MS_FITS;
 }
 
+int ms_other_partitions(const struct ms_known *known)
+{
+    int had = known->ours ? known->note.partitions : 0;
+    if (!had)
+        had = known->row_partitions ? known->row_partitions : known->noted_partitions;
+    return known->partitions && had != known->partitions ? had : 0;
+}
+
+/* Whether the note beside the offset does not tell how this process reads and folds from here on. */
+static bool note_is_old(const struct ms_known *known, const struct ms_begin_rule *rule)
+{
+    return known->ours &&
+           (known->note.decode_id != rule->decode_id || known->note.partitions != known->partitions);
+}
+
 enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule,
                          struct ms_position *position, int64_t *gap_from)
 {
     bool fresh = known->committed < 0 && !stored(known);
     int64_t start, gap = -1;
+    if (ms_other_partitions(known) && !rule->accept_repartition)
+        return MS_MISFIT_PARTITIONS;
     if (fresh)
         start = rule->start_latest && known->partition < known->began ? known->high : known->low;
     else if (stored(known))
@@ -113,10 +167,12 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                               : known->ours ? known->note.began
                                                             : 0,
                                      .holed = known->holed,
-                                     .must_send = fresh};
+                                     .partitions = known->partitions,
+                                     .must_send = fresh || note_is_old(known, rule)};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
-    position->republish = ms_position_replays(position) && known->ours &&
-                          known->note.fold_id != rule->fold_id;
+    bool told = ms_position_replays(position) && known->ours;
+    position->decoded_otherwise = told && known->note.decode_id && known->note.decode_id != rule->decode_id;
+    position->republish = (told && known->note.fold_id != rule->fold_id) || position->decoded_otherwise;
     position->holes = ms_position_replays(position) ? position->replay_until - position->next : 0;
     position->shown_slots = position->republish ? known->note.slots : 0;
     *gap_from = gap;

@@ -11,21 +11,23 @@
 #include "stream/positions.h"
 
 /* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
- * the fold id under which the events below the offset were published, and the most interests that a user can
- * have under it: another model may have shown slots that this one does not have. */
+ * the fold id and the decode id under which the events below the offset were published, and the most interests
+ * that a user can have under it: another model may have shown slots that this one does not have. */
 struct ms_offset_note {
     int64_t origin;
     uint64_t fold_id;
-    int slots; /* 0: not told */
+    uint64_t decode_id; /* ms_sources_decode_id, 0: not told */
+    int slots;          /* 0: not told */
+    int partitions;     /* that the topic had, 0: not told */
     int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
 };
 
-/* Writes "mindstream/1 origin=N fold=HEX slots=K", where told with " began=P", at most MS_NOTE_BYTES with its end, and returns its
- * length. */
-#define MS_NOTE_BYTES 96
+/* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P" and
+ * " began=P": at most MS_NOTE_BYTES with its end. Returns its length. */
+#define MS_NOTE_BYTES 160
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
-/* Reads it. False when it is somebody else's text; *note is untouched then. Fields behind the known ones are
- * a later version's and passed over. */
+/* Reads it. False when it is somebody else's text; *note is untouched then. The two first are there always,
+ * those behind them in any order; unknown ones are a later version's and passed over. */
 bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note);
 
 /* What is known of one source of a partition when it is assigned. */
@@ -35,6 +37,10 @@ struct ms_known {
     int64_t committed; /* C, -1: none */
     bool ours;         /* |note| was read beside it */
     struct ms_offset_note note;
+    /* How many partitions the topic has now, and had as the notes of other partitions tell: one that differs where
+     * there is one. 0: not known. */
+    int partitions, noted_partitions;
+    int row_partitions; /* that the row tells, 0: none */
     int began; /* of a partition without C: what its note will say. The number of a later one is not below it */
     int64_t low, high; /* the log's start and end */
     bool holed; /* compaction may have removed events from the log: a state cannot be folded from it again */
@@ -49,16 +55,22 @@ enum ms_misfit {
     MS_MISFIT_ORIGIN,     /* C before the origin that its own metadata names */
     MS_MISFIT_GAP_STATE,  /* the log begins after L or C */
     MS_MISFIT_GAP_ORIGIN, /* no local state, and the log begins after the origin */
+    MS_MISFIT_PARTITIONS, /* the topic had another number of partitions: users have moved */
     MS_MISFIT_HOLES,      /* no local state, and the log does not have all events from the origin on */
 };
 
 /* How a group without an offset begins, and what to do where events are gone. */
 struct ms_begin_rule {
-    uint64_t fold_id; /* under which this process folds */
+    uint64_t fold_id, decode_id; /* under which this process folds */
     bool
         start_latest; /* input.start: a new group begins at the log's end, a partition added later does not */
-    bool accept_gap, accept_holes;
+    bool accept_gap, accept_holes, accept_repartition;
 };
+
+/* How many partitions the topic had when the partition was last read, where that is not as many as it has now;
+ * else 0. The partition's own note tells. Where it does not, its row does, and then the notes of others: those of a
+ * partition that was added tell how many there were without it. */
+int ms_other_partitions(const struct ms_known *known);
 
 /* Decides where a partition begins, and fills *position for ms_engine_open when it fits:
  *

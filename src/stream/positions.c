@@ -118,11 +118,15 @@ bool ms_positions_unflushed(const struct ms_positions *positions)
 }
 
 /* The partition's row as a flush writes it; what is not read keeps its offsets. False: nothing to write. */
-static bool row_of(const struct ms_partition *partition, uint64_t fold_id, struct ms_partition_row *row)
+static bool row_of(const struct ms_partition *partition, uint64_t fold_id, uint64_t decode_id,
+                   struct ms_partition_row *row)
 {
     bool any = false;
     *row = partition->row;
     row->fold_id = fold_id;
+    row->decode_id = decode_id;
+    if (partition->open & 1u << MS_SOURCE_CLICKS && partition->positions[MS_SOURCE_CLICKS].partitions)
+        row->partitions_count = (uint32_t)partition->positions[MS_SOURCE_CLICKS].partitions;
     for (int source = 0; source < MS_SOURCES; source++) {
         const struct ms_position *position = &partition->positions[source];
         if (!(partition->open & 1u << source) || ms_position_applied(position) < 0)
@@ -138,12 +142,13 @@ static bool row_of(const struct ms_partition *partition, uint64_t fold_id, struc
     return any;
 }
 
-size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, struct ms_flush_row *rows)
+size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, uint64_t decode_id,
+                         struct ms_flush_row *rows)
 {
     size_t count = 0;
     for (size_t i = 0; i < positions->count; i++) {
         const struct ms_partition *partition = &positions->partitions[i];
-        if (row_of(partition, fold_id, &rows[count].row))
+        if (row_of(partition, fold_id, decode_id, &rows[count].row))
             rows[count++].partition = (uint16_t)partition->number;
     }
     return count;

@@ -30,12 +30,15 @@ struct ms_position {
     int64_t wait_until;   /* the log's end at the assignment, 0 once read: others may wait for it */
     int64_t holes;        /* offsets of the replay of which no record has come; 0 without a replay */
     bool holed;           /* its log may lack events: they were compacted away */
+    int partitions;       /* of the topic, 0: not known */
     int began;            /* what the note beside its offset says of the group's beginning (offsets.h) */
     bool must_send;       /* the next transaction carries its offset, whether it moved or not */
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
-    int shown_slots;      /* with republish: slots that the other fold may have shown of them */
-    uint32_t owed;        /* how many users are owed a record */
-    bool paused;          /* the consumer does not fetch it: the worker's */
+    bool
+        decoded_otherwise; /* it was decoded by other settings: events of users may be in [L, C) under those only */
+    int shown_slots;       /* with republish: slots that the other fold may have shown of them */
+    uint32_t owed;         /* how many users are owed a record */
+    bool paused;           /* the consumer does not fetch it: the worker's */
     bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */
 };
 
@@ -121,7 +124,8 @@ bool ms_positions_owe(const struct ms_positions *positions);
 bool ms_positions_unflushed(const struct ms_positions *positions);
 
 /* Writes the rows of a flush, at most |count| of them, and returns how many. */
-size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, struct ms_flush_row *rows);
+size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, uint64_t decode_id,
+                         struct ms_flush_row *rows);
 /* These rows are on their way to disk. */
 void ms_positions_flushed(struct ms_positions *positions);
 

@@ -1,8 +1,11 @@
 /* The profiles: a compacted topic with the user as the key and a JSON object as the value, null for none. */
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "stream/source.h"
+
+#define DECODE_RULES 1 /* raised with each change of what a record becomes */
 
 static enum ms_status open_profiles(void **own, const struct ms_config *config, struct ms_error *error)
 {
@@ -12,6 +15,12 @@ static enum ms_status open_profiles(void **own, const struct ms_config *config, 
         return ms_fail(error, MS_MEMORY, "no memory for a worker");
     *own = json;
     return MS_OK;
+}
+
+static uint64_t decode_id(const struct ms_config *config)
+{
+    uint64_t numbers[] = {DECODE_RULES, MS_PROFILE_MAX_BYTES, (uint64_t)config->input_id_max_bytes};
+    return ms_digest(numbers, sizeof numbers);
 }
 
 static void close_profiles(void *own)
@@ -74,6 +83,7 @@ const struct ms_source ms_source_profiles = {.name = "profiles",
                                              .topic = offsetof(struct ms_config, profile_topic),
                                              .waits_for_replay = 1u << MS_SOURCE_CLICKS,
                                              .compacted = true,
+                                             .decode_id = decode_id,
                                              .open = open_profiles,
                                              .close = close_profiles,
                                              .decode = decode_profile,

@@ -61,6 +61,8 @@ struct ms_source {
     unsigned waits_to_catch_up;
     bool input_start; /* input.start says where a new group begins; else at the log's start */
     bool compacted;   /* what is missing in its log has been replaced: no gap, nothing to tell */
+    /* A digest of all settings that decoding depends on, and of its rules. */
+    uint64_t (*decode_id)(const struct ms_config *config);
     /* Makes and frees what decoding needs of its own. */
     enum ms_status (*open)(void **own, const struct ms_config *config, struct ms_error *error);
     void (*close)(void *own);
@@ -78,6 +80,10 @@ extern const struct ms_source *const ms_sources[MS_SOURCES];
 
 /* The source's topic, "" when it is not used. */
 const char *ms_source_topic(int source, const struct ms_config *config);
+
+/* What the decoders of all sources are told, as one number, never 0. Under another one a record may become another
+ * event, of another user, or none. */
+uint64_t ms_sources_decode_id(const struct ms_config *config);
 
 /* The source whose topic is |topic|; the first one when none is. */
 int ms_source_of_topic(const char *topic, const struct ms_config *config);

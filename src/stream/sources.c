@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "stream/source.h"
 
 const struct ms_source *const ms_sources[] = {
@@ -16,6 +17,16 @@ const char *ms_source_topic(int source, const struct ms_config *config)
     const char *topic;
     memcpy(&topic, (const char *)config + ms_sources[source]->topic, sizeof topic);
     return topic ? topic : "";
+}
+
+uint64_t ms_sources_decode_id(const struct ms_config *config)
+{
+    uint64_t id = 0;
+    for (int source = 0; source < MS_SOURCES; source++) {
+        uint64_t own = ms_sources[source]->decode_id(config);
+        id = ms_digest_next(id, &own, sizeof own);
+    }
+    return id ? id : 1;
 }
 
 int ms_source_of_topic(const char *topic, const struct ms_config *config)

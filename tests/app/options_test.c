@@ -15,6 +15,7 @@
 #include "app/options.h"
 #include "base/log.h"
 #include "mindstream/record.h"
+#include "stream/source.h"
 
 /* Loads settings from up to one file text, one environment and --set values; the file's path starts its
  * messages. */
@@ -578,6 +579,61 @@ static void test_directories(void **state)
     assert_non_null(strstr(error.text, "--model: model.dir has a control character"));
 }
 
+/* Another value that the option takes; NULL where it takes one only. */
+static const char *another_value(const struct ms_option *option)
+{
+    static char text[64];
+    const char *value;
+    size_t size;
+    switch ((int)option->type) {
+    case MS_OPTION_ENUM:
+    case MS_OPTION_BOOL:
+        for (int i = 0; ms_option_value_at(option, i, &value, &size); i++) {
+            if (strlen(option->standard) != size || memcmp(option->standard, value, size) != 0) {
+                snprintf(text, sizeof text, "%.*s", (int)size, value);
+                return text;
+            }
+        }
+        return NULL;
+    case MS_OPTION_INT:
+    case MS_OPTION_BYTES:
+    case MS_OPTION_DURATION:
+        snprintf(text, sizeof text, "%" PRId64, option->max);
+        return text;
+    default:
+        return "other";
+    }
+}
+
+/* Whatever says how a record is read belongs to the decode id: a setting that is added here is not forgotten. */
+static void test_decode_id_has_all(void **state)
+{
+    static const char *const others[] = {"input.topic", "input.start"};
+    uint64_t before = 0;
+    int looked = 0;
+    (void)state;
+    for (size_t i = 0; i < ms_option_count; i++) {
+        char set[128];
+        const struct ms_option *option = &ms_option_table[i];
+        const char *value = another_value(option);
+        bool other = strncmp(option->key, "input.", 6) != 0 || option->only || !value;
+        for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+            other = other || strcmp(option->key, others[k]) == 0;
+        if (other)
+            continue;
+        struct ms_options *standard = load_set("workers=1");
+        snprintf(set, sizeof set, "%s=%s", option->key, value);
+        struct ms_options *changed = load_set(set);
+        before = ms_sources_decode_id(ms_options_config(standard));
+        if (before == ms_sources_decode_id(ms_options_config(changed)))
+            fail_msg("%s does not change the decode id", option->key);
+        ms_options_destroy(standard);
+        ms_options_destroy(changed);
+        looked++;
+    }
+    assert_true(looked >= 6 && before != 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -590,7 +646,7 @@ int main(void)
         cmocka_unit_test(test_together),         cmocka_unit_test(test_trailing_blanks),
         cmocka_unit_test(test_require),          cmocka_unit_test(test_messages_hide),
         cmocka_unit_test(test_secrets),          cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_directories),      cmocka_unit_test(test_decode_id_has_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

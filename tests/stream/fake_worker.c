@@ -103,6 +103,7 @@ static void assign(struct fake_worker *worker, int p)
     known.ours = ms_offset_note_read(broker->note, broker->note_bytes, &known.note);
     known.began = MS_MAX_PARTITIONS; /* the group began with all of them */
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->engine),
+                                       .decode_id = ms_engine_decode_id(worker->engine),
                                        .start_latest = world->config.input_start == MS_START_LATEST};
     enum ms_misfit misfit = ms_decide(&known, &rule, &position, &gap);
     CHECK(world, misfit == MS_FITS, "partition %d: misfit %d: C %lld, L %lld", p, misfit,

@@ -10,12 +10,14 @@
 #include "stream/offsets.h"
 #include "stream/stats.h"
 
-#define FOLD 77
+#define FOLD   77
+#define DECODE 66
 
 static enum ms_misfit decide(const struct ms_known *known, bool latest, bool accept_gap,
                              struct ms_position *position, int64_t *gap)
 {
-    const struct ms_begin_rule rule = {.fold_id = FOLD, .start_latest = latest, .accept_gap = accept_gap};
+    const struct ms_begin_rule rule = {
+        .fold_id = FOLD, .decode_id = DECODE, .start_latest = latest, .accept_gap = accept_gap};
     memset(position, 0xAA, sizeof *position);
     *gap = -7;
     return ms_decide(known, &rule, position, gap);
@@ -23,14 +25,16 @@ static enum ms_misfit decide(const struct ms_known *known, bool latest, bool acc
 
 static struct ms_known known_of(int64_t committed, int64_t applied)
 {
-    return (struct ms_known){.partition = 3,
-                             .committed = committed,
-                             .ours = committed >= 0,
-                             .note = {.origin = 20, .fold_id = FOLD, .slots = 4},
-                             .began = 4,
-                             .low = 10,
-                             .high = 100,
-                             .row = {applied, 15}};
+    return (struct ms_known){
+        .partition = 3,
+        .committed = committed,
+        .ours = committed >= 0,
+        .note = {.origin = 20, .fold_id = FOLD, .decode_id = DECODE, .slots = 4, .partitions = 6},
+        .partitions = 6,
+        .began = 4,
+        .low = 10,
+        .high = 100,
+        .row = {applied, 15}};
 }
 
 static void new_group(void **state)
@@ -203,15 +207,95 @@ static void other_fold(void **state)
     assert_false(position.republish);
 }
 
+/* What the decoder was told is other than for [L, C): it is owed anew, as under another fold id. */
+static void other_decoding(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_position position;
+    int64_t gap;
+    (void)state;
+    known.note.decode_id = DECODE + 1;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(position.republish && position.decoded_otherwise);
+    assert_true(position.must_send); /* from C on the note tells the new one */
+    known.note.fold_id = FOLD + 1;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(position.republish && position.decoded_otherwise);
+    known.note.decode_id = DECODE;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(position.republish && !position.decoded_otherwise);
+    known = known_of(60, 40); /* an earlier version's: not told */
+    known.note.decode_id = 0;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(!position.republish && !position.decoded_otherwise && position.must_send);
+    known = known_of(40, 40); /* nothing was published under the other one */
+    known.note.decode_id = DECODE + 1;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(!position.republish && !position.decoded_otherwise && position.must_send);
+    known.ours = false;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_false(position.must_send);
+}
+
+/* Expects that a topic of now 6 partitions is refused because it had |had|; 0: that it fits. */
+static void expect_partitions(struct ms_known *known, int had)
+{
+    struct ms_position position;
+    int64_t gap;
+    assert_int_equal(ms_other_partitions(known), had);
+    assert_int_equal(decide(known, false, false, &position, &gap), had ? MS_MISFIT_PARTITIONS : MS_FITS);
+    const struct ms_begin_rule accepted = {.fold_id = FOLD, .decode_id = DECODE, .accept_repartition = true};
+    assert_int_equal(ms_decide(known, &accepted, &position, &gap), MS_FITS);
+    assert_int_equal(position.partitions, known->partitions);
+    assert_int_equal(position.must_send, known->committed < 0 || known->note.partitions != known->partitions);
+}
+
+/* The topic has another number of partitions than it had. */
+static void other_partitions(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    (void)state;
+    expect_partitions(&known, 0);
+    known.row_partitions = known.noted_partitions =
+        4; /* others have not accepted it yet, and the row is older */
+    expect_partitions(&known, 0);
+    known.note.partitions = 4; /* the partition's own note says so */
+    expect_partitions(&known, 4);
+    known.note.partitions = 9; /* made anew with less */
+    expect_partitions(&known, 9);
+    known = known_of(60, 40); /* an earlier version's note: the row tells, then others do */
+    known.note.partitions = 0;
+    expect_partitions(&known, 0);
+    known.row_partitions = 6;
+    known.noted_partitions = 4;
+    expect_partitions(&known, 0);
+    known.row_partitions = 4;
+    known.noted_partitions = 6;
+    expect_partitions(&known, 4);
+    known.row_partitions = 0;
+    known.noted_partitions = 4;
+    expect_partitions(&known, 4);
+    known = known_of(-1, -1); /* a partition that was added */
+    known.noted_partitions = 6;
+    expect_partitions(&known, 0);
+    known.noted_partitions = 3;
+    expect_partitions(&known, 3);
+    known.partitions = 0; /* nobody tells how many there are */
+    expect_partitions(&known, 0);
+}
+
 static void note_there_and_back(void **state)
 {
-    const struct ms_offset_note notes[] = {{0, 1, 0, 0},
-                                           {INT64_MAX, UINT64_MAX, 65535, 32768},
-                                           {1234567890123, UINT64_C(0x00ab00cd12345678), 4, 0}};
+    const struct ms_offset_note notes[] = {
+        {.fold_id = 1},
+        {INT64_MAX, UINT64_MAX, UINT64_MAX, 65535, INT32_MAX, 32768},
+        {.origin = 1234567890123, .fold_id = UINT64_C(0x00ab00cd12345678), .slots = 4},
+        {.origin = 5, .fold_id = 6, .decode_id = 0xabc, .slots = 4, .partitions = 12},
+        {.origin = 5, .fold_id = 6, .partitions = 1}};
     (void)state;
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
         char text[MS_NOTE_BYTES];
-        struct ms_offset_note back = {-1, 0, -1, -1};
+        struct ms_offset_note back = {.origin = -1, .slots = -1, .partitions = -1, .began = -1};
         size_t size = ms_offset_note_write(text, &notes[i]);
         assert_true(size < MS_NOTE_BYTES && size == strlen(text));
         assert_true(ms_offset_note_read(text, size, &back));
@@ -219,6 +303,8 @@ static void note_there_and_back(void **state)
         assert_int_equal(back.fold_id, notes[i].fold_id);
         assert_int_equal(back.slots, notes[i].slots);
         assert_int_equal(back.began, notes[i].began);
+        assert_int_equal(back.partitions, notes[i].partitions);
+        assert_true(back.decode_id == notes[i].decode_id);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
             if (ms_offset_note_read(text, cut, &back))
                 assert_int_equal(back.origin, notes[i].origin);
@@ -248,7 +334,7 @@ static void notes_of_others(void **state)
                                       "reset by hand",
                                       " mindstream/1 origin=5 fold=1",
                                       "mindstream/1 origin=5 fold=1junk"};
-    struct ms_offset_note note = {-1, 2, 3, 0};
+    struct ms_offset_note note = {.origin = -1, .fold_id = 2, .slots = 3};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         if (ms_offset_note_read(bad[i], strlen(bad[i]), &note))
@@ -269,6 +355,13 @@ static void notes_of_others(void **state)
     assert_int_equal(note.slots, 0);
     assert_true(ms_offset_note_read("mindstream/1 origin=5 fold=1 slots=3 more=1", 43, &note));
     assert_int_equal(note.slots, 3);
+    static const char reordered[] = "mindstream/1 origin=5 fold=1 more=1 partitions=7 slots=3",
+                      damaged[] = "mindstream/1 origin=5 fold=1 partitions=x";
+    assert_true(ms_offset_note_read(reordered, sizeof reordered - 1, &note));
+    assert_int_equal(note.slots, 3);
+    assert_int_equal(note.partitions, 7);
+    assert_int_equal(note.decode_id, 0);
+    assert_false(ms_offset_note_read(damaged, sizeof damaged - 1, &note));
 }
 
 static void counting(void **state)
@@ -302,6 +395,8 @@ int main(void)
         cmocka_unit_test(gaps),
         cmocka_unit_test(holes),
         cmocka_unit_test(other_fold),
+        cmocka_unit_test(other_decoding),
+        cmocka_unit_test(other_partitions),
         cmocka_unit_test(note_there_and_back),
         cmocka_unit_test(notes_of_others),
         cmocka_unit_test(counting),

@@ -111,7 +111,7 @@ static void flush_writes_every_source(void **state)
     clicks->next = 12;
     clicks->committed = 12;
     assert_true(ms_positions_unflushed(positions));
-    assert_int_equal(ms_positions_rows(positions, 99, rows), 1);
+    assert_int_equal(ms_positions_rows(positions, 99, 98, rows), 1);
     assert_int_equal(rows[0].partition, 7);
     assert_int_equal(rows[0].row.sources[CLICKS].applied, 12);
     assert_int_equal(rows[0].row.sources[CLICKS].origin, 2);
@@ -124,7 +124,7 @@ static void flush_writes_every_source(void **state)
     struct ms_position *profiles = open_at(positions, PROFILES, 7, 30);
     profiles->committed = profiles->replay_until = 50; /* in the middle of a replay: L is the next offset */
     assert_int_equal(ms_position_applied(profiles), 30);
-    assert_int_equal(ms_positions_rows(positions, 99, rows), 1);
+    assert_int_equal(ms_positions_rows(positions, 99, 98, rows), 1);
     assert_int_equal(rows[0].row.sources[PROFILES].applied, 30);
     assert_int_equal(rows[0].row.sources[PROFILES].origin, 2);
 }

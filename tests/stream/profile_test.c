@@ -125,7 +125,8 @@ static void assign(struct rig *rig, enum topic topic)
 {
     struct ms_known known = {
         .source = (int)topic, .committed = rig->log[topic].committed, .high = rig->log[topic].end};
-    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(rig->engine)};
+    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(rig->engine),
+                                       .decode_id = ms_engine_decode_id(rig->engine)};
     struct ms_error error;
     struct ms_partition_row row;
     struct ms_position position;

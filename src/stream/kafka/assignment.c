@@ -184,6 +184,7 @@ static const struct remedy remedies[] = {
          "partition's origin on; go on with what is left by `mindstream run --accept-gap`, "
          "or publish it again after",
          true},
+    [MS_MISFIT_PARTITIONS] = {NULL, false}, /* its own text */
     [MS_MISFIT_HOLES] =
         {"there is no local state, and the topic is compacted: its log lacks events that later ones of the "
          "same user followed, so histories would come out shorter and versions lower than published; bring "
@@ -192,9 +193,35 @@ static const struct remedy remedies[] = {
          true},
 };
 
+/* The topic had another number of partitions. Kafka only adds some, so with less it is another topic. */
+static enum ms_status repartitioned(const struct ms_worker *worker, const struct ms_known *known,
+                                    struct ms_error *error)
+{
+    const char *topic = topic_of(worker, known->source);
+    int had = ms_other_partitions(known);
+    if (had > known->partitions)
+        return ms_fail(
+            error, MS_OFFSETS,
+            "topic %s had %d partitions and has %d, as if it had been made anew: start with an empty "
+            "state.dir, after: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s "
+            "--reset-offsets --to-earliest --execute",
+            topic, had, known->partitions, worker->config->bootstrap_servers, worker->config->application_id,
+            topic);
+    return ms_fail(
+        error, MS_OFFSETS,
+        "topic %s had %d partitions and has %d: the hash of a user's key names another partition now, so "
+        "users would begin again at version 1 there, and what was kept of them would stay and never be "
+        "forgotten. Write the events, keyed by user, to a new topic of %d partitions and replay that with a "
+        "new application.id and an empty state.dir; or go on as it is by `mindstream run "
+        "--accept-repartition`, once on every instance",
+        topic, had, known->partitions, known->partitions);
+}
+
 static enum ms_status misfit(const struct ms_worker *worker, const struct ms_known *known,
                              enum ms_misfit misfit, struct ms_error *error)
 {
+    if (misfit == MS_MISFIT_PARTITIONS)
+        return repartitioned(worker, known, error);
     const struct ms_config *config = worker->config;
     const struct remedy *remedy = &remedies[misfit];
     int64_t applied = known->row.applied;
@@ -258,10 +285,12 @@ static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known
         return status;
     know_holes(worker, known);
     const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(engine),
+                                       .decode_id = ms_engine_decode_id(engine),
                                        .start_latest = source->input_start &&
                                                        worker->config->input_start == MS_START_LATEST,
                                        .accept_gap = worker->config->accept_gap || source->compacted,
-                                       .accept_holes = worker->config->accept_holes};
+                                       .accept_holes = worker->config->accept_holes,
+                                       .accept_repartition = worker->config->accept_repartition};
     struct ms_position position;
     int64_t gap_from;
     enum ms_misfit why = ms_decide(known, &rule, &position, &gap_from);
