@@ -368,9 +368,12 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
     struct ms_position *position = ms_positions_find(&engine->positions, input->partition, input->source);
     if (!position || input->offset < position->next)
         return MS_OK;
-    if (partition->open != 1u << input->source && passes_over(partition, position))
+    bool alone = partition->open == 1u << input->source;
+    if (!alone && passes_over(partition, position))
         return MS_OK;
     enum ms_status status = reached(engine, partition, position, input->offset, error);
+    if (status == MS_OK && !alone && passes_over(partition, position)) /* where the replay has just ended */
+        return MS_OK;
     bool silent = input->offset < position->replay_until;
     if (status == MS_OK)
         status = apply(engine, position, input, d, silent, error);

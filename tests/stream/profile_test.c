@@ -591,6 +591,36 @@ static void passed_over_before_the_end(void **state)
     saw_no_more(rig, 3);
 }
 
+/* In a log with transactions, C is behind a control record: the first click beyond it ends the replay, and waits for the
+ * profiles like any other. */
+static void passed_over_behind_a_marker(void **state)
+{
+    struct rig *rig = *state;
+    struct ms_error error;
+    start(rig);
+    click(rig, "u", 0);
+    rig->log[CLICKS].end++; /* the control record */
+    const struct ms_input before = rig->log[CLICKS].records[0];
+    assert_int_equal(ms_engine_process(rig->engine, &before, 1, &error), MS_OK);
+    assert_int_equal(ms_engine_reached(rig->engine, CLICKS, 0, 2, &error), MS_OK);
+    put(rig, PROFILES, "u", F);
+    feed(rig, PROFILES, LOG);
+    commit(rig);
+    saw(rig, 1, "u", 2, 'f', "0");
+    crash(rig);
+    start(rig);
+    click(rig, "u", 1);
+    const struct ms_input batch[] = {rig->log[CLICKS].records[0], rig->log[CLICKS].records[2]};
+    assert_int_equal(ms_engine_process(rig->engine, batch, 2, &error), MS_OK);
+    assert_int_equal(rig->open_count, 0);
+    assert_int_equal(position_of(rig, CLICKS)->next, 2);
+    assert_true(position_of(rig, CLICKS)->passed_over);
+    feed_all(rig, PROFILES);
+    commit(rig);
+    saw(rig, 2, "u", 3, 'f', "01");
+    saw_no_more(rig, 3);
+}
+
 /* Whatever order the topics were met in, a version never comes out lower than the one that was published. (It
  * may be one higher where a profile was first and the state had not been flushed since.) */
 static void versions_after_replay(void **state)
@@ -933,6 +963,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(passed_over_until_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown(passed_over_before_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(passed_over_behind_a_marker, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_after_replay, setup, teardown),
         cmocka_unit_test_setup_teardown(republished, setup, teardown),
         cmocka_unit_test_setup_teardown(republished_once, setup, teardown),
