@@ -73,6 +73,8 @@ enum ms_status ms_passthrough_check(const struct ms_passthrough *entry, const ch
         if (strcmp(entry->key, owned[i].key) == 0)
             return ms_fail(error, MS_CONFIG, "%s: %s cannot be set: %s", where, key, owned[i].reason);
     }
+    if (strcmp(entry->key, "group.protocol") == 0 && strcmp(entry->value, "classic") != 0)
+        return ms_fail(error, MS_CONFIG, "%s: %s: only classic is supported", where, key);
     if (strcmp(entry->key, ASSIGNMENT_KEY) == 0 && !is_eager(entry->value))
         return ms_fail(error, MS_CONFIG, "%s: %s: only range and roundrobin are supported", where, key);
     return MS_OK;

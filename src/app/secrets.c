@@ -10,10 +10,25 @@
 
 #define SUFFIX ".file"
 
+/* Whether the key behind its prefix is one of librdkafka's (2.11 and newer) that ends so itself. */
+static bool is_own_file(const char *key)
+{
+    static const char *const own[] = {"sasl.oauthbearer.assertion.file",
+                                      "sasl.oauthbearer.assertion.jwt.template.file",
+                                      "sasl.oauthbearer.assertion.private.key.file"};
+    const char *dot = strchr(key, '.');
+    for (size_t i = 0; dot && i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(dot + 1, own[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool ms_secret_from_file(const char *key, char *base, size_t size)
 {
     size_t suffix = strlen(SUFFIX), length = strlen(key);
-    if (length <= suffix || length - suffix >= size || strcmp(key + length - suffix, SUFFIX) != 0)
+    if (length <= suffix || length - suffix >= size || strcmp(key + length - suffix, SUFFIX) != 0 ||
+        is_own_file(key))
         return false;
     memcpy(base, key, length - suffix);
     base[length - suffix] = '\0';
@@ -73,8 +88,8 @@ bool ms_secret_is_open(const char *path)
 bool ms_secret_is_named(const char *key)
 {
     static const char *const parts[] = {
-        "passw",  "passphrase", "secret",      "token",   "credential",        "jaas",
-        "apikey", "api.key",    "ssl.key.pem", "ssl_key", "oauthbearer.config"};
+        "passw",  "passphrase", "secret",      "token",   "credential",         "jaas",
+        "apikey", "api.key",    "ssl.key.pem", "ssl_key", "oauthbearer.config", "private.key.pem"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (strcasestr(key, parts[i]) && !strcasestr(key, "endpoint"))
             return true;

@@ -9,7 +9,7 @@
 
 #define MS_SECRET_MAX_BYTES ((size_t)1 << 20) /* of a file with a value */
 
-/* Whether |key| is KEY.file; copies KEY to |base| then, which has |size| bytes. */
+/* Whether |key| is KEY.file, and no key that librdkafka itself has so; copies KEY to |base| then, which has |size| bytes. */
 bool ms_secret_from_file(const char *key, char *base, size_t size);
 
 /* Reads the value of a setting from |path|, without the line end behind it. The caller frees *value. MS_CONFIG names |key| and

@@ -228,6 +228,7 @@ static void test_refused(void **state)
         {"consumer.enable.partition.eof=false", "cannot be set"},
         {"consumer.partition.assignment.strategy=cooperative-sticky", "only range and roundrobin"},
         {"consumer.partition.assignment.strategy=range,cooperative-sticky", "only range and roundrobin"},
+        {"consumer.group.protocol=consumer", "only classic"},
         {"kafka.=x", "lacks the librdkafka key"},
         {"nonsense", "KEY=VALUE is needed"},
         {"=x", "KEY=VALUE is needed"},
@@ -487,7 +488,9 @@ static void test_secrets(void **state)
     assert_int_equal(write(fd, " hush \r\n", 8), 8);
     close(fd);
     snprintf(file, sizeof file,
-             "kafka.linger.ms=5\nkafka.SASL.username=a\nconsumer.ssl.keystore.password.file=%s\n", path);
+             "kafka.linger.ms=5\nkafka.SASL.username=a\nconsumer.ssl.keystore.password.file=%s\n"
+             "kafka.sasl.oauthbearer.assertion.private.key.file=/f\n",
+             path);
     enum ms_status status = load(&options, file, NULL, NULL, NULL);
     unlink(path);
     assert_int_equal(status, MS_OK);
@@ -499,10 +502,12 @@ static void test_secrets(void **state)
     assert_string_equal(text.key, "consumer.ssl.keystore.password");
     assert_string_equal(text.value, "****");
     assert_non_null(strstr(text.where, ":3 (consumer.ssl.keystore.password.file)"));
-    const struct ms_passthrough *pass = &ms_options_config(options)->passthrough[2];
+    const struct ms_passthrough *pass = &ms_options_config(options)->passthrough[3]; /* behind kafka.* */
     assert_string_equal(pass->value, " hush ");
     assert_string_equal(pass->name, "consumer.ssl.keystore.password");
     assert_string_equal(pass->where, text.where);
+    assert_true(ms_options_passthrough_text(options, 3, &text)); /* a key of librdkafka's own */
+    assert_string_equal(text.key, "kafka.sasl.oauthbearer.assertion.private.key.file");
     ms_options_destroy(options);
 }
 
