@@ -1,5 +1,6 @@
 """tools/check calls passed only what ran, wherever the tree lies: in a folder with blanks and an apostrophe, and unpacked from an
 archive, which is no git checkout. On small trees of its own, with tests that pass, fail, skip themselves and cannot run."""
+import glob
 import json
 import pathlib
 import shutil
@@ -13,9 +14,10 @@ BAD = "int f( void ) { return 1; }\n"
 failures = []
 
 PRESETS = {"version": 6,
-           "configurePresets": [{"name": "dev", "generator": "Ninja", "binaryDir": "${sourceDir}/build/dev",
-                                 "cacheVariables": {"CMAKE_EXPORT_COMPILE_COMMANDS": "ON"}}],
-           "buildPresets": [{"name": "dev", "configurePreset": "dev"}], "testPresets": [{"name": "dev", "configurePreset": "dev"}]}
+           "configurePresets": [{"name": name, "generator": "Ninja", "binaryDir": f"${{sourceDir}}/build/{name}",
+                                 "cacheVariables": {"CMAKE_EXPORT_COMPILE_COMMANDS": "ON"}} for name in ("dev", "release")],
+           "buildPresets": [{"name": name, "configurePreset": name} for name in ("dev", "release")],
+           "testPresets": [{"name": "dev", "configurePreset": "dev"}]}
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(small C)
 enable_testing()
@@ -103,6 +105,35 @@ def check_tests(scratch):
     counted("what does not build", make_tree(scratch, "broken", good, a_c="int"), "dev", "0 passed, 1 failed", 1, "FAILED: build dev")
 
 
+# A test of the kafka stage: the library that is loaded by its usual name is the one that was asked for.
+LOADS = """add_test(NAME loads COMMAND /usr/bin/python3 -c "
+import ctypes, os
+library = ctypes.CDLL('librdkafka.so.1')
+library.rd_kafka_version_str.restype = ctypes.c_char_p
+assert library.rd_kafka_version_str().decode() == os.environ['LIBRDKAFKA_VERSION']
+assert '/a wheel/x.libs/librdkafka-1234.so.1' in open('/proc/self/maps').read()")
+set_tests_properties(loads PROPERTIES LABELS kafka)
+"""
+
+
+def check_librdkafka(scratch):
+    tree = make_tree(scratch, "tree", a_c=GOOD)
+    (tree / "tools/kafka").write_text("#!/bin/sh\n")
+    (tree / "tools/kafka").chmod(0o755)
+    (tree / "CMakeLists.txt").write_text((tree / "CMakeLists.txt").read_text() + LOADS)
+    wheel = tree / "a wheel/x.libs"
+    wheel.mkdir(parents=True)
+    status, out = run(tree, "--only", "kafka", "--librdkafka", "a wheel", caller=tree)
+    check("a folder without the library", status == 1 and "no librdkafka.so.1 in" in out and "0 passed, 1 failed" in out, status, out)
+    installed = glob.glob("/usr/lib/*/librdkafka.so.1")
+    check("librdkafka is installed", installed)
+    shutil.copy(installed[0], wheel / "librdkafka-1234.so.1")
+    status, out = run(tree, "--only", "kafka", "--librdkafka", "a wheel", caller=tree)
+    check("the library of a wheel", status == 0 and "kafka: librdkafka " in out and "1 passed, 0 failed" in out, status, out)
+    status, out = run(tree, "--only", "kafka")
+    check("without the option", status == 1 and "0 passed, 1 failed" in out, status, out)
+
+
 def check_usage(scratch):
     tree = make_tree(scratch, "usage", a_c=GOOD)
     for words in (["--only", "nothing"], ["--only"], ["--librdkafka"], ["--librdkafka", "/nonexistent"], ["--frob"]):
@@ -113,7 +144,7 @@ def check_usage(scratch):
 
 
 with tempfile.TemporaryDirectory() as name:
-    for part in (check_format, check_tests, check_usage):
+    for part in (check_format, check_tests, check_librdkafka, check_usage):
         folder = pathlib.Path(name) / part.__name__
         folder.mkdir()
         part(folder)
