@@ -13,7 +13,6 @@
 #include "state/key.h"
 #include "user/codec.h"
 #include "view/escape.h"
-#include "view/recommend.h"
 
 #define OPEN_TRIES 20
 #define KEY_BATCH  512 /* partition rows looked up at a time */
@@ -206,47 +205,21 @@ static enum ms_status find_user(struct ms_inspector *inspector, struct ms_bytes 
     return status;
 }
 
-/* Replaces the user by what it was at the moment. */
-static enum ms_status go_back(struct ms_inspector *inspector, struct ms_user **user,
-                              const struct ms_moment *moment, struct ms_error *error)
-{
-    struct ms_user *then = NULL;
-    if (!inspector->viewer)
-        return ms_fail(
-            error, MS_CONFIG,
-            "--at: the interests of then need the model: give --model DIR, or -c FILE with model.dir in it");
-    enum ms_status status = ms_user_as_of(&then, inspector->viewer, *user, moment, error);
-    if (status == MS_OK) {
-        free(*user);
-        *user = then;
-    }
-    return status;
-}
-
-enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id,
-                                 const struct ms_inspected *inspected, struct ms_user_view **view,
-                                 struct ms_error *error)
+enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
+                                 struct ms_user_view **view, struct ms_error *error)
 {
     struct found_user found = {0};
     struct ms_user_view *made = NULL;
-    enum ms_status status = find_user(inspector, id, inspected->partition, &found, error);
+    enum ms_status status = find_user(inspector, id, partition, &found, error);
     if (status == MS_OK)
         status = read_chunks(inspector, &found.user, error);
-    uint64_t version = found.user ? found.user->version : 0;
-    if (status == MS_OK && inspected->moment)
-        status = go_back(inspector, &found.user, inspected->moment, error);
     if (status == MS_OK)
         status = ms_user_view_new(&made, inspector->viewer, found.user, error);
-    if (status == MS_OK && inspected->recommend)
-        status = ms_user_view_recommend(made, inspector->model, inspected->recommend, error);
     free(found.user);
-    if (status != MS_OK) {
-        ms_user_view_destroy(made);
+    if (status != MS_OK)
         return status;
-    }
     memcpy(made->partitions, found.partitions, sizeof found.partitions);
     made->partition_count = found.partition_count;
-    made->as_of = made->version != version;
     *view = made;
     return MS_OK;
 }

@@ -183,7 +183,6 @@ void ms_user_view_destroy(struct ms_user_view *view)
     free(view->user);
     free(view->behaviors);
     free(view->interests);
-    free(view->recommended);
     free(view->vectors);
     free(view->coupling);
     free(view);

@@ -251,8 +251,11 @@ class Kafka:
         consumer.close()
 
     def members(self, group):
-        """How many members a settled group has; 0 while it rebalances."""
-        found = AdminClient({"bootstrap.servers": self.bootstrap}).list_groups(group, timeout=30)
+        """How many members a settled group has; 0 while it rebalances, or its coordinator loads."""
+        try:
+            found = AdminClient({"bootstrap.servers": self.bootstrap}).list_groups(group, timeout=30)
+        except KafkaException:
+            return 0
         return len(found[0].members) if found and found[0].state == "Stable" else 0
 
     def wait_committed(self, group, topic, service=None, timeout_s=120):

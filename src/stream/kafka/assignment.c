@@ -1,5 +1,6 @@
-/* Taking partitions: asks the group for C, the log for its ends and the state for L, lets ms_decide
- * (offsets.h) say where each begins, and tells the operator what to do where they do not fit together. */
+/* Taking partitions: reads L from the state, has the asker ask the group for C and the log for its ends, lets
+ * ms_decide (offsets.h) say where each begins, and tells the operator what to do where they do not fit
+ * together. */
 #include "stream/kafka/worker.h"
 
 #include <inttypes.h>
@@ -13,143 +14,12 @@
 #include "stream/kafka/clients.h"
 #include "stream/source.h"
 
-#define NO_COMMIT_TRIES 5
-#define TRY_MS          2000
-#define CONFIG_TRIES    3  /* at the settings of a topic */
-#define UNKNOWN_LOOKS   15 /* at a topic that is gone, in 3 s */
+#define UNKNOWN_LOOKS 15 /* at a topic that is gone, in 3 s */
+#define RANGE_TRIES   5  /* to learn the ends of a log that has not what comes next */
 
 static const char *topic_of(const struct ms_worker *worker, int source)
 {
     return ms_source_topic(source, worker->config);
-}
-
-static enum ms_status committed_once(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
-                                     struct ms_error *error)
-{
-    rd_kafka_resp_err_t code = rd_kafka_committed(worker->consumer, list, 5000);
-    for (int i = 0; !code && i < list->cnt; i++)
-        code = list->elems[i].err;
-    return code ? ms_kafka_failed_code(code, error, "committed offsets") : MS_OK;
-}
-
-/* The group's offsets, asked until the coordinator answers. */
-static enum ms_status read_committed(struct ms_worker *worker, rd_kafka_topic_partition_list_t *list,
-                                     struct ms_error *error)
-{
-    double told_s = ms_monotonic_s();
-    for (;;) {
-        enum ms_status status = committed_once(worker, list, error);
-        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
-            return status;
-        if (ms_monotonic_s() - told_s > 10) {
-            told_s = ms_monotonic_s();
-            ms_log(MS_LOG_INFO, "waiting", "for=committed_offsets worker=%d reason=\"%s\"", worker->number,
-                   error->text);
-        }
-        usleep(100000);
-    }
-}
-
-static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
-{
-    for (;;) {
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            worker->consumer, topic_of(worker, known->source), known->partition, &known->low, &known->high,
-            5000);
-        if (!code)
-            return MS_OK;
-        enum ms_status status = ms_kafka_failed_code(code, error, "ends of the partition");
-        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
-            return status;
-        usleep(100000);
-    }
-}
-
-/* How many partitions a topic has. */
-static enum ms_status count_partitions(struct ms_worker *worker, const char *topic, int *count,
-                                       struct ms_error *error)
-{
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(worker->consumer, topic, NULL);
-    enum ms_status status = MS_KAFKA_RETRY;
-    for (*count = 0; handle && *count == 0;) {
-        const struct rd_kafka_metadata *metadata;
-        rd_kafka_resp_err_t code = rd_kafka_metadata(worker->consumer, 0, handle, &metadata, 5000);
-        if (!code) {
-            *count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
-            rd_kafka_metadata_destroy(metadata);
-        }
-        status = *count ? MS_OK
-                        : ms_kafka_failed_code(code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, error,
-                                               "partitions of the topic");
-        if (status != MS_KAFKA_RETRY || atomic_load(worker->stop))
-            break;
-        usleep(100000);
-    }
-    if (!handle)
-        return ms_fail(error, MS_KAFKA, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
-    rd_kafka_topic_destroy(handle);
-    return status;
-}
-
-/* How many partitions the topic had when the group was new: it is new now, or one of its notes tells. 0 where
- * none does. Another member may have committed its first offsets already, so whether this partition alone has
- * an offset tells nothing. */
-static enum ms_status read_began(struct ms_worker *worker, const char *topic, int *began,
-                                 struct ms_error *error)
-{
-    int count;
-    bool new_group = true;
-    enum ms_status status = count_partitions(worker, topic, &count, error);
-    if (status != MS_OK)
-        return status;
-    rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(count);
-    rd_kafka_topic_partition_list_add_range(all, topic, 0, count - 1);
-    status = read_committed(worker, all, error);
-    *began = 0;
-    for (int i = 0; status == MS_OK && i < all->cnt; i++) {
-        struct ms_offset_note note;
-        const rd_kafka_topic_partition_t *at = &all->elems[i];
-        new_group &= at->offset < 0;
-        if (at->offset >= 0 && ms_offset_note_read(at->metadata, at->metadata_size, &note) &&
-            note.began > *began)
-            *began = note.began;
-    }
-    if (new_group)
-        *began = count;
-    rd_kafka_topic_partition_list_destroy(all);
-    return status;
-}
-
-/* Reads what a partition without C has to know of its group's beginning. */
-static enum ms_status know_beginning(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
-{
-    if (known->committed >= 0 || known->row.applied >= 0 || !ms_sources[known->source]->input_start ||
-        worker->config->input_start != MS_START_LATEST)
-        return MS_OK;
-    return read_began(worker, topic_of(worker, known->source), &known->began, error);
-}
-
-static void note_committed(struct ms_known *known, const rd_kafka_topic_partition_t *at)
-{
-    known->committed = at->offset >= 0 ? at->offset : -1;
-    known->ours = ms_offset_note_read(at->metadata, at->metadata_size, &known->note);
-}
-
-/* A group that has state here but no offset there: a coordinator that moves answers so for a moment. */
-static enum ms_status ask_again(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
-{
-    for (int i = 0; i < NO_COMMIT_TRIES && known->committed < 0 && !atomic_load(worker->stop); i++) {
-        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-        rd_kafka_topic_partition_list_add(list, topic_of(worker, known->source), known->partition);
-        usleep(TRY_MS * 1000);
-        enum ms_status status = read_committed(worker, list, error);
-        if (status == MS_OK)
-            note_committed(known, &list->elems[0]);
-        rd_kafka_topic_partition_list_destroy(list);
-        if (status != MS_OK)
-            return status;
-    }
-    return MS_OK;
 }
 
 /* What does not fit, and how to mend it; a command follows, which sets the offset to |to|, L by default. */
@@ -251,103 +121,210 @@ static void tell(const struct ms_worker *worker, const struct ms_position *posit
            known->row.applied >= 0 ? "local" : "none", position->republish);
 }
 
-/* Asks whether the topic of a partition that has to be replayed is compacted, once an assignment. */
-static void know_holes(struct ms_worker *worker, struct ms_known *known)
-{
-    int64_t start = known->row.applied >= 0 ? known->row.applied
-                    : known->ours           ? known->note.origin
-                                            : known->committed;
-    int *holed = &worker->holed[known->source];
-    if (start >= known->committed)
-        return;
-    if (*holed < 0)
-        *holed = ms_input_log_holed(worker->logs, worker->consumer, worker->config, known->source);
-    known->holed = *holed > 0;
-}
-
-/* Opens one source of a partition, and says where to read from. */
-static enum ms_status start_one(struct ms_worker *worker, struct ms_known *known, int64_t *offset,
-                                struct ms_error *error)
-{
-    const struct ms_source *source = ms_sources[known->source];
-    struct ms_engine *engine = worker->session.engine;
-    struct ms_partition_row row;
-    enum ms_status status = ms_engine_claim(engine, known->partition, &row, error);
-    if (status == MS_OK) {
-        known->row = row.sources[known->source];
-        status = read_ends(worker, known, error);
-    }
-    if (status == MS_OK && known->row.applied >= 0 && known->committed < 0)
-        status = ask_again(worker, known, error);
-    if (status == MS_OK)
-        status = know_beginning(worker, known, error);
-    if (status != MS_OK)
-        return status;
-    know_holes(worker, known);
-    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(engine),
-                                       .decode_id = ms_engine_decode_id(engine),
-                                       .start_latest = source->input_start &&
-                                                       worker->config->input_start == MS_START_LATEST,
-                                       .accept_gap = worker->config->accept_gap || source->compacted,
-                                       .accept_holes = worker->config->accept_holes,
-                                       .accept_repartition = worker->config->accept_repartition};
-    struct ms_position position;
-    int64_t gap_from;
-    enum ms_misfit why = ms_decide(known, &rule, &position, &gap_from);
-    if (why != MS_FITS)
-        return misfit(worker, known, why, error);
-    if (gap_from >= 0 && !source->compacted)
-        ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
-               topic_of(worker, known->source), known->partition, gap_from, position.next);
-    ms_engine_open(engine, &position);
-    *offset = position.next;
-    tell(worker, &position, known);
-    return MS_OK;
-}
+/* ---- the assignment ---- */
 
 /* A partition of one source without that of another: topics that have grown apart. */
-static enum ms_status check_partitions(struct ms_worker *worker, struct ms_error *error)
+static enum ms_status check_partitions(const struct ms_worker *worker,
+                                       const rd_kafka_topic_partition_list_t *partitions,
+                                       struct ms_error *error)
 {
-    const struct ms_position *position;
-    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
-    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *at = &partitions->elems[i];
         for (int source = 0; source < MS_SOURCES; source++) {
-            if (topic_of(worker, source)[0] && !ms_positions_find(positions, position->partition, source))
+            const char *topic = topic_of(worker, source);
+            if (topic[0] &&
+                !rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)partitions,
+                                                    topic, at->partition))
                 return ms_fail(error, MS_OFFSETS,
                                "partition %d of topic %s was assigned without that of topic %s: both need "
                                "the same number of partitions",
-                               position->partition, topic_of(worker, position->source),
-                               topic_of(worker, source));
+                               at->partition, at->topic, topic);
         }
     }
     return MS_OK;
 }
 
-enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
-                                   struct ms_error *error)
+enum ms_status ms_assignment_start(struct ms_worker *worker,
+                                   const rd_kafka_topic_partition_list_t *partitions, struct ms_error *error)
 {
-    if (partitions->cnt == 0)
-        return MS_OK;
-    for (int source = 0; source < MS_SOURCES; source++)
-        worker->holed[source] = -1;
-    rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_copy(partitions);
-    enum ms_status status = read_committed(worker, committed, error);
-    for (int i = 0; status == MS_OK && i < committed->cnt; i++) {
-        rd_kafka_topic_partition_t *at = &committed->elems[i];
-        struct ms_known known = {.partition = at->partition,
-                                 .source = ms_source_of_topic(at->topic, worker->config)};
-        int64_t offset = 0;
-        note_committed(&known, at);
-        status = start_one(worker, &known, &offset, error);
-        rd_kafka_topic_partition_t *assign = rd_kafka_topic_partition_list_find(partitions, at->topic,
-                                                                                at->partition);
-        assign->offset = offset;
+    struct ms_partition_row row;
+    enum ms_status status = check_partitions(worker, partitions, error);
+    for (int i = 0; status == MS_OK && i < partitions->cnt; i++) {
+        int32_t number = partitions->elems[i].partition;
+        if (ms_openings_find(&worker->openings, number))
+            continue;
+        status = ms_engine_claim(worker->session.engine, number, &row, error);
+        if (status == MS_OK && !ms_openings_assign(&worker->openings, number, ms_monotonic_s()))
+            status = ms_fail(error, MS_MEMORY, "no memory for an assignment");
     }
-    rd_kafka_topic_partition_list_destroy(committed);
-    if (status == MS_OK)
-        status = check_partitions(worker, error);
-    if (status == MS_OK && ms_engine_pending(worker->session.engine))
-        ms_pace_pending(&worker->session.pace, ms_monotonic_s()); /* pin the first offsets soon */
+    return status;
+}
+
+void ms_assignment_revoke(struct ms_worker *worker)
+{
+    ms_openings_revoke(&worker->openings);
+    ms_asker_drop(worker->asker);
+}
+
+/* ---- opening partitions ---- */
+
+static void question_of(const struct ms_worker *worker, int32_t number, struct ms_inquiry *question)
+{
+    const struct ms_partition *partition = ms_positions_partition(ms_engine_positions(worker->session.engine),
+                                                                  number);
+    *question = (struct ms_inquiry){.partition = number, .assignment = worker->openings.assignment};
+    for (int source = 0; source < MS_SOURCES; source++)
+        question->known[source] = (struct ms_known){
+            .source = source, .partition = number, .committed = -1, .row = partition->row.sources[source]};
+}
+
+/* Has all that is due asked for. */
+static void ask(struct ms_worker *worker, double now_s)
+{
+    struct ms_opening *opening;
+    struct ms_inquiry *questions = NULL;
+    size_t count = 0, cursor = 0;
+    if (ms_asker_busy(worker->asker))
+        return;
+    while ((opening = ms_openings_due(&worker->openings, &cursor, now_s))) {
+        if (!questions)
+            questions = malloc(worker->openings.count * sizeof *questions);
+        if (!questions)
+            return; /* another time */
+        question_of(worker, opening->partition, &questions[count++]);
+        opening->asked = true;
+    }
+    if (count)
+        ms_asker_ask(worker->asker, questions, count);
+}
+
+/* Has ms_decide say where a source of a partition begins. */
+static enum ms_status decide(struct ms_worker *worker, const struct ms_known *known,
+                             struct ms_position *position, struct ms_error *error)
+{
+    const struct ms_source *source = ms_sources[known->source];
+    const struct ms_begin_rule rule = {.fold_id = ms_engine_fold_id(worker->session.engine),
+                                       .decode_id = ms_engine_decode_id(worker->session.engine),
+                                       .start_latest = source->input_start &&
+                                                       worker->config->input_start == MS_START_LATEST,
+                                       .accept_gap = worker->config->accept_gap || source->compacted,
+                                       .accept_holes = worker->config->accept_holes,
+                                       .accept_repartition = worker->config->accept_repartition};
+    int64_t gap_from;
+    enum ms_misfit why = ms_decide(known, &rule, position, &gap_from);
+    if (why != MS_FITS)
+        return misfit(worker, known, why, error);
+    if (gap_from >= 0 && !source->compacted)
+        ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
+               topic_of(worker, known->source), known->partition, gap_from, position->next);
+    return MS_OK;
+}
+
+/* Opens all sources of a partition, of which all is known. The consumer still is where it was assigned: as if it
+ * had passed over what comes next. */
+static enum ms_status open_partition(struct ms_worker *worker, struct ms_opening *opening,
+                                     const struct ms_inquiry *answer, struct ms_error *error)
+{
+    struct ms_engine *engine = worker->session.engine;
+    struct ms_position positions[MS_SOURCES];
+    for (int source = 0; source < MS_SOURCES; source++) {
+        enum ms_status status = topic_of(worker, source)[0]
+                                    ? decide(worker, &answer->known[source], &positions[source], error)
+                                    : MS_OK;
+        if (status != MS_OK)
+            return status;
+    }
+    for (int source = 0; source < MS_SOURCES; source++) {
+        if (!topic_of(worker, source)[0])
+            continue;
+        positions[source].paused = positions[source].passed_over = true;
+        ms_engine_open(engine, &positions[source]);
+        tell(worker, &positions[source], &answer->known[source]);
+    }
+    ms_openings_opened(
+        &worker->openings, opening,
+        ms_partition_replays(ms_positions_partition(ms_engine_positions(engine), opening->partition)));
+    return MS_OK;
+}
+
+/* Whether there is local state of a source, but the group has no offset. */
+static bool no_commit(const struct ms_inquiry *answer)
+{
+    for (int source = 0; source < MS_SOURCES; source++) {
+        if (answer->known[source].row.applied >= 0 && answer->known[source].committed < 0)
+            return true;
+    }
+    return false;
+}
+
+static enum ms_status take_answer(struct ms_worker *worker, const struct ms_inquiry *answer, double now_s,
+                                  struct ms_error *error)
+{
+    struct ms_opening *opening = ms_openings_find(&worker->openings, answer->partition);
+    if (answer->assignment != worker->openings.assignment || !opening || !opening->asked)
+        return MS_OK;
+    if (answer->status == MS_KAFKA_RETRY) {
+        ms_opening_held(opening, answer->error.text, now_s);
+        return MS_OK;
+    }
+    if (answer->status != MS_OK) {
+        *error = answer->error;
+        return answer->status;
+    }
+    if (no_commit(answer) && ms_opening_no_commit(opening, now_s))
+        return MS_OK;
+    return open_partition(worker, opening, answer, error);
+}
+
+static void tell_waiting(void *context, const struct ms_opening *opening, size_t waiting)
+{
+    const struct ms_worker *worker = context;
+    ms_log(MS_LOG_WARN, "waiting", "for=partition worker=%d partition=%d of=%zu waited_s=%.0f reason=\"%s\"",
+           worker->number, opening->partition, waiting, ms_monotonic_s() - opening->since_s, opening->reason);
+}
+
+/* Partitions that have replayed are live. */
+static void look_at_replays(struct ms_worker *worker)
+{
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    for (size_t i = 0; i < worker->openings.count; i++) {
+        struct ms_opening *opening = &worker->openings.list[i];
+        if (opening->state == MS_PARTITION_REPLAYING &&
+            !ms_partition_replays(ms_positions_partition(positions, opening->partition)))
+            ms_openings_replayed(&worker->openings, opening);
+    }
+}
+
+void ms_assignment_step(struct ms_worker *worker)
+{
+    struct ms_error error;
+    struct ms_inquiry answer;
+    double now_s = ms_monotonic_s();
+    while (!worker->session.broken && ms_asker_take(worker->asker, &answer)) {
+        enum ms_status status = take_answer(worker, &answer, now_s, &error);
+        if (status != MS_OK)
+            ms_session_break(&worker->session, status, &error);
+    }
+    if (worker->session.broken)
+        return;
+    look_at_replays(worker);
+    ask(worker, now_s);
+    ms_openings_tell(&worker->openings, now_s, tell_waiting, worker);
+}
+
+/* ---- what is not as it was ---- */
+
+/* The ends of the log that a partition has now. */
+static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)
+{
+    enum ms_status status = MS_KAFKA_RETRY;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic_of(worker, known->source), known->partition);
+    for (int i = 0; i < RANGE_TRIES && status == MS_KAFKA_RETRY && !atomic_load(worker->stop); i++) {
+        rd_kafka_resp_err_t code = ms_ask_ends(worker->consumer, list, &known->low, &known->high, MS_ASK_MS);
+        status = code ? ms_kafka_failed_code(code, error, "ends of the partition") : MS_OK;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
     return status;
 }
 

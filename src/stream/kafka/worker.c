@@ -15,6 +15,9 @@
 #include "stream/restart.h"
 #include "stream/source.h"
 
+#define NOT_SOUGHT_S 10 /* that the client may need until a partition it was assigned can be sought */
+#define ASKED_MS     10 /* the longest wait for records while an answer may come */
+
 static bool stopping(const struct ms_worker *worker)
 {
     return atomic_load_explicit(worker->stop, memory_order_relaxed) != 0;
@@ -28,27 +31,27 @@ static bool lagging(const struct ms_worker *worker)
 
 /* ---- sources that wait for others ---- */
 
-/* Makes the consumer stop fetching a source of a partition, or go on with it. Where records were passed over,
- * it goes on at the next offset to fold. */
+/* Makes the consumer stop fetching a source of a partition, or go on with it. Where records were passed over, or
+ * nothing was read yet, it goes on at the next offset to fold. */
 static rd_kafka_resp_err_t pause_or_resume(struct ms_worker *worker, const struct ms_position *position,
                                            bool waits)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
         list, ms_source_topic(position->source, worker->config), position->partition);
-    rd_kafka_error_t *failure = NULL;
-    rd_kafka_resp_err_t code = waits ? rd_kafka_pause_partitions(worker->consumer, list)
-                                     : rd_kafka_resume_partitions(worker->consumer, list);
-    if (!code && !at->err && !waits && position->passed_over) {
+    rd_kafka_resp_err_t code = 0;
+    if (!waits && position->passed_over) { /* before it is resumed: nothing is fetched from elsewhere */
         at->offset = position->next;
-        failure = rd_kafka_seek_partitions(worker->consumer, list,
-                                           ms_kafka_seek_timeout(rd_kafka_version(), 10000));
+        rd_kafka_error_t *failure = rd_kafka_seek_partitions(
+            worker->consumer, list, ms_kafka_seek_timeout(rd_kafka_version(), 10000));
+        code = failure ? rd_kafka_error_code(failure) : at->err;
+        rd_kafka_error_destroy(failure);
     }
-    if (failure)
-        code = rd_kafka_error_code(failure);
-    else if (!code)
+    if (!code)
+        code = waits ? rd_kafka_pause_partitions(worker->consumer, list)
+                     : rd_kafka_resume_partitions(worker->consumer, list);
+    if (!code)
         code = at->err;
-    rd_kafka_error_destroy(failure);
     rd_kafka_topic_partition_list_destroy(list);
     return code;
 }
@@ -62,18 +65,34 @@ static bool several_sources(const struct ms_worker *worker)
     return used > 1;
 }
 
-/* Pauses the sources that have to wait for others, and resumes those that no longer have to. With |all| it
- * tells the consumer about every partition: the consumer may remember a pause from before it lost it. */
-static void pause_and_resume(struct ms_worker *worker, bool all)
+/* The client may need a moment after an assignment until a partition can be sought. Whether it has had it. */
+static bool takes_too_long(struct ms_worker *worker, rd_kafka_resp_err_t code)
+{
+    double now_s = ms_monotonic_s();
+    if (code != RD_KAFKA_RESP_ERR__STATE && code != RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS)
+        return true;
+    if (worker->not_sought_s == 0)
+        worker->not_sought_s = now_s;
+    return now_s - worker->not_sought_s > NOT_SOUGHT_S;
+}
+
+/* Pauses the sources that have to wait for others, and resumes those that no longer have to, or that have just
+ * been opened. */
+static void pause_and_resume(struct ms_worker *worker)
 {
     struct ms_position *position;
     struct ms_session *session = &worker->session;
     const struct ms_positions *positions = ms_engine_positions(session->engine);
+    bool sought = true;
     for (size_t cursor = 0; !session->broken && (position = ms_positions_next(positions, &cursor));) {
         bool waits = ms_engine_waits(session->engine, position);
-        if (!all && waits == position->paused && (waits || !position->passed_over))
+        if (waits == position->paused && (waits || !position->passed_over))
             continue;
         rd_kafka_resp_err_t code = pause_or_resume(worker, position, waits);
+        if (code && !takes_too_long(worker, code)) {
+            sought = false;
+            continue;
+        }
         if (code) { /* passed-over records could be missed: begin anew */
             struct ms_error error;
             ms_fail(&error, MS_KAFKA_ABORT, "%s of partition %d: %s", waits ? "pause" : "resume",
@@ -84,9 +103,27 @@ static void pause_and_resume(struct ms_worker *worker, bool all)
         position->paused = waits;
         position->passed_over &= waits;
     }
+    if (sought)
+        worker->not_sought_s = 0;
 }
 
 /* ---- rebalance: called from within polls and the consumer's close ---- */
+
+/* Assigns everything paused, at an offset that says nothing: nothing is fetched, and the client asks nobody, until
+ * a partition is opened. It has to know the partitions (rd_kafka_position makes it so) before it can pause them,
+ * and a version may forget a pause when it assigns. */
+static rd_kafka_resp_err_t assign_paused(struct ms_worker *worker,
+                                         rd_kafka_topic_partition_list_t *partitions)
+{
+    (void)rd_kafka_position(worker->consumer, partitions);
+    (void)rd_kafka_pause_partitions(worker->consumer, partitions);
+    for (int i = 0; i < partitions->cnt; i++) {
+        partitions->elems[i].offset = 0;
+        partitions->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
+    return code ? code : rd_kafka_pause_partitions(worker->consumer, partitions);
+}
 
 static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions)
 {
@@ -99,9 +136,7 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         rd_kafka_assign(worker->consumer, NULL);
         return;
     }
-    rd_kafka_resp_err_t code = rd_kafka_assign(worker->consumer, partitions);
-    if (!code && several_sources(worker))
-        pause_and_resume(worker, true); /* before the first record can come */
+    rd_kafka_resp_err_t code = assign_paused(worker, partitions);
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
         ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
@@ -125,6 +160,7 @@ static void on_revoke(struct ms_worker *worker)
         ms_fail(&error, MS_KAFKA_ABORT, "the partitions were lost within a transaction");
         ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
     }
+    ms_assignment_revoke(worker);
     ms_session_release(&worker->session, lost);
     ms_log(MS_LOG_INFO, "revoked", "worker=%d lost=%d", worker->number, lost);
     rd_kafka_assign(worker->consumer, NULL);
@@ -176,6 +212,8 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         ms_fail(&error, MS_KAFKA_REFUSED, "consumer: %s", rd_kafka_message_errstr(message));
         ms_session_break(&worker->session, MS_KAFKA_REFUSED, &error);
+        break;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: /* it waits, which is told */
         break;
     default:
         ms_log(MS_LOG_WARN, "consumer", "worker=%d error=\"%s\"", worker->number,
@@ -252,14 +290,21 @@ static void leave_topic(struct ms_worker *worker)
     ms_session_break(&worker->session, ms_assignment_topic_unknown(worker, &error), &error);
 }
 
+/* How long the next poll may wait. */
+static int wait_ms(const struct ms_worker *worker)
+{
+    int wait_ms = ms_session_wait_ms(&worker->session, lagging(worker));
+    return ms_openings_asked(&worker->openings) && wait_ms > ASKED_MS ? ASKED_MS : wait_ms;
+}
+
 /* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
 static void loop(struct ms_worker *worker)
 {
     double lag_s = 0;
     struct ms_session *session = &worker->session;
-    bool waiting = several_sources(worker);
+    bool several = several_sources(worker);
     while (!session->broken && !stopping(worker)) {
-        struct ms_end end = poll_batch(worker, ms_session_wait_ms(session, lagging(worker)));
+        struct ms_end end = poll_batch(worker, wait_ms(worker));
         bool idle = worker->batch == 0 && end.partition < 0;
         ms_session_process(session, worker->inputs, worker->batch, end);
         drop_batch(worker);
@@ -269,8 +314,11 @@ static void loop(struct ms_worker *worker)
             leave_range(worker);
         if (!session->broken)
             ms_session_maintain(session, idle, lagging(worker));
-        if (waiting && !session->broken)
-            pause_and_resume(worker, false);
+        bool moving = worker->openings.moving > 0;
+        if (moving && !session->broken)
+            ms_assignment_step(worker);
+        if ((several || moving || worker->not_sought_s > 0) && !session->broken)
+            pause_and_resume(worker);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
         if (now_s - lag_s > 0.5) {
@@ -340,6 +388,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
     }
     if (status == MS_OK)
         status = ms_consumer_queue_open(&worker->queue, worker->consumer, error);
+    if (status == MS_OK)
+        status = ms_asker_new(&worker->asker, worker->consumer, config, worker->logs, error);
     if (status != MS_OK)
         return status;
     return subscribe(worker, error);
@@ -356,6 +406,8 @@ static void close_session(struct ms_worker *worker)
             rd_kafka_error_destroy(failure);
         }
     }
+    ms_asker_destroy(worker->asker);
+    worker->asker = NULL;
     ms_consumer_queue_close(&worker->queue);
     if (worker->consumer) {
         worker->session.broken = true; /* the close revokes: nothing is left to commit */
@@ -370,6 +422,7 @@ static void close_session(struct ms_worker *worker)
         rd_kafka_purge(worker->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_destroy(worker->producer);
     }
+    ms_openings_free(&worker->openings);
     ms_engine_destroy(worker->session.engine);
     worker->consumer = worker->producer = NULL;
     worker->output = worker->dead_letters = NULL;
@@ -409,6 +462,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     atomic_store(&worker->delivery_failures, 0);
     worker->learned = false;
     worker->out_of_range.partition = -1;
+    worker->not_sought_s = 0;
     worker->topic_unknown = false;
     enum ms_status status = open_session(worker, error);
     if (status != MS_OK) {

@@ -15,11 +15,13 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "stream/kafka/asker.h"
 #include "stream/kafka/broker_watch.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/in_flight.h"
 #include "stream/kafka/input_logs.h"
 #include "stream/kafka/limits.h"
+#include "stream/opening.h"
 #include "stream/session.h"
 
 #define MS_BATCH 256 /* most records of one poll: what they touch stays in the second-level cache */
@@ -55,22 +57,30 @@ struct ms_worker {
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
     size_t batch, batch_bytes;
-    int holed[MS_SOURCES];      /* ms_input_log_holed in this assignment: 1 yes, 0 no, -1 not asked yet */
-    atomic_bool topic_unknown;  /* the brokers have said that they do not know a topic */
-    struct ms_end out_of_range; /* the log does not have what a position reads next; partition -1: none */
+    struct ms_asker *asker;
+    struct ms_openings openings; /* the partitions of the assignment */
+    double not_sought_s;         /* since when the consumer has not gone to where it is to read, 0: it has */
+    atomic_bool topic_unknown;   /* the brokers have said that they do not know a topic */
+    struct ms_end out_of_range;  /* the log does not have what a position reads next; partition -1: none */
 };
 
 /* worker.c: the thread's function. */
 void *ms_worker_main(void *worker);
 
-/* assignment.c: reads C, the metadata beside it, the ends of the log and L, has ms_decide say where each
- * partition begins, opens it in the engine and sets its offset in |partitions| for rd_kafka_assign.
- * MS_OFFSETS when they do not fit together. */
-enum ms_status ms_assignment_start(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions,
+/* assignment.c: claims the partitions that were assigned, of which nothing is read yet. Asks nobody: it is called
+ * within the rebalance. */
+enum ms_status ms_assignment_start(struct ms_worker *worker,
+                                   const rd_kafka_topic_partition_list_t *partitions,
                                    struct ms_error *error) MS_MUST_CHECK;
+/* All partitions go: nothing is asked for them any more. */
+void ms_assignment_revoke(struct ms_worker *worker);
+/* Brings each partition that is not live one step further, to be called while openings.moving: has C and the ends
+ * of the log asked, has ms_decide say where it begins, opens it in the engine. Does not block. MS_OFFSETS ends
+ * the session where they do not fit together. */
+void ms_assignment_step(struct ms_worker *worker);
 /* What follows when the log does not have what a position reads next: MS_OFFSETS with the offsets and the
  * command that mends it, or MS_KAFKA_ABORT where a new session can go on, as with accept_gap. MS_OK where the
- * partition is not held. To be called between transactions. */
+ * partition is not held. To be called between transactions; blocks for some seconds at most. */
 enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, int32_t partition,
                                           struct ms_error *error) MS_MUST_CHECK;
 /* What follows when the brokers do not know a topic that is read: MS_OFFSETS where it is gone for some seconds,
