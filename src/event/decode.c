@@ -198,6 +198,14 @@ static enum ms_status read_id(const struct ms_decoder *decoder, const char *role
     return MS_OK;
 }
 
+const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes)
+{
+    return text.size == 0                         ? "empty"
+           : text.size > id_max_bytes             ? "longer than ids may be"
+           : !ms_utf8_valid(text.data, text.size) ? "not UTF-8"
+                                                  : NULL;
+}
+
 static enum ms_status user_from_key(const struct ms_decoder *decoder, struct ms_bytes key,
                                     struct ms_bytes *user, struct ms_error *error)
 {
@@ -267,10 +275,12 @@ static enum ms_status read_type(const struct ms_decoder *decoder, struct ms_json
 }
 
 static enum ms_status read_time(const struct ms_decoder *decoder, struct ms_json_value root,
-                                int64_t record_time_ms, int64_t *time_ms, struct ms_error *error)
+                                int64_t record_time_ms, int64_t *time_ms, bool *no_time,
+                                struct ms_error *error)
 {
     struct ms_json_value value;
     const struct ms_path *path = ms_paths_find(&decoder->time, root, &value);
+    *no_time = !path;
     if (!path && record_time_ms < 0)
         return missing("time", &decoder->time, ", and the record has no timestamp", error);
     const char *reason;
@@ -303,7 +313,7 @@ static enum ms_status read_time(const struct ms_decoder *decoder, struct ms_json
                    reason);
 }
 
-static bool accepted(const struct ms_decoder *decoder, struct ms_bytes type)
+bool ms_decoder_accepts(const struct ms_decoder *decoder, struct ms_bytes type)
 {
     for (size_t i = 0; i < decoder->type_count; i++)
         if (decoder->types[i].size == type.size && memcmp(decoder->types[i].data, type.data, type.size) == 0)
@@ -344,7 +354,7 @@ static enum ms_status decode_tombstone(const struct ms_decoder *decoder, struct 
 static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_bytes key,
                                    struct ms_bytes value, int64_t record_time_ms,
                                    char digits[3][MS_JSON_DIGITS_MAX], struct ms_event *event,
-                                   enum ms_event_kind *kind, struct ms_error *error)
+                                   enum ms_event_kind *kind, bool *no_time, struct ms_error *error)
 {
     struct ms_json_value root;
     const char *reason = ms_json_read(decoder->json, value.data, value.size, &root);
@@ -360,12 +370,12 @@ static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_b
     if ((status = read_user(decoder, root, key, digits[0], &event->user, error)) ||
         (status = read_type(decoder, root, digits[1], &event->type, error)))
         return status;
-    if (!accepted(decoder, event->type)) {
+    if (!ms_decoder_accepts(decoder, event->type)) {
         *kind = MS_EVENT_FILTERED;
         return MS_OK;
     }
     if ((status = read_item(decoder, root, digits[2], &event->item, error)) ||
-        (status = read_time(decoder, root, record_time_ms, &event->time_ms, error)))
+        (status = read_time(decoder, root, record_time_ms, &event->time_ms, no_time, error)))
         return status;
     *kind = MS_EVENT_ACCEPTED;
     return MS_OK;
@@ -378,8 +388,9 @@ enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *aren
     char digits[3][MS_JSON_DIGITS_MAX];
     struct ms_event made = {0};
     enum ms_event_kind made_kind = MS_EVENT_FORGET;
+    bool no_time = false;
     enum ms_status status = value.data ? decode_value(decoder, key, value, record_time_ms, digits, &made,
-                                                      &made_kind, error)
+                                                      &made_kind, &no_time, error)
                                        : decode_tombstone(decoder, key, record_time_ms, &made, error);
     if (status)
         return status;
@@ -388,7 +399,7 @@ enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *aren
     status = copy_texts(arena, &made, error);
     if (status)
         return status;
-    notes->key_differs = key_differs;
+    *notes = (struct ms_event_notes){.key_differs = key_differs, .no_time = no_time};
     *kind = made_kind;
     *event = made;
     return MS_OK;

@@ -40,6 +40,7 @@ struct ms_event_fields {
 /* What one record looked like beyond the event. */
 struct ms_event_notes {
     bool key_differs; /* the record key is present and is not the event's user */
+    bool no_time;     /* accepted, and the value has no time: the record's stands in */
 };
 
 struct ms_decoder;
@@ -49,6 +50,13 @@ struct ms_decoder;
 enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event_fields *fields,
                               struct ms_error *error) MS_MUST_CHECK;
 void ms_decoder_destroy(struct ms_decoder *decoder);
+
+/* Whether the types that count have |type| among them. */
+bool ms_decoder_accepts(const struct ms_decoder *decoder, struct ms_bytes type);
+
+/* Checks a text that is to be an id, for events that do not come as JSON: NULL, or a static text that says what it is: "empty",
+ * "longer than ids may be", "not UTF-8". */
+const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes);
 
 /* Decodes one record. |key| and |value| have data NULL where the record has none; |record_time_ms| stands in
  * for a missing time (negative: the record has none, then a missing time is MS_EVENT). The value is one JSON

@@ -268,6 +268,39 @@ static void test_empty_beside_fallback(void **state)
     check_rows(&fields, ROWS(rows));
 }
 
+/* Whether the record's time stood in, and whether a text may be an id or is a type that counts. */
+static void test_notes_and_texts(void **state)
+{
+    (void)state;
+    struct ms_event_fields fields = default_fields;
+    struct ms_decoder *decoder;
+    struct ms_arena arena = {0};
+    struct ms_error error;
+    fields.types = "a, b";
+    assert_int_equal(ms_decoder_new(&decoder, &fields, &error), MS_OK);
+    static const char *const values[] = {"{" U "," I "," T ",\"event_type\":\"a\"}",
+                                         "{" U "," I ",\"event_type\":\"b\"}",
+                                         "{" U ",\"event_type\":\"c\"}"};
+    for (int i = 0; i < 3; i++) {
+        struct ms_event event;
+        enum ms_event_kind kind;
+        struct ms_event_notes notes = {true, true};
+        assert_int_equal(ms_decode_event(decoder, &arena, (struct ms_bytes){NULL, 0},
+                                         (struct ms_bytes){values[i], strlen(values[i])}, 0, &event, &kind,
+                                         &notes, &error),
+                         MS_OK);
+        assert_int_equal(notes.no_time, i == 1);
+    }
+    assert_true(ms_decoder_accepts(decoder, (struct ms_bytes){"b", 1}));
+    assert_false(ms_decoder_accepts(decoder, (struct ms_bytes){"ab", 2}));
+    ms_arena_free(&arena);
+    ms_decoder_destroy(decoder);
+    assert_null(ms_id_fault((struct ms_bytes){"\xc3\xbc", 2}, 2));
+    assert_string_equal(ms_id_fault((struct ms_bytes){"", 0}, 2), "empty");
+    assert_string_equal(ms_id_fault((struct ms_bytes){"abc", 3}, 2), "longer than ids may be");
+    assert_string_equal(ms_id_fault((struct ms_bytes){"\xc3", 1}, 2), "not UTF-8");
+}
+
 static void test_nul_in_ids(void **state)
 {
     (void)state;
@@ -398,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_user_from_key),
         cmocka_unit_test(test_tombstones),
         cmocka_unit_test(test_strictness),
+        cmocka_unit_test(test_notes_and_texts),
         cmocka_unit_test(test_nul_in_ids),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_type_filter),
