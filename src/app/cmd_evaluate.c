@@ -15,11 +15,18 @@
 
 #define MAX_THREADS 64
 #define MOST_EVENTS 1000000
+#define MAX_LOGS    256
 
 struct evaluate_arguments {
-    const char *model_dir, *events;
-    int format; /* enum ms_log_format */
-    const char *user, *item, *time;
+    const char *model_dir;
+    const char *events[MAX_LOGS];
+    size_t event_count;
+    int format; /* enum ms_events_format */
+    const char *user, *item, *time, *type, *types;
+    const char *separator, *columns;
+    int quotes; /* enum ms_csv_quotes */
+    const char *skip;
+    bool strict;
     const char *users;
     double holdout; /* 0: not given */
     int64_t min_events, max_events, threads;
@@ -115,6 +122,15 @@ static enum ms_status print_result(const struct evaluate_work *work, const struc
 
 /* ---- the evaluation ---- */
 
+static void print_passed(const struct ms_passed_counts *passed)
+{
+    for (unsigned reason = 0; reason < MS_PASSED_COUNT; reason++)
+        if (passed->count[reason] && reason != MS_PASSED_BLANK)
+            fprintf(stderr, "passed over: %" PRIu64 " %s (%s)%s%s\n", passed->count[reason],
+                    ms_passed_text((enum ms_passed)reason), ms_passed_name((enum ms_passed)reason),
+                    passed->count[reason] > 1 ? "; the first: " : ": ", passed->first[reason]);
+}
+
 /* Says what was read. No user with enough clicks is an error, and so are half-lives without times. */
 static enum ms_status check_histories(const struct evaluate_work *work, const struct ms_histories *histories,
                                       struct ms_error *error)
@@ -125,6 +141,7 @@ static enum ms_status check_histories(const struct evaluate_work *work, const st
             histories->clicks_read, histories->csv ? "CSV" : "JSON lines",
             histories->timed ? "in order of time" : "in order of the file", histories->users_met,
             histories->user_count, work->log.min_events);
+    print_passed(&histories->passed);
     if (histories->user_count == 0)
         return ms_fail(error, MS_NOT_FOUND, "none of the users has %" PRIu32 " clicks (--min-events)",
                        work->log.min_events);
@@ -173,6 +190,43 @@ static enum ms_status check_half_lives(const char *option, const char *value, st
     return ms_columns_check(option, value, true, error);
 }
 
+static const struct {
+    const char *name;
+    char character;
+} separator_names[] = {{"auto", 0},   {"comma", ','},     {"tab", '\t'},
+                       {"\\t", '\t'}, {"semicolon", ';'}, {"pipe", '|'}};
+
+/* The separator that |value| names, 0 for auto; false where it names none. */
+static bool parse_separator(const char *value, char *separator)
+{
+    *separator = *value;
+    for (size_t i = 0; i < sizeof separator_names / sizeof *separator_names; i++) {
+        if (strcmp(value, separator_names[i].name) == 0) {
+            *separator = separator_names[i].character;
+            return true;
+        }
+    }
+    return strlen(value) == 1 && *value != '"' && *value != '\n' && *value != '\r' && (signed char)*value > 0;
+}
+
+static enum ms_status check_separator(const char *option, const char *value, struct ms_error *error)
+{
+    char separator;
+    return parse_separator(value, &separator)
+               ? MS_OK
+               : ms_fail(
+                     error, MS_USAGE,
+                     "%s: '%s' is not one ASCII character that may separate values, nor comma, tab, semicolon, pipe or auto",
+                     option, value);
+}
+
+static enum ms_status check_skip(const char *option, const char *value, struct ms_error *error)
+{
+    uint32_t mask;
+    enum ms_status status = ms_passed_parse(value, &mask, error);
+    return status == MS_OK ? MS_OK : ms_fail_in(error, status, "%s", option);
+}
+
 #define AT(field) .offset = offsetof(struct evaluate_arguments, field)
 
 static const struct ms_argument rows[] = {
@@ -187,14 +241,20 @@ static const struct ms_argument rows[] = {
      .required = true,
      .placeholder = "FILE",
      .group = "Log",
-     .help = "JSON lines, or CSV with a header; - is standard input",
-     AT(events)},
+     .repeatable = true,
+     .max = MAX_LOGS,
+     .help =
+         "JSON or separated values, compressed by gzip or zstd or not; several are read one after the other, - is "
+         "standard input",
+     AT(events),
+     .count_offset = offsetof(struct evaluate_arguments, event_count)},
     {.name = "format",
      .kind = MS_ARGUMENT_CHOICE,
      .values = "auto|json|csv",
      .standard = "auto",
      .placeholder = "F",
-     .help = "how the log is written; auto: json where the file begins with '{'",
+     .help =
+         "how the log is written; auto: json (a line, an array, or one after the other) where it begins with '{' or '['",
      AT(format)},
     {.name = "user",
      .kind = MS_ARGUMENT_STRING,
@@ -216,6 +276,50 @@ static const struct ms_argument rows[] = {
          "column or JSON field of the time: s, ms, us or ns by magnitude, or ISO 8601. Without one, or with --time '', "
          "clicks are in the order of the file",
      AT(time)},
+    {.name = "type",
+     .kind = MS_ARGUMENT_STRING,
+     .standard_text = "event_type",
+     .placeholder = "NAME",
+     .help = "with --types: column or JSON field of the event type",
+     AT(type)},
+    {.name = "types",
+     .kind = MS_ARGUMENT_STRING,
+     .standard_text = "all",
+     .placeholder = "LIST",
+     .help = "event types that count, separated by commas",
+     AT(types)},
+    {.name = "separator",
+     .kind = MS_ARGUMENT_LIST,
+     .check = check_separator,
+     .standard = "auto",
+     .placeholder = "C",
+     .help =
+         "what separates the values: a character, or comma, tab, semicolon, pipe; auto: the first line tells",
+     AT(separator)},
+    {.name = "columns",
+     .kind = MS_ARGUMENT_STRING,
+     .placeholder = "NAMES",
+     .help = "separated values without a header: the names of the columns, separated by commas",
+     AT(columns)},
+    {.name = "quotes",
+     .kind = MS_ARGUMENT_CHOICE,
+     .values = "double|backslash|none",
+     .standard = "double",
+     .placeholder = "Q",
+     .help = "how a quote in a quoted value is written; none: quotes are characters like all others",
+     AT(quotes)},
+    {.name = "skip",
+     .kind = MS_ARGUMENT_LIST,
+     .check = check_skip,
+     .placeholder = "LIST",
+     .help =
+         "what is bad and yet passed over and counted, separated by commas: untimed (no time), time, user, item (no "
+         "legal one), shape (no JSON object, wrong number of values), or all",
+     AT(skip)},
+    {.name = "strict",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "take blank lines and repeated headers for errors, too",
+     AT(strict)},
     {.name = "users",
      .kind = MS_ARGUMENT_FILE,
      .placeholder = "FILE",
@@ -271,29 +375,60 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
+static enum ms_status check_arguments(const struct evaluate_arguments *arguments, struct ms_error *error)
+{
+    size_t standard_input = arguments->users && strcmp(arguments->users, "-") == 0;
+    for (size_t i = 0; i < arguments->event_count; i++)
+        standard_input += strcmp(arguments->events[i], "-") == 0;
+    if (arguments->holdout > 0 && arguments->users)
+        return ms_fail(error, MS_USAGE, "--users and --holdout exclude each other: give one");
+    if (arguments->strict && arguments->skip)
+        return ms_fail(error, MS_USAGE, "--strict and --skip exclude each other: give one");
+    if (standard_input > 1)
+        return ms_fail(error, MS_USAGE, "standard input (-) can be read once");
+    return MS_OK;
+}
+
+static enum ms_status make_events(struct ms_events_options *events,
+                                  const struct evaluate_arguments *arguments, struct ms_error *error)
+{
+    *events = (struct ms_events_options){.paths = arguments->events,
+                                         .path_count = arguments->event_count,
+                                         .format = (enum ms_events_format)arguments->format,
+                                         .user = arguments->user,
+                                         .item = arguments->item,
+                                         .time = arguments->time,
+                                         .type = arguments->type,
+                                         .types = arguments->types,
+                                         .quotes = (enum ms_csv_quotes)arguments->quotes,
+                                         .columns = arguments->columns,
+                                         .passed = MS_PASSED_STRICT};
+    (void)parse_separator(arguments->separator, &events->separator); /* checked with the arguments */
+    return arguments->strict ? MS_OK : ms_passed_parse(arguments->skip, &events->passed, error);
+}
+
 static enum ms_status run_evaluate(void *context, struct ms_error *error)
 {
     struct evaluate_arguments *arguments = context;
     int cores = ms_machine_cores();
-    if (arguments->holdout > 0 && arguments->users)
-        return ms_fail(error, MS_USAGE, "--users and --holdout exclude each other: give one");
+    struct ms_events_options events;
+    enum ms_status status = check_arguments(arguments, error);
+    if (status == MS_OK)
+        status = make_events(&events, arguments, error);
+    if (status != MS_OK)
+        return status;
     struct evaluate_work *work = calloc(1, sizeof *work);
     if (!work)
         return ms_fail(error, MS_MEMORY, "no memory");
     if (arguments->threads == 0)
         arguments->threads = cores < MAX_THREADS ? cores : MAX_THREADS;
     work->arguments = arguments;
-    work->log = (struct ms_click_log){.path = arguments->events,
-                                      .format = (enum ms_log_format)arguments->format,
-                                      .user = arguments->user,
-                                      .item = arguments->item,
-                                      .time = arguments->time,
+    work->log = (struct ms_click_log){.events = events,
                                       .users_path = arguments->users,
                                       .buckets = ms_holdout_buckets(arguments->holdout),
                                       .min_events = (uint32_t)arguments->min_events,
                                       .max_events = (uint32_t)arguments->max_events};
-    enum ms_status status = ms_columns_make(&work->columns, work->arguments->decays,
-                                            work->arguments->half_lives, error);
+    status = ms_columns_make(&work->columns, work->arguments->decays, work->arguments->half_lives, error);
     if (status == MS_OK)
         status = evaluate(work, error);
     free(work);
@@ -323,11 +458,18 @@ const struct ms_command ms_command_evaluate = {
         "Clicks on items that the model does not know take no slot; as targets they are skipped and counted.\n"
         "No click is left out as a duplicate. A user without a known item before a target has no vectors yet:\n"
         "a miss. Profile fields take their default rows. The chosen users' clicks must fit in memory, at 32\n"
-        "bytes each.\n",
+        "bytes each.\n"
+        "\n"
+        "Reading ends at the first bad record, because an evaluation of half a log would look like one of the whole;\n"
+        "--skip goes on and counts. Logs of MovieLens (1::31::4::978300760) are read with --separator : --columns\n"
+        "user_id,,item_id,,rating,,timestamp. Column names may carry RecBole's types (user_id:token).\n",
     .examples =
         "mindstream evaluate --model models/tmall --events clicks.jsonl --holdout 0.1 --decays '0.8 0.9'\n"
         "mindstream evaluate --model models/shop --events log.csv --user customer --item sku --time ts\n"
-        "zcat clicks.csv.gz | mindstream evaluate --model models/shop --events - --json > recall.json\n",
+        "mindstream evaluate --model models/shop --events clicks.csv.gz --json > recall.json\n"
+        "mindstream evaluate --model models/shop --events UserBehavior.csv \\\n"
+        "  --columns user_id,item_id,category,event_type,timestamp --types pv\n"
+        "mindstream evaluate --model models/shop --events ml-100k.inter --skip untimed\n",
     .exit_status = "0 done, 1 the log or the model could not be read, or has nothing to predict, 2 bad usage",
     .arguments_bytes = sizeof(struct evaluate_arguments),
     .run = run_evaluate,

@@ -9,17 +9,12 @@
 
 #include "base/arena.h"
 #include "base/array.h"
-#include "base/buffer.h"
 #include "base/index.h"
-#include "base/json.h"
 #include "base/progress.h"
-#include "event/event.h"
-#include "event/time.h"
-#include "train/csv.h"
-#include "train/lines.h"
+#include "train/input.h"
 
-#define PROGRESS_LINES 4096
-#define SHOWN_MAX      64 /* bytes of a cell that an error shows */
+#define USER_LINE_MAX_BYTES ((size_t)1 << 20)
+#define PROGRESS_CLICKS     4096
 
 struct user {
     const char *id;
@@ -38,9 +33,6 @@ struct raw_click {
 struct reader {
     const struct ms_click_log *log;
     const struct ms_model *model;
-    struct ms_lines lines;
-    struct ms_progress progress;
-    bool timed;
     uint64_t clicks_read;
 
     struct ms_arena ids;
@@ -49,15 +41,6 @@ struct reader {
     size_t user_count, user_room;
     struct raw_click *clicks;
     size_t click_count, click_room;
-
-    /* JSON */
-    struct ms_decoder *decoder;
-    struct ms_arena texts;
-    /* CSV */
-    struct ms_buffer record;
-    struct ms_bytes cells[MS_CSV_MAX_CELLS];
-    size_t columns, user_column, item_column, time_column;
-    uint64_t record_line; /* where the record begins */
 };
 
 uint32_t ms_holdout_buckets(double share)
@@ -125,251 +108,75 @@ static enum ms_status add_click(struct reader *reader, struct ms_bytes user_id, 
     return MS_OK;
 }
 
+/* Adds the user that a line of the list names. */
+static enum ms_status add_listed(struct reader *reader, struct ms_bytes line, struct ms_error *error)
+{
+    struct ms_bytes id = line;
+    uint32_t user;
+    uint64_t hash = XXH64(id.data, id.size, 0);
+    if (!ms_bytes_trim(line).size || find_user(reader, id, hash, &user))
+        return MS_OK;
+    const char *fault = ms_id_fault(id, MS_MAX_ITEM_ID);
+    return fault ? ms_fail(error, MS_FORMAT, "the user is %s", fault)
+                 : add_user(reader, id, hash, &user, error);
+}
+
 static enum ms_status read_user_list(struct reader *reader, struct ms_error *error)
 {
-    struct ms_lines lines;
-    enum ms_status status = ms_lines_open(&lines, reader->log->users_path, error);
+    struct ms_line_file file;
+    struct ms_bytes line;
+    enum ms_status status = ms_line_file_open(&file, reader->log->users_path, USER_LINE_MAX_BYTES, error);
     if (status != MS_OK)
         return status;
-    for (;;) {
-        struct ms_bytes id;
-        uint32_t user;
-        status = ms_lines_next(&lines, &id, error);
-        if (status != MS_OK || !id.data)
-            break;
-        uint64_t hash = XXH64(id.data, id.size, 0);
-        if (id.size && !find_user(reader, id, hash, &user))
-            status = add_user(reader, id, hash, &user, error);
+    while ((status = ms_lines_next(&file.lines, &line, error)) == MS_OK && line.data) {
+        status = add_listed(reader, line, error);
+        if (status == MS_FORMAT)
+            status = ms_fail_in(error, status, "%s: line %" PRIu64, file.lines.source.name,
+                                file.lines.number);
         if (status != MS_OK)
             break;
     }
-    ms_lines_close(&lines);
+    ms_line_file_close(&file);
     return status;
 }
 
-/* ---- JSON lines ---- */
+/* ---- the log ---- */
 
-static enum ms_status new_decoder(struct reader *reader, const char *time, struct ms_error *error)
+static enum ms_status read_events(struct reader *reader, struct ms_events *events, struct ms_error *error)
 {
-    const struct ms_click_log *log = reader->log;
-    struct ms_event_fields fields = {.user = log->user ? log->user : "user_id",
-                                     .item = log->item ? log->item : "item_id",
-                                     .time = time,
-                                     .type = "",
-                                     .types = "",
-                                     .id_max_bytes = MS_MAX_ITEM_ID};
-    ms_decoder_destroy(reader->decoder);
-    reader->decoder = NULL;
-    return ms_decoder_new(&reader->decoder, &fields, error);
-}
-
-static enum ms_status decode(struct reader *reader, struct ms_bytes line, int64_t missing_time_ms,
-                             struct ms_event *event, struct ms_error *error)
-{
-    enum ms_event_kind kind;
-    struct ms_event_notes notes;
-    struct ms_bytes no_key = {NULL, 0};
-    ms_arena_reset(&reader->texts);
-    return ms_decode_event(reader->decoder, &reader->texts, no_key, line, missing_time_ms, event, &kind,
-                           &notes, error);
-}
-
-/* Without --time, the first line tells whether the log has times. */
-static enum ms_status look_for_times(struct reader *reader, struct ms_bytes line, struct ms_error *error)
-{
-    struct ms_event event;
-    const char *time = reader->log->time ? reader->log->time : "timestamp";
-    enum ms_status status = new_decoder(reader, time, error);
-    reader->timed = time[0] != '\0';
-    if (status != MS_OK || reader->log->time)
-        return status;
-    /* A line without a time can be decoded with a substitute time only. */
-    status = decode(reader, line, -1, &event, error);
-    if (status != MS_OK && status != MS_MEMORY) {
-        status = decode(reader, line, 0, &event, error);
-        reader->timed = status != MS_OK;
-    }
-    return status == MS_MEMORY ? status : MS_OK;
-}
-
-static enum ms_status read_json_line(struct reader *reader, struct ms_bytes line, struct ms_error *error)
-{
-    struct ms_event event;
-    enum ms_status status = MS_OK;
-    if (!reader->decoder && (status = look_for_times(reader, line, error)))
-        return status;
-    status = decode(reader, line, reader->timed ? -1 : 0, &event, error);
-    if (status == MS_OK && !reader->timed && event.time_ms != 0)
-        status = ms_fail(error, MS_FORMAT, "it has a time, but the log's first line has none");
-    if (status == MS_OK)
-        status = add_click(reader, event.user, event.item, event.time_ms, error);
-    return status == MS_EVENT ? ms_fail_in(error, MS_FORMAT, "not an event") : status;
-}
-
-/* ---- CSV ---- */
-
-/* Joins the lines of the record that begins with |line|, and splits it. */
-static enum ms_status split_record(struct reader *reader, struct ms_bytes line, size_t *count,
-                                   struct ms_error *error)
-{
-    struct ms_buffer *record = &reader->record;
-    record->size = 0;
-    record->max = MS_LINE_MAX_BYTES;
-    reader->record_line = reader->lines.number;
-    bool open = false;
+    struct ms_progress progress;
+    ms_progress_start(&progress, "clicks read", 0);
     for (;;) {
-        open ^= ms_csv_crosses(line);
-        if (line.size >= MS_LINE_MAX_BYTES - record->size)
-            return ms_fail(error, MS_FORMAT, "the record is longer than %zu bytes: does a quoted cell end?",
-                           MS_LINE_MAX_BYTES);
-        if (!ms_buffer_append(record, line.data, line.size) || !ms_buffer_append(record, "\n", 1))
-            return ms_fail(error, MS_MEMORY, "no memory for a record of %zu bytes", record->size + line.size);
-        if (!open)
-            break;
-        enum ms_status status = ms_lines_next(&reader->lines, &line, error);
+        struct ms_log_event click;
+        enum ms_status status = ms_events_next(events, &click, error);
         if (status != MS_OK)
             return status;
-        if (!line.data)
+        if (!click.event.user.data)
             break;
+        status = add_click(reader, click.event.user, click.event.item, click.event.time_ms, error);
+        if (status != MS_OK)
+            return status;
+        if (reader->clicks_read % PROGRESS_CLICKS == 0)
+            ms_progress_update(&progress, reader->clicks_read);
     }
-    const char *reason = ms_csv_split(record->data, record->size - 1, reader->cells, MS_CSV_MAX_CELLS, count);
-    return reason ? ms_fail(error, MS_FORMAT, "%s", reason) : MS_OK;
-}
-
-/* The number of the column |name|, or of |fallback| when no name is given; |columns| when it is not there. */
-static enum ms_status find_column(const struct reader *reader, const char *option, const char *name,
-                                  const char *fallback, bool needed, size_t *column, struct ms_error *error)
-{
-    const char *wanted = name ? name : fallback;
-    size_t found = reader->columns;
-    for (size_t i = 0; i < reader->columns; i++) {
-        if (reader->cells[i].size != strlen(wanted) ||
-            memcmp(reader->cells[i].data, wanted, reader->cells[i].size) != 0)
-            continue;
-        if (found < reader->columns)
-            return ms_fail(error, MS_FORMAT, "the header has column '%s' twice", wanted);
-        found = i;
-    }
-    if (found == reader->columns && needed)
-        return ms_fail(error, MS_USAGE, "the header has no column '%s'; name it with %s", wanted, option);
-    *column = found;
+    if (progress.terminal)
+        ms_progress_end(&progress, reader->clicks_read);
     return MS_OK;
 }
 
-static enum ms_status read_csv_header(struct reader *reader, struct ms_bytes line, struct ms_error *error)
+static enum ms_status read_log(struct reader *reader, struct ms_histories *made, struct ms_error *error)
 {
-    const struct ms_click_log *log = reader->log;
-    size_t count;
-    enum ms_status status = split_record(reader, line, &count, error);
-    if (status != MS_OK)
-        return status;
-    bool times = !log->time || log->time[0];
-    reader->columns = reader->time_column = count;
-    if ((status = find_column(reader, "--user", log->user, "user_id", true, &reader->user_column, error)) ||
-        (status = find_column(reader, "--item", log->item, "item_id", true, &reader->item_column, error)) ||
-        (times && (status = find_column(reader, "--time", log->time, "timestamp", log->time != NULL,
-                                        &reader->time_column, error))))
-        return status;
-    reader->timed = reader->time_column < count;
-    return MS_OK;
-}
-
-static enum ms_status check_id(const char *role, struct ms_bytes id, struct ms_error *error)
-{
-    if (id.size == 0)
-        return ms_fail(error, MS_FORMAT, "%s: the cell is empty", role);
-    if (id.size > MS_MAX_ITEM_ID)
-        return ms_fail(error, MS_FORMAT, "%s: the cell is %zu bytes long, at most %d are taken", role,
-                       id.size, MS_MAX_ITEM_ID);
-    if (!ms_utf8_valid(id.data, id.size))
-        return ms_fail(error, MS_FORMAT, "%s: the cell is not UTF-8", role);
-    return MS_OK;
-}
-
-static enum ms_status read_csv_line(struct reader *reader, struct ms_bytes line, struct ms_error *error)
-{
-    size_t count;
-    int64_t time_ms = 0;
-    enum ms_status status = split_record(reader, line, &count, error);
-    if (status != MS_OK)
-        return status;
-    if (count != reader->columns)
-        return ms_fail(error, MS_FORMAT, "%zu cells, the header has %zu", count, reader->columns);
-    struct ms_bytes user = reader->cells[reader->user_column], item = reader->cells[reader->item_column];
-    if ((status = check_id("user", user, error)) || (status = check_id("item", item, error)))
-        return status;
-    if (reader->timed) {
-        struct ms_bytes cell = reader->cells[reader->time_column];
-        const char *reason = ms_time_from_text(cell.data, cell.size, &time_ms);
-        if (reason)
-            return ms_fail(error, MS_FORMAT, "time: the cell is '%.*s': %s",
-                           (int)(cell.size < SHOWN_MAX ? cell.size : SHOWN_MAX), cell.data, reason);
+    struct ms_events *events = NULL;
+    enum ms_status status = ms_events_open(&events, &reader->log->events, error);
+    if (status == MS_OK)
+        status = read_events(reader, events, error);
+    if (status == MS_OK) {
+        made->csv = ms_events_csv(events);
+        made->timed = ms_events_timed(events);
+        made->passed = *ms_events_passed(events);
+        made->clicks_read = reader->clicks_read;
     }
-    return add_click(reader, user, item, time_ms, error);
-}
-
-/* ---- the file ---- */
-
-/* A log may hold any bytes. An error stays one line of printable text. */
-static void clean_text(struct ms_error *error)
-{
-    if (!error)
-        return;
-    bool utf8 = ms_utf8_valid(error->text, strlen(error->text));
-    for (char *at = error->text; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f || (!utf8 && (unsigned char)*at >= 0x80))
-            *at = '?';
-}
-
-static bool is_blank(struct ms_bytes line)
-{
-    for (size_t i = 0; i < line.size; i++)
-        if (line.data[i] != ' ' && line.data[i] != '\t')
-            return false;
-    return true;
-}
-
-static bool is_json(struct ms_bytes line)
-{
-    size_t at = 0;
-    while (at < line.size && (line.data[at] == ' ' || line.data[at] == '\t'))
-        at++;
-    return at < line.size && line.data[at] == '{';
-}
-
-static enum ms_status read_log(struct reader *reader, bool *csv, struct ms_error *error)
-{
-    const struct ms_click_log *log = reader->log;
-    enum ms_status status = ms_lines_open(&reader->lines, log->path, error);
-    bool first = true;
-    *csv = log->format == MS_LOG_CSV;
-    ms_progress_start(&reader->progress, "clicks read", 0);
-    while (status == MS_OK) {
-        struct ms_bytes line;
-        status = ms_lines_next(&reader->lines, &line, error);
-        if (status != MS_OK || !line.data)
-            break;
-        if (is_blank(line))
-            continue;
-        if (first && log->format == MS_LOG_BY_CONTENT)
-            *csv = !is_json(line);
-        reader->record_line = reader->lines.number;
-        status = !*csv   ? read_json_line(reader, line, error)
-                 : first ? read_csv_header(reader, line, error)
-                         : read_csv_line(reader, line, error);
-        first = false;
-        if (status != MS_OK && status != MS_MEMORY) {
-            status = ms_fail_in(error, status, "%s: line %" PRIu64, reader->lines.name, reader->record_line);
-            clean_text(error);
-        }
-        if (reader->lines.number % PROGRESS_LINES == 0)
-            ms_progress_update(&reader->progress, reader->clicks_read);
-    }
-    if (status == MS_OK && first)
-        status = ms_fail(error, MS_FORMAT, "%s: the log is empty", reader->lines.name);
-    if (status == MS_OK && reader->progress.terminal)
-        ms_progress_end(&reader->progress, reader->clicks_read);
-    ms_lines_close(&reader->lines);
+    ms_events_close(events);
     return status;
 }
 
@@ -446,11 +253,8 @@ static void reader_free(struct reader *reader)
 {
     if (!reader)
         return;
-    ms_decoder_destroy(reader->decoder);
-    ms_arena_free(&reader->texts);
     ms_arena_free(&reader->ids);
     ms_index_free(&reader->index);
-    ms_buffer_free(&reader->record);
     free(reader->users);
     free(reader->clicks);
     free(reader);
@@ -463,7 +267,7 @@ enum ms_status ms_histories_read(struct ms_histories *histories, const struct ms
     enum ms_status status = MS_OK;
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader || !ms_index_init(&reader->index, 1024))
-        status = ms_fail(error, MS_MEMORY, "%s: no memory to read it", log->path);
+        status = ms_fail(error, MS_MEMORY, "no memory to read a log");
     if (status == MS_OK) {
         reader->log = log;
         reader->model = model;
@@ -471,12 +275,9 @@ enum ms_status ms_histories_read(struct ms_histories *histories, const struct ms
             status = read_user_list(reader, error);
     }
     if (status == MS_OK)
-        status = read_log(reader, &made.csv, error);
-    if (status == MS_OK) {
-        made.timed = reader->timed;
-        made.clicks_read = reader->clicks_read;
+        status = read_log(reader, &made, error);
+    if (status == MS_OK)
         status = make_histories(reader, &made, error);
-    }
     reader_free(reader);
     if (status == MS_OK)
         *histories = made;

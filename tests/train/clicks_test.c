@@ -11,7 +11,6 @@
 
 #include "model/model_writer.h"
 #include "train/clicks.h"
-#include "train/lines.h"
 
 #define CONFIG                                                                                               \
     "{\"format\":\"mindstream-model/1\",\"name\":\"n\",\"version\":\"v\",\"extractor\":\"mind\",\"dim\":1,"  \
@@ -24,6 +23,7 @@ static const struct writer_tensor tensors[] = {{"item_embedding", floats, 2, {4,
 struct fixture {
     char *dir;
     char path[4096], users[4096];
+    const char *paths[1];
     struct ms_model *model;
     struct ms_click_log log;
 };
@@ -36,8 +36,12 @@ static int set_up(void **state)
     assert_int_equal(ms_model_load(&f->model, f->dir, NULL), MS_OK);
     snprintf(f->path, sizeof f->path, "%s/log", f->dir);
     snprintf(f->users, sizeof f->users, "%s/users", f->dir);
+    f->paths[0] = f->path;
     f->log = (struct ms_click_log){
-        .path = f->path, .buckets = MS_HOLDOUT_BUCKETS, .min_events = 1, .max_events = 100};
+        .events = {.paths = f->paths, .path_count = 1, .passed = MS_PASSED_STRICT | 1u << MS_PASSED_BLANK},
+        .buckets = MS_HOLDOUT_BUCKETS,
+        .min_events = 1,
+        .max_events = 100};
     *state = f;
     return 0;
 }
@@ -86,7 +90,7 @@ static void order(void **state)
     assert_history(&h, 1, "ba");
     assert_int_equal(h.clicks[h.users[0].first].time_ms, 10000);
     ms_histories_free(&h);
-    f->log.time = "";
+    f->log.events.time = "";
     f->log.max_events = 3;
     h = read_log(f, "user_id,item_id,timestamp\nu,b,20\nv,a,9\nu,c,1\nu,a,10\nu,d,20\n");
     assert_false(h.timed);
@@ -118,47 +122,13 @@ static void users(void **state)
         assert_int_equal(found, user);
         ms_histories_free(&h);
     }
-    writer_file(f->dir, "users", "v\nnobody\n7", 10);
+    writer_file(f->dir, "users", "\xef\xbb\xbfv\r\n\nnobody\n7", 15);
     f->log.users_path = f->users;
     h = read_log(f, log);
     assert_int_equal(h.user_count, 2);
     assert_history(&h, 0, "d");
     assert_history(&h, 1, "bc");
     ms_histories_free(&h);
-}
-
-/* Lines longer than the first buffer, a line without an end, and one that is too long. */
-static void long_lines(void **state)
-{
-    struct fixture *f = *state;
-    size_t size = 300000;
-    struct ms_lines lines = {0};
-    struct ms_bytes line;
-    char *text = malloc(MS_LINE_MAX_BYTES * 3);
-    memset(text, 'x', MS_LINE_MAX_BYTES * 3);
-    text[size] = text[size + 4] = '\n';
-    text[size + 3] = '\r';
-    writer_file(f->dir, "log", text, size + 5 + 7);
-    assert_int_equal(ms_lines_open(&lines, f->path, NULL), MS_OK);
-    static const size_t expected[] = {300000, 2, 7};
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
-        assert_int_equal(line.size, expected[i]);
-        assert_int_equal(lines.number, i + 1);
-    }
-    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
-    assert_null(line.data);
-    ms_lines_close(&lines);
-
-    struct ms_error error;
-    writer_file(f->dir, "log", text, MS_LINE_MAX_BYTES * 3);
-    assert_int_equal(ms_lines_open(&lines, f->path, NULL), MS_OK);
-    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
-    assert_int_equal(ms_lines_next(&lines, &line, NULL), MS_OK);
-    assert_int_equal(ms_lines_next(&lines, &line, &error), MS_FORMAT);
-    assert_non_null(strstr(error.text, "line 3: longer than"));
-    ms_lines_close(&lines);
-    free(text);
 }
 
 /* A share is a decimal number: it gives the bucket count that one expects, and never none. */
@@ -182,7 +152,6 @@ int main(void)
         cmocka_unit_test(shares_become_buckets),
         cmocka_unit_test_setup_teardown(order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(users, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(long_lines, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 """`mindstream evaluate` from outside: every column's hits are those of an own evaluation in float64; JSON, CSV, standard
 input and any number of threads say the same; a bad log, model or option is one line that names the place."""
 import csv
+import gzip
 import io
 import json
 import math
@@ -149,6 +150,7 @@ def check_rule(directory, rng):
             file.write(csv_text(clicks, ["note", "the item", "user_id", "ts"], **dialect))
         check(f"csv, {name}", report(name, *base[:2], "--events", path, "--item", "the item", "--time", "ts",
                                      *base[4:]) == found)
+    check_formats(directory, clicks, base, found)
     # Users and cuts.
     compare("min and max", report("cuts", *base, "--min-events", 31, "--max-events", 21),
             ms_evaluate.evaluate(model, clicks, chosen(clicks, 31), decays, 21))
@@ -162,6 +164,47 @@ def check_rule(directory, rng):
         file.write("nobody\n\n" + "\r\n".join(named + named))
     compare("users", report("users", *base, "--users", path), ms_evaluate.evaluate(model, clicks, named, decays))
     check_half_lives(model, log, clicks)
+
+
+def check_formats(directory, clicks, base, found):
+    """The same clicks in other formats give the same numbers."""
+    def same(what, name, content, *more):
+        path = os.path.join(directory, name)
+        with open(path, "wb") as file:
+            file.write(content)
+        check(what, report(what, *base[:2], "--events", path, *base[4:], *more) == found)
+
+    events = [{"user_id": user, "item_id": item, "timestamp": time_ms} for user, item, time_ms in clicks]
+    same("an array", "array.json", json.dumps(events).encode())
+    same("an array over lines", "lines.json", json.dumps(events, indent=1).encode())
+    same("objects over lines", "objects.json", "\n".join(json.dumps(event, indent=1) for event in events).encode())
+    table = csv_text(clicks, ["note", "item_id", "user_id", "timestamp"])
+    same("gzip", "log.csv.gz", gzip.compress(table[:9000].encode()) + gzip.compress(table[9000:].encode()))
+    for name, separator in (("semicolons", ";"), ("tabs", "\t"), ("pipes", "|")):
+        text = csv_text(clicks, ["note:token", "item_id:token", "user_id:token", "timestamp:float"], delimiter=separator)
+        same(name, name, text.encode("utf-8-sig"))
+    bare = csv_text(clicks, ["note", "item_id", "user_id", "timestamp"]).split("\r\n", 1)[1]
+    same("no header", "bare.csv", bare.encode(), "--columns", "note,item_id,user_id,timestamp")
+    spark = csv_text(clicks, ["note", "item_id", "user_id", "timestamp"], doublequote=False, escapechar="\\", quoting=csv.QUOTE_ALL)
+    same("backslashes", "spark.csv", spark.encode(), "--quotes", "backslash")
+    header, rows = table.split("\r\n", 1)
+    bad = f"{header}\r\nn,i1,u,\r\nn,i1,u,soon\r\nn,i1,,5\r\nn,i1\r\n\r\n{header}\r\n{rows}"
+    same("all that is bad", "bad.csv", bad.encode(), "--skip", "all")
+    done = run(*base[:2], "--events", os.path.join(directory, "bad.csv"), "--skip", "all")
+    for reason in (b"line 2: time: column 4 is empty", b"line 3: time: column 4 is 'soon'", b"line 4: user: column 3 is empty",
+                   b"line 5: 2 cells, the header has 4", b"1 repeated headers (header): "):
+        check(f"passed over: {reason}", done.stderr.count(b"passed over: ") == 5 and reason in done.stderr, done.stderr)
+    files = []
+    for part in range(3):
+        files += ["--events", os.path.join(directory, f"part{part}")]
+        with open(files[-1], "w", encoding="utf-8") as file:
+            third = events[part::3] if part < 2 else []
+            if third:
+                json.dump(third, file)
+            else:
+                file.write(csv_text(clicks[2::3], ["note", "item_id", "user_id", "timestamp"]))
+    expected = ms_evaluate.evaluate(base[1], clicks[0::3] + clicks[1::3] + clicks[2::3], chosen(clicks), [(0.8,), (0.9,), (0.7, 0.95)])
+    compare("several files", report("several files", *base[:2], *files, *base[4:]), expected)
 
 
 def check_half_lives(model, log, clicks):
@@ -271,6 +314,8 @@ def check_bad(directory):
         ("a quote amid", table + 'u,i"1,1\nu,i1,1\n', 1, "line 5.*quote"),
         ("a quote that does not end", table + 'u,"i1,1\nu,i1,1\n', 1, "line 5.*quote"),
         ("text behind a quote", table + 'u,"i"1,1\n', 1, "line 5.*quote"),
+        ("an array that does not end", "[" + good, 1, "the array does not end"),
+        ("Parquet", "PAR1\x15\0", 1, "the log is Parquet"),
         ("too few clicks", table, 1, "--min-events"),
         ("unknown items", "user_id,item_id\n" + "u,x\n" * 12, 1, "nothing to predict.*5 skipped"),
     ]
@@ -291,6 +336,9 @@ def check_bad(directory):
               (both + ["--decays", "0.9 1.1"], "1.1"), (both + ["--decays", "0.9 0.9"], "twice"),
               (both + ["--half-lives", "7w"], "7w"), (both + ["--threads", "0"], "--threads"),
               (both + ["--max-events", "x"], "--max-events"), (both + ["more"], "more"), (both + ["--what"], "--what"),
+              (both + ["--skip", "times"], "'times' is none of"),
+              (both + ["--skip", "time", "--strict"], "exclude"), (both + ["--separator", "ab"], "'ab'"),
+              (["--model", model, "--events", "-", "--events", "-"], "once"), (both + ["--quotes", "x"], "--quotes"),
               (both + ["--user"], "--user"), (both + ["--format", "xml"], "xml"), (both + ["--time", "when"], "when")]
     for arguments, word in usages:
         done = run(*arguments)

@@ -15,7 +15,7 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "state/bulk.h"
-#include "train/lines.h"
+#include "train/input.h"
 #include "user/restore.h"
 
 #define BULK_BYTES  ((size_t)128 << 20)
@@ -23,7 +23,7 @@
 
 struct import {
     const struct ms_inspect_arguments *arguments;
-    struct ms_lines lines;
+    struct ms_line_file file;
     struct ms_json *json;
     struct ms_selection selection;
     char *building; /* the directory while it is built */
@@ -44,7 +44,8 @@ struct import {
 
 static enum ms_status bad(struct import *import, const char *what, struct ms_error *error)
 {
-    return ms_fail(error, MS_FORMAT, "%s:%" PRIu64 ": %s", import->lines.name, import->lines.number, what);
+    return ms_fail(error, MS_FORMAT, "%s:%" PRIu64 ": %s", import->file.lines.source.name,
+                   import->file.lines.number, what);
 }
 
 static bool get_string(struct ms_json_value object, const char *name, struct ms_bytes *bytes)
@@ -205,7 +206,7 @@ static enum ms_status take_header(struct import *import, struct ms_json_value ro
             error, MS_USAGE,
             "%s: a part of the users would look like a loss of the others to application %.*s; give the part "
             "another --application-id",
-            import->lines.name, (int)application.size, application.data);
+            import->file.lines.source.name, (int)application.size, application.data);
     return status;
 }
 
@@ -317,7 +318,8 @@ static enum ms_status take_user(struct import *import, struct ms_json_value root
         parts.own_offset = parts.profile_offset = -1;
     enum ms_status status = ms_user_restore(&user, &parts, error);
     if (status != MS_OK)
-        return ms_fail_in(error, status, "%s:%" PRIu64, import->lines.name, import->lines.number);
+        return ms_fail_in(error, status, "%s:%" PRIu64, import->file.lines.source.name,
+                          import->file.lines.number);
     import->users++;
     return ms_bulk_add(import->bulk, user, error);
 }
@@ -326,9 +328,9 @@ static enum ms_status read_all(struct import *import, struct ms_error *error)
 {
     struct ms_bytes line;
     enum ms_status status;
-    while ((status = ms_lines_next(&import->lines, &line, error)) == MS_OK && line.data) {
+    while ((status = ms_lines_next(&import->file.lines, &line, error)) == MS_OK && line.data) {
         struct ms_json_value root;
-        if (line.size == 0)
+        if (ms_bytes_trim(line).size == 0)
             continue;
         const char *reason = ms_json_read(import->json, line.data, line.size, &root);
         if (reason)
@@ -399,7 +401,8 @@ static enum ms_status build(struct import *import, struct ms_error *error)
     import->json = ms_json_new();
     if (!import->json)
         return ms_fail(error, MS_MEMORY, "no memory for a JSON reader");
-    enum ms_status status = ms_lines_open(&import->lines, import->arguments->file, error);
+    enum ms_status status = ms_line_file_open(&import->file, import->arguments->file, MS_JSON_MAX_BYTES,
+                                              error);
     if (status == MS_OK && import->arguments->users)
         status = ms_selection_read(&import->selection, import->arguments->users, error);
     if (status == MS_OK)
@@ -412,7 +415,7 @@ static enum ms_status build(struct import *import, struct ms_error *error)
 
 static void close_all(struct import *import)
 {
-    ms_lines_close(&import->lines);
+    ms_line_file_close(&import->file);
     ms_json_destroy(import->json);
     ms_selection_free(&import->selection);
     free(import->rows);

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "train/lines.h"
+#include "train/input.h"
+
+#define LINE_MAX_BYTES ((size_t)1 << 20)
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -27,15 +29,15 @@ static enum ms_status take_line(struct ms_selection *selection, struct ms_bytes 
 
 enum ms_status ms_selection_read(struct ms_selection *selection, const char *path, struct ms_error *error)
 {
-    struct ms_lines lines = {0};
+    struct ms_line_file file = {0};
     struct ms_bytes line;
-    enum ms_status status = ms_lines_open(&lines, path, error);
+    enum ms_status status = ms_line_file_open(&file, path, LINE_MAX_BYTES, error);
     selection->limited = true;
-    while (status == MS_OK && (status = ms_lines_next(&lines, &line, error)) == MS_OK && line.data) {
-        if (line.size)
+    while (status == MS_OK && (status = ms_lines_next(&file.lines, &line, error)) == MS_OK && line.data) {
+        if (ms_bytes_trim(line).size)
             status = take_line(selection, line, error);
     }
-    ms_lines_close(&lines);
+    ms_line_file_close(&file);
     const char *at = selection->text.data;
     for (size_t i = 0; i < selection->count; at += selection->ids[i++].size)
         selection->ids[i].data = at;
