@@ -175,7 +175,8 @@ def partition_added_later(scenario):
     scenario.topics(2)
     log = Log(scenario)
     log.produce(100)
-    service = scenario.service(input_start="latest", consumer_topic_metadata_refresh_interval_ms=20000).start()
+    service = scenario.service(input_start="latest", consumer_topic_metadata_refresh_interval_ms=20000)
+    service.start("--accept-repartition")
     ms_kafka.wait_for("the first offsets", lambda: all(
         offset > 0 for offset in scenario.kafka.committed(scenario.group, scenario.input).values()))
     scenario.kafka.grow(scenario.input, 3)
@@ -187,10 +188,66 @@ def partition_added_later(scenario):
     assert len(late) == 50, f"{len(late)} of 50 clicks are published"
 
 
+def users_of(scenario, user_count, item, time_ms):
+    """One event each of users u0, u1, ..."""
+    scenario.kafka.produce(scenario.input, [ms_kafka.event(f"u{n}", item, time_ms) for n in range(user_count)])
+
+
+def topic_grown(scenario):
+    """Partitions are added: users move. An error while it runs and at the start, or accepted and then the new number counts."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false", consumer_topic_metadata_refresh_interval_ms=2000).start()
+    users_of(scenario, 6, log.items[0], 1700000000000)
+    scenario.wait_done(service)
+    scenario.kafka.grow(scenario.input, 3)
+    service.fails(3, scenario.input, "had 1 partitions and has 3", "replay", "--accept-repartition", timeout_s=30)
+    users_of(scenario, 6, log.items[1], 1700000001000)
+    service.start().fails(3, scenario.input, "had 1 partitions and has 3", timeout_s=30)
+    service.start("--accept-repartition").wait_log("repartition_accepted .*had=1 has=3")
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    service.start().wait_log("assigned .*partition=2 .*replay=0")
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    records = [record for record in scenario.kafka.read(scenario.output) if record.key == b"u0"]
+    assert len(records) == 2
+
+
+def topic_grown_rolling(scenario):
+    """Two instances restart one after the other with --accept-repartition, and then without it. One that has only new
+    partitions notices, too."""
+    scenario.topics(2)
+    log = Log(scenario)
+    a = scenario.service("a", workers=1, group_static="false").start()
+    users_of(scenario, 20, log.items[0], 1700000000000)
+    scenario.wait_done(a)
+    b = scenario.service("b", workers=1, group_static="false").start()
+    b.wait_log("assigned ")
+    for service in (a, b):  # nothing has changed: as ever
+        assert service.terminate() == 0
+        service.start().wait_log("assigned ")
+    assert a.terminate() == 0 and b.terminate() == 0
+    scenario.kafka.grow(scenario.input, 6)
+    shutil.rmtree(b.settings["state.dir"])  # it knows of no partition
+    b.start().fails(3, scenario.input, "had 2 partitions and has 6", timeout_s=30)
+    for service in (a, b):
+        service.start("--accept-repartition").wait_log("assigned ")
+    users_of(scenario, 20, log.items[1], 1700000001000)
+    scenario.wait_done(a)
+    b.check_alive()
+    for service in (a, b):
+        assert service.terminate() == 0
+        service.start().wait_log("assigned ")
+    users_of(scenario, 20, log.items[2], 1700000002000)
+    scenario.wait_done(a)
+    assert a.terminate() == 0 and b.terminate() == 0
+
+
 SCENARIOS = {function.__name__: function for function in (
     origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
     compacted_input, input_start_latest, partition_added_later,
-    topic_deleted, topic_made_anew)}
+    topic_grown, topic_grown_rolling, topic_deleted, topic_made_anew)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

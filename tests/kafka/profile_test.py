@@ -195,8 +195,27 @@ def profile_partitions(scenario):
     scenario.service(profile_topic=other).start().fails(2, f"{scenario.input} has 2 partitions", f"{other} has 3")
 
 
+def profile_topic_grown(scenario):
+    """Partitions are added to the profile topic: noticed while it runs; with both topics grown, accepted."""
+    people = People(scenario, partitions=2)
+    service = people.service(workers=1, group_static="false", consumer_topic_metadata_refresh_interval_ms=2000).start()
+    people.profile(people.users)
+    people.click(100)
+    scenario.wait_done(service)
+    scenario.kafka.grow(people.topic, 3)
+    service.fails(3, people.topic, timeout_s=30)
+    scenario.kafka.grow(scenario.input, 3)
+    service.start().fails(3, "had 2 partitions and has 3", timeout_s=30)
+    service.start("--accept-repartition").wait_log(f"repartition_accepted topic={people.topic} .*had=2 has=3")
+    people.click(100)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    service.start().wait_log("assigned .*replay=0")
+    assert service.terminate() == 0
+
+
 SCENARIOS = {function.__name__: function for function in (profiles, profile_replay, profile_rebalance, profile_state_lost,
-                                                           profile_partitions)}
+                                                           profile_partitions, profile_topic_grown)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

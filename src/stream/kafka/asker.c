@@ -173,56 +173,69 @@ static void ask_committed(struct ms_asker *asker)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* ---- how the group began ---- */
+/* ---- the group as a whole ---- */
 
-/* How many partitions the topic had when the group was new: it is new now, or one of its notes tells. 0 where
- * none does. Another member may have committed its first offsets already, so whether this partition alone has
- * an offset tells nothing. */
-static rd_kafka_resp_err_t read_began(struct ms_asker *asker, const char *topic, int count, int *began)
+/* What the notes of all partitions of a topic tell together. */
+struct group_notes {
+    int began;      /* partitions that the topic had when the group was new, 0: none tells */
+    int partitions; /* that it had later: a number that differs from today's where there is one, 0: none tells */
+};
+
+/* |count|: partitions that the topic has now. Where no partition has an offset, the group is new now. Another
+ * member may have committed its first offsets already, so whether one partition has an offset tells nothing. */
+static rd_kafka_resp_err_t read_notes(struct ms_asker *asker, const char *topic, int count,
+                                      struct group_notes *notes)
 {
     bool new_group = true;
     rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(count);
     rd_kafka_topic_partition_list_add_range(all, topic, 0, count - 1);
     rd_kafka_resp_err_t code = rd_kafka_committed(asker->consumer, all, MS_ASK_MS);
-    *began = 0;
+    *notes = (struct group_notes){.began = 0};
     for (int i = 0; !code && i < all->cnt; i++) {
         struct ms_offset_note note;
         const rd_kafka_topic_partition_t *at = &all->elems[i];
         code = at->err;
         new_group &= at->offset < 0;
-        if (at->offset >= 0 && ms_offset_note_read(at->metadata, at->metadata_size, &note) &&
-            note.began > *began)
-            *began = note.began;
+        if (at->offset < 0 || !ms_offset_note_read(at->metadata, at->metadata_size, &note))
+            continue;
+        if (note.began > notes->began)
+            notes->began = note.began;
+        if (note.partitions && (!notes->partitions || note.partitions != count))
+            notes->partitions = note.partitions;
     }
     if (new_group)
-        *began = count;
+        notes->began = count;
     rd_kafka_topic_partition_list_destroy(all);
     return code;
 }
 
-/* Whether a partition without C has to know of its group's beginning. */
-static bool needs_beginning(const struct ms_asker *asker, const struct ms_known *known)
+/* Whether a partition's own note does not tell all that there is to know of the group. */
+static bool needs_notes(const struct ms_known *known)
 {
-    return known->committed < 0 && known->row.applied < 0 && ms_sources[known->source]->input_start &&
-           asker->config->input_start == MS_START_LATEST;
+    return known->committed < 0 || !known->ours || !known->note.partitions;
 }
 
-/* Reads it once for all that need it; |count| is the topic's number of partitions. */
-static void ask_beginning(struct ms_asker *asker, int source, int count)
+/* Reads them once for all that need them; |count| is the topic's number of partitions. */
+static void ask_notes(struct ms_asker *asker, int source, int count)
 {
     bool asked = false;
-    int began = 0;
+    struct group_notes notes = {.began = 0};
     rd_kafka_resp_err_t code = 0;
     for (size_t i = 0; i < asker->count; i++) {
         struct ms_known *known = &asker->batch[i].known[source];
-        if (!open_question(asker, i) || !needs_beginning(asker, known))
+        if (!open_question(asker, i))
+            continue;
+        known->partitions = count;
+        if (!needs_notes(known))
             continue;
         if (!asked)
-            code = read_began(asker, topic_of(asker, source), count, &began);
+            code = read_notes(asker, topic_of(asker, source), count, &notes);
         asked = true;
         if (code)
             failed(asker, i, source, code, "committed offsets of the group");
-        known->began = began;
+        bool starts_latest = ms_sources[source]->input_start && asker->config->input_start == MS_START_LATEST;
+        known->began = starts_latest ? notes.began : 0;
+        known->noted_partitions = notes.partitions;
     }
 }
 
@@ -282,7 +295,7 @@ static void ask_leaders(struct ms_asker *asker, int source)
     for (size_t i = 0; !code && i < asker->count; i++)
         note_leader(asker, i, source, &metadata->topics[0]);
     if (!code)
-        ask_beginning(asker, source, metadata->topics[0].partition_cnt);
+        ask_notes(asker, source, metadata->topics[0].partition_cnt);
     rd_kafka_metadata_destroy(metadata);
 }
 

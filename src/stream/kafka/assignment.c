@@ -15,6 +15,7 @@
 #include "stream/source.h"
 
 #define UNKNOWN_LOOKS 15 /* at a topic that is gone, in 3 s */
+#define FEWER_TRIES   5  /* at a topic with fewer partitions than it had, in 3 s */
 #define RANGE_TRIES   5  /* to learn the ends of a log that has not what comes next */
 
 static const char *topic_of(const struct ms_worker *worker, int source)
@@ -176,6 +177,7 @@ static void question_of(const struct ms_worker *worker, int32_t number, struct m
     for (int source = 0; source < MS_SOURCES; source++)
         question->known[source] = (struct ms_known){
             .source = source, .partition = number, .committed = -1, .row = partition->row.sources[source]};
+    question->known[MS_SOURCE_CLICKS].row_partitions = (int)partition->row.partitions_count;
 }
 
 /* Has all that is due asked for. */
@@ -217,6 +219,10 @@ static enum ms_status decide(struct ms_worker *worker, const struct ms_known *kn
     if (gap_from >= 0 && !source->compacted)
         ms_log(MS_LOG_WARN, "gap_accepted", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
                topic_of(worker, known->source), known->partition, gap_from, position->next);
+    if (ms_other_partitions(known))
+        ms_log(MS_LOG_WARN, "repartition_accepted", "topic=%s partition=%d had=%d has=%d",
+               topic_of(worker, known->source), known->partition, ms_other_partitions(known),
+               known->partitions);
     return MS_OK;
 }
 
@@ -257,6 +263,17 @@ static bool no_commit(const struct ms_inquiry *answer)
     return false;
 }
 
+/* Whether a topic has fewer partitions than it had. A broker that has not heard yet of those that were added says so
+ * for a moment. */
+static bool fewer_partitions(const struct ms_inquiry *answer)
+{
+    for (int source = 0; source < MS_SOURCES; source++) {
+        if (ms_other_partitions(&answer->known[source]) > answer->known[source].partitions)
+            return true;
+    }
+    return false;
+}
+
 static enum ms_status take_answer(struct ms_worker *worker, const struct ms_inquiry *answer, double now_s,
                                   struct ms_error *error)
 {
@@ -270,6 +287,10 @@ static enum ms_status take_answer(struct ms_worker *worker, const struct ms_inqu
     if (answer->status != MS_OK) {
         *error = answer->error;
         return answer->status;
+    }
+    if (fewer_partitions(answer) && opening->held < FEWER_TRIES) {
+        ms_opening_held(opening, "the brokers tell of fewer partitions than the topic had", now_s);
+        return MS_OK;
     }
     if (no_commit(answer) && ms_opening_no_commit(opening, now_s))
         return MS_OK;
@@ -352,8 +373,8 @@ enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, 
                    topic_of(worker, source), partition, position->next, known.low, known.high);
 }
 
-/* Whether the brokers know a topic now; also where they do not answer. */
-static bool topic_known(struct ms_worker *worker, const char *topic)
+/* How many partitions a topic has; 0 where the brokers do not know it, -1 where they do not tell. */
+static int count_partitions(struct ms_worker *worker, const char *topic)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(worker->consumer, topic, NULL);
@@ -362,11 +383,31 @@ static bool topic_known(struct ms_worker *worker, const char *topic)
     if (handle)
         rd_kafka_topic_destroy(handle);
     if (code)
-        return true;
-    bool known = metadata->topic_cnt == 1 &&
-                 metadata->topics[0].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        return -1;
+    int count = 0;
+    if (metadata->topic_cnt == 1 && metadata->topics[0].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        count = metadata->topics[0].err ? -1 : metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
-    return known;
+    return count;
+}
+
+enum ms_status ms_assignment_partitions(struct ms_worker *worker, struct ms_error *error)
+{
+    const struct ms_position *position;
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    for (int source = 0; source < MS_SOURCES && !worker->config->accept_repartition; source++) {
+        int count = topic_of(worker, source)[0] ? count_partitions(worker, topic_of(worker, source)) : 0;
+        for (size_t cursor = 0; count > 0 && (position = ms_positions_next(positions, &cursor));) {
+            const struct ms_known known = {.source = source,
+                                           .partition = position->partition,
+                                           .partitions = count,
+                                           .ours = true,
+                                           .note = {.partitions = position->partitions}};
+            if (position->source == source && position->partitions && ms_other_partitions(&known))
+                return repartitioned(worker, &known, error);
+        }
+    }
+    return MS_OK;
 }
 
 enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_error *error)
@@ -374,7 +415,7 @@ enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_e
     for (int source = 0; source < MS_SOURCES; source++) {
         const char *topic = topic_of(worker, source);
         int looks = 0;
-        while (topic[0] && looks < UNKNOWN_LOOKS && !topic_known(worker, topic) &&
+        while (topic[0] && looks < UNKNOWN_LOOKS && count_partitions(worker, topic) == 0 &&
                !atomic_load(worker->stop)) {
             looks++;
             usleep(200000);

@@ -112,6 +112,8 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                        {"partition.assignment.strategy", "range"},
                                        {"queued.min.messages", "40000"},
                                        {"fetch.wait.max.ms", "100"},
+                                       /* partitions that are added move users: to be noticed soon */
+                                       {"topic.metadata.refresh.interval.ms", "30000"},
                                        {NULL, NULL}};
     /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back
      * offsets of transactions that are still in doubt. */

@@ -290,6 +290,17 @@ static void leave_topic(struct ms_worker *worker)
     ms_session_break(&worker->session, ms_assignment_topic_unknown(worker, &error), &error);
 }
 
+/* Ends the session where a topic has more partitions than before. Nothing is committed: what came since may be of users
+ * that have moved. */
+static void look_at_partitions(struct ms_worker *worker)
+{
+    struct ms_error error;
+    worker->partitions_changed = false;
+    enum ms_status status = ms_assignment_partitions(worker, &error);
+    if (status != MS_OK)
+        ms_session_break(&worker->session, status, &error);
+}
+
 /* How long the next poll may wait. */
 static int wait_ms(const struct ms_worker *worker)
 {
@@ -310,6 +321,8 @@ static void loop(struct ms_worker *worker)
         drop_batch(worker);
         if (!session->broken && worker->topic_unknown)
             leave_topic(worker);
+        if (!session->broken && worker->partitions_changed)
+            look_at_partitions(worker);
         if (!session->broken && worker->out_of_range.partition >= 0)
             leave_range(worker);
         if (!session->broken)
@@ -353,8 +366,8 @@ static void client_log(const rd_kafka_t *rk, int level, const char *facility, co
         ms_redact_client(reason, rk);
         ms_broker_watch_failed(&worker->brokers, reason);
     }
-    if (strcmp(facility, "PARTCNT") == 0 && strstr(text, " to 0")) /* 2.0.2 tells of it nowhere else */
-        atomic_store(&worker->topic_unknown, true);
+    if (strcmp(facility, "PARTCNT") == 0) /* 2.0.2 tells of it nowhere else */
+        atomic_store(strstr(text, " to 0") ? &worker->topic_unknown : &worker->partitions_changed, true);
     ms_kafka_log(rk, level, facility, text);
 }
 
@@ -463,7 +476,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     worker->learned = false;
     worker->out_of_range.partition = -1;
     worker->not_sought_s = 0;
-    worker->topic_unknown = false;
+    worker->topic_unknown = worker->partitions_changed = false;
     enum ms_status status = open_session(worker, error);
     if (status != MS_OK) {
         close_session(worker);

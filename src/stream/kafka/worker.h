@@ -61,7 +61,8 @@ struct ms_worker {
     struct ms_openings openings; /* the partitions of the assignment */
     double not_sought_s;         /* since when the consumer has not gone to where it is to read, 0: it has */
     atomic_bool topic_unknown;   /* the brokers have said that they do not know a topic */
-    struct ms_end out_of_range;  /* the log does not have what a position reads next; partition -1: none */
+    atomic_bool partitions_changed; /* the client has heard of another number of partitions */
+    struct ms_end out_of_range;     /* the log does not have what a position reads next; partition -1: none */
 };
 
 /* worker.c: the thread's function. */
@@ -86,6 +87,9 @@ enum ms_status ms_assignment_out_of_range(struct ms_worker *worker, int source, 
 /* What follows when the brokers do not know a topic that is read: MS_OFFSETS where it is gone for some seconds,
  * else MS_KAFKA_ABORT: a new session looks at what it is now. */
 enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_error *error) MS_MUST_CHECK;
+/* The brokers have told of another number of partitions: MS_OFFSETS where a topic has not as many as its positions were
+ * read with, unless that is accepted. */
+enum ms_status ms_assignment_partitions(struct ms_worker *worker, struct ms_error *error) MS_MUST_CHECK;
 /* Updates the lag in the stats, from what the consumer has heard of the ends. */
 void ms_assignment_lag(struct ms_worker *worker);
 
