@@ -63,6 +63,7 @@ class Histories:
         self.projected += tensors.get("routing.bilinear_bias", 0)
         self.logits = np.array([ms_model.item_normal(item, self.interests, routing.get("seed", 0), routing.get("stddev", 1.0))
                                 for item in items])
+        self.kept = KEPT
         self.users = {}    # user -> [(time, arrival, item, type)], sorted
         self.versions = {}
         self.arrivals = 0
@@ -74,7 +75,7 @@ class Histories:
             return False
         self.arrivals += 1
         bisect.insort(kept, (time_ms, self.arrivals, item, kind))
-        del kept[:-KEPT]
+        del kept[:-self.kept]
         self.versions[user] = self.versions.get(user, 0) + 1
         self.pending.append((user, self.versions[user], self._window(user)))
         return True
@@ -83,9 +84,13 @@ class Histories:
         self.users.pop(user, None)
         self.versions.pop(user, None)
 
+    def slots(self, user):
+        """K'u, as it stands now."""
+        return ms_model.interest_count(self.rule, self.interests, len(self._window(user)))
+
     def _window(self, user):
-        rows = [self.rows[entry[2]] for entry in self.users[user][-self.window:] if entry[2] in self.rows]
-        return np.array(rows, dtype=np.int64)
+        rows = [self.rows[entry[2]] for entry in self.users[user] if entry[2] in self.rows]
+        return np.array(rows[-self.window:], dtype=np.int64)
 
     def expected(self):
         """{(user, version): float64 [K'u, dim]} of the events added since the last call."""
@@ -174,6 +179,9 @@ class FoldedHistories(Histories):
         super().forget(user)
         self.sums.pop(user, None)
         self.items.pop(user, None)
+
+    def slots(self, user):
+        return self._count(self.sums[user][0]) if user in self.sums else 0
 
     def last(self):
         return {user: (version, self._published(*self.sums.get(user, (0, None)))) for user, version in self.versions.items()}

@@ -51,14 +51,15 @@ def wait_for(what, condition, timeout_s=60, every_s=0.05):
 class Record:
     """A record as a consumer sees it."""
 
-    __slots__ = ("key", "value", "headers", "header_list", "timestamp", "partition", "offset")
+    __slots__ = ("topic", "key", "value", "headers", "header_list", "timestamp", "partition", "offset")
 
     def __init__(self, message):
+        self.topic = message.topic()
         self.key = message.key()
         self.value = message.value()
         self.header_list = message.headers() or []
         self.headers = dict(self.header_list)
-        self.timestamp = message.timestamp()[1]
+        self.timestamp = message.timestamp()[1]  # ms; -1 without one
         self.partition = message.partition()
         self.offset = message.offset()
 
@@ -70,6 +71,7 @@ class Kafka:
         self.bootstrap = None if own else os.environ.get("KAFKA_BOOTSTRAP")
         self.port = port
         self.directory = None
+        self.replication = 1
 
     def __enter__(self):
         if not self.bootstrap:
@@ -101,7 +103,7 @@ class Kafka:
         """Makes a topic and waits until it can be used. Settings are Kafka's with _ for the dots."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-        admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(timeout=60)
+        admin.create_topics([NewTopic(topic, partitions, self.replication, config=settings)])[topic].result(timeout=60)
         wait_for(f"topic {topic}", lambda: len(admin.list_topics(topic, timeout=30).topics[topic].partitions) == partitions)
 
     def partitions(self, topic):
