@@ -504,3 +504,42 @@ enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visit
     enum ms_status read = ms_rocksdb_error(text, MS_STATE, status == MS_OK ? error : NULL, store->dir);
     return status != MS_OK ? status : read;
 }
+
+/* The user's row that an iterator is at. False where it is no longer one of |partition|'s, and at the end. */
+static bool user_at(rocksdb_iterator_t *it, uint16_t partition, struct ms_bytes *id, struct ms_bytes *value)
+{
+    struct ms_bytes bytes;
+    struct ms_key key;
+    if (!rocksdb_iter_valid(it))
+        return false;
+    bytes.data = rocksdb_iter_key(it, &bytes.size);
+    value->data = rocksdb_iter_value(it, &value->size);
+    if (!ms_key_parse(bytes, &key) || key.kind != MS_KEY_USER || key.partition != partition)
+        return false;
+    *id = key.id;
+    return true;
+}
+
+enum ms_status ms_store_scan(struct ms_store *store, uint16_t partition, struct ms_bytes from, void *context,
+                             bool (*on_user)(void *context, struct ms_bytes id, struct ms_bytes value),
+                             bool *ended, struct ms_error *error)
+{
+    struct ms_buffer key = {0};
+    struct ms_bytes id, value;
+    char *text = NULL;
+    /* At least one byte of an id, or the key would be that of the partition's own row. */
+    if (!ms_key_user(&key, partition, from.size ? from : (struct ms_bytes){"", 1}))
+        return ms_fail(error, MS_MEMORY, "no memory for a key");
+    rocksdb_iterator_t *it = rocksdb_create_iterator(store->db, store->read);
+    bool goes_on = true;
+    for (rocksdb_iter_seek(it, key.data, key.size); goes_on && user_at(it, partition, &id, &value);
+         rocksdb_iter_next(it))
+        goes_on = on_user(context, id, value);
+    rocksdb_iter_get_error(it, &text);
+    rocksdb_iter_destroy(it);
+    ms_buffer_free(&key);
+    enum ms_status status = ms_rocksdb_error(text, MS_STATE, error, store->dir);
+    if (status == MS_OK)
+        *ended = goes_on;
+    return status;
+}

@@ -92,6 +92,12 @@ struct ms_store_visitor {
 enum ms_status ms_store_walk(struct ms_store *store, const struct ms_store_visitor *visitor,
                              struct ms_error *error) MS_MUST_CHECK;
 
+/* Walks the head rows of |partition| in order of id, from the id |from| on, until |on_user| returns false. *ended
+ * tells that it did not. */
+enum ms_status ms_store_scan(struct ms_store *store, uint16_t partition, struct ms_bytes from, void *context,
+                             bool (*on_user)(void *context, struct ms_bytes id, struct ms_bytes value),
+                             bool *ended, struct ms_error *error) MS_MUST_CHECK;
+
 /* RocksDB's own statistics text (level sizes, compactions); free with free(). NULL when there is none. */
 char *ms_store_stats(struct ms_store *store);
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "state/ingest.h"
 #include "stream/offsets.h"
+#include "stream/pay.h"
 #include "stream/publish.h"
 #include "stream/source.h"
 
@@ -26,6 +27,7 @@ struct ms_engine {
     struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
     struct ms_publisher *publisher;
+    struct ms_payer *payer;
     struct ms_positions positions;
     uint64_t decode_id;
     void *own[MS_SOURCES]; /* what a source's decoding needs */
@@ -92,6 +94,9 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     if (status == MS_OK)
         status = open_publisher(engine, &options->sink, error);
     if (status == MS_OK)
+        status = ms_payer_new(&engine->payer, engine->store, engine->overlay, engine->publisher,
+                              options->pay_records, error);
+    if (status == MS_OK)
         status = open_sources(engine, error);
     if (status != MS_OK) {
         ms_engine_destroy(engine);
@@ -112,6 +117,7 @@ void ms_engine_destroy(struct ms_engine *engine)
     }
     for (int source = 0; source < MS_SOURCES; source++)
         ms_sources[source]->close(engine->own[source]);
+    ms_payer_destroy(engine->payer);
     ms_publisher_destroy(engine->publisher);
     ms_fold_context_free(&engine->fold_context);
     ms_extractor_destroy(engine->extractor);
@@ -174,12 +180,15 @@ void ms_engine_open(struct ms_engine *engine, const struct ms_position *position
         ms_overlay_nothing_stored(engine->overlay, (uint16_t)partition->number);
     partition->positions[position->source] = *position;
     partition->open |= bit;
+    ms_partition_begin_debt(&engine->positions, partition);
 }
 
 /* Gives up a partition whose users are dropped. */
 static void give_up(struct ms_engine *engine, struct ms_partition *partition)
 {
     ms_store_release(engine->store, (uint16_t)partition->number, engine->owner);
+    ms_payer_leave(engine->payer, partition->number);
+    ms_partition_end_debt(&engine->positions, partition);
     partition->open = 0;
     partition->claimed = false;
 }
@@ -213,12 +222,14 @@ bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *p
 size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *position,
                       char text[MS_NOTE_BYTES])
 {
-    const struct ms_offset_note note = {.origin = position->origin,
-                                        .fold_id = engine->fold_context.fold_id,
-                                        .decode_id = engine->decode_id,
-                                        .partitions = position->partitions,
-                                        .slots = ms_model_config(engine->model)->interests,
-                                        .began = position->began};
+    struct ms_offset_note note = {.origin = position->origin,
+                                  .fold_id = engine->fold_context.fold_id,
+                                  .decode_id = engine->decode_id,
+                                  .partitions = position->partitions,
+                                  .slots = ms_model_config(engine->model)->interests,
+                                  .began = position->began};
+    if (position->source == MS_SOURCE_CLICKS)
+        note.debt = ms_debt_note(&ms_positions_partition(&engine->positions, position->partition)->debt);
     return ms_offset_note_write(text, &note);
 }
 
@@ -238,42 +249,34 @@ static void tell_replayed(const struct ms_engine *engine, const struct ms_positi
     bool suspicious = position->holed && holes > 0;
     ms_count(&engine->stats->replay_holes, (uint64_t)holes);
     ms_log(suspicious ? MS_LOG_WARN : MS_LOG_INFO, "replayed",
-           "topic=%s partition=%d until=%lld republished=%u holes=%lld%s",
+           "topic=%s partition=%d until=%lld republish=%d holes=%lld%s",
            ms_source_topic(position->source, engine->config), position->partition,
-           (long long)position->replay_until, position->owed, (long long)holes,
+           (long long)position->replay_until, position->owes > 0, (long long)holes,
            suspicious ? " text=\"the log is compacted: events are missing from the state\"" : "");
 }
 
-/* Where |offset| is C or beyond, the replay has ended. The last source of a partition to get there publishes
- * what all owe. */
-static enum ms_status reached(struct ms_engine *engine, struct ms_partition *partition,
-                              struct ms_position *position, int64_t offset, struct ms_error *error)
+/* Where |offset| is C or beyond, the replay has ended. */
+static void reached(const struct ms_engine *engine, struct ms_position *position, int64_t offset)
 {
     if (!ms_position_replays(position) || offset < position->replay_until)
-        return MS_OK;
+        return;
     position->next = position->replay_until;
     tell_replayed(engine, position);
-    return ms_partition_replays(partition)
-               ? MS_OK
-               : ms_publisher_replayed(engine->publisher, partition, position, error);
 }
 
-enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t number, int64_t offset,
-                                 struct ms_error *error)
+void ms_engine_reached(struct ms_engine *engine, int source, int32_t number, int64_t offset)
 {
     struct ms_position *position = ms_positions_find(&engine->positions, number, source);
     if (!position)
-        return MS_OK;
+        return;
     struct ms_partition *partition = ms_positions_partition(&engine->positions, number);
     if (passes_over(partition, position)) /* this is not its end yet */
-        return MS_OK;
+        return;
     if (offset >= position->wait_until)
         position->wait_until = 0;
-    enum ms_status status = reached(engine, partition, position, offset, error);
-    if (status == MS_OK && !ms_position_replays(position) && position->next < offset &&
-        !passes_over(partition, position))
+    reached(engine, position, offset);
+    if (!ms_position_replays(position) && position->next < offset && !passes_over(partition, position))
         position->next = offset;
-    return status;
 }
 
 /* ---- a batch ---- */
@@ -361,6 +364,12 @@ static enum ms_status apply(struct ms_engine *engine, struct ms_position *positi
                                              error);
 }
 
+/* Whether |source| may have to wait: beside others, or for a debt. */
+static bool may_wait(const struct ms_partition *partition, int source)
+{
+    return partition->open != 1u << source || ms_debt_is_open(&partition->debt);
+}
+
 static enum ms_status process_one(struct ms_engine *engine, const struct ms_input *input,
                                   const struct ms_decoded *d, struct ms_error *error)
 {
@@ -368,21 +377,21 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
     struct ms_position *position = ms_positions_find(&engine->positions, input->partition, input->source);
     if (!position || input->offset < position->next)
         return MS_OK;
-    bool alone = partition->open == 1u << input->source;
-    if (!alone && passes_over(partition, position))
+    if (may_wait(partition, input->source) && passes_over(partition, position))
         return MS_OK;
-    enum ms_status status = reached(engine, partition, position, input->offset, error);
-    if (status == MS_OK && !alone && passes_over(partition, position)) /* where the replay has just ended */
+    reached(engine, position, input->offset);
+    if (may_wait(partition, input->source) &&
+        passes_over(partition, position)) /* its replay has just ended */
         return MS_OK;
     bool silent = input->offset < position->replay_until;
-    if (status == MS_OK)
-        status = apply(engine, position, input, d, silent, error);
+    enum ms_status status = apply(engine, position, input, d, silent, error);
     if (status != MS_OK)
         return status;
     position->holes -= silent;
     if (silent && input->offset + 1 >= position->replay_until)
-        return reached(engine, partition, position, position->replay_until, error);
-    position->next = input->offset + 1;
+        reached(engine, position, position->replay_until);
+    else
+        position->next = input->offset + 1;
     return MS_OK;
 }
 
@@ -444,14 +453,12 @@ void ms_engine_committed(struct ms_engine *engine)
 
 bool ms_engine_flush_due(const struct ms_engine *engine)
 {
-    return !ms_positions_owe(&engine->positions) &&
-           ms_overlay_dirty_bytes(engine->overlay) > engine->memory_bytes / 2;
+    return ms_overlay_dirty_bytes(engine->overlay) > engine->memory_bytes / 2;
 }
 
 bool ms_engine_dirty(const struct ms_engine *engine)
 {
-    return !ms_positions_owe(&engine->positions) &&
-           (ms_overlay_dirty_users(engine->overlay) > 0 || ms_positions_unflushed(&engine->positions));
+    return ms_overlay_dirty_users(engine->overlay) > 0 || ms_positions_unflushed(&engine->positions);
 }
 
 enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error)
@@ -478,11 +485,54 @@ bool ms_engine_flush_arrived(const struct ms_engine *engine)
 
 enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost, struct ms_error *error)
 {
-    return ms_overlay_flush_end(engine->overlay, lost, error);
+    enum ms_status status = ms_overlay_flush_end(engine->overlay, lost, error);
+    if (status == MS_OK && !*lost)
+        ms_positions_stored(&engine->positions);
+    return status;
 }
 
 enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error)
 {
     enum ms_status status = ms_engine_flush_begin(engine, error);
     return status == MS_OK ? ms_engine_flush_end(engine, lost, error) : status;
+}
+
+/* ---- debts ---- */
+
+/* A partition whose debt can be paid now: one that is stored, or the first. NULL where there is none. */
+static struct ms_partition *debtor(const struct ms_engine *engine)
+{
+    struct ms_partition *first = NULL;
+    for (size_t i = 0; engine->positions.debts > 0 && i < engine->positions.count; i++) {
+        struct ms_partition *partition = &engine->positions.partitions[i];
+        if (!ms_partition_pays(partition))
+            continue;
+        if (partition->debt_stored)
+            return partition;
+        if (!first)
+            first = partition;
+    }
+    return first;
+}
+
+bool ms_engine_owes(const struct ms_engine *engine)
+{
+    return debtor(engine) != NULL;
+}
+
+bool ms_engine_debt_stored(const struct ms_engine *engine)
+{
+    const struct ms_partition *partition = debtor(engine);
+    return partition && partition->debt_stored;
+}
+
+enum ms_status ms_engine_pay(struct ms_engine *engine, struct ms_error *error)
+{
+    bool paid = false;
+    struct ms_partition *partition = debtor(engine);
+    assert(partition && partition->debt_stored);
+    enum ms_status status = ms_payer_step(engine->payer, partition, &paid, error);
+    if (status == MS_OK && paid)
+        ms_partition_end_debt(&engine->positions, partition);
+    return status;
 }

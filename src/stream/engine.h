@@ -25,6 +25,7 @@ struct ms_engine_options {
     const struct ms_decay *decay;
     bool incremental;
     size_t memory_bytes; /* for this engine's users */
+    size_t pay_records;  /* of one transaction that pays a debt, 0: MS_PAY_RECORDS (pay.h) */
     uint32_t owner;
     struct ms_sink sink;
     struct ms_stats *stats;
@@ -71,8 +72,7 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
 /* All records of |source| below |offset| have been seen: ends a replay that no record ends. Outside of a
  * replay the next offset moves there, behind what is no record: the marks of transactions and what they
  * aborted. So C follows, and it stays in the log when its start has passed them. */
-enum ms_status ms_engine_reached(struct ms_engine *engine, int source, int32_t partition, int64_t offset,
-                                 struct ms_error *error) MS_MUST_CHECK;
+void ms_engine_reached(struct ms_engine *engine, int source, int32_t partition, int64_t offset);
 
 /* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
 enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
@@ -91,10 +91,16 @@ enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost,
                                    struct ms_error *error) MS_MUST_CHECK;
 /* Both. */
 enum ms_status ms_engine_flush(struct ms_engine *engine, bool *lost, struct ms_error *error) MS_MUST_CHECK;
-/* Whether dirty users take more memory than they should, and whether there is anything to write. Neither
- * while a replay owes users a record: a flush would move L past events whose users would then never get it.
- */
+/* Whether dirty users take more memory than they should, and whether there is anything to write. */
 bool ms_engine_flush_due(const struct ms_engine *engine);
 bool ms_engine_dirty(const struct ms_engine *engine);
+
+/* Whether a partition stands at C with a debt to be paid (debt.h), and whether its users are all on disk: before
+ * that it cannot be paid. */
+bool ms_engine_owes(const struct ms_engine *engine);
+bool ms_engine_debt_stored(const struct ms_engine *engine);
+/* Emits the next part of a debt that is stored, about as much as one transaction should carry. To be called
+ * between transactions, and committed at once. */
+enum ms_status ms_engine_pay(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
 
 #endif

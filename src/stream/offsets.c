@@ -1,13 +1,15 @@
 /* The decision where a partition begins, and the metadata of committed offsets. */
 #include "stream/offsets.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The numbers of a note behind the first two, in the order in which they are written. */
-enum { SLOTS, DECODE, PARTITIONS, BEGAN, NUMBERS };
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, NUMBERS };
 
 static const struct {
     const char *word;
@@ -18,23 +20,48 @@ static const struct {
     [DECODE] = {" decode=", 16, UINT64_MAX},
     [PARTITIONS] = {" partitions=", 10, INT32_MAX},
     [BEGAN] = {" began=", 10, MS_MAX_PARTITIONS},
+    [DEBT] = {" debt=", 10, INT64_MAX},
+    [SHOWN] = {" shown=", 10, UINT16_MAX},
 };
+
+/* Appends to a note; MS_NOTE_BYTES is room enough for all of it. */
+static void append(char text[MS_NOTE_BYTES], size_t *size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void append(char text[MS_NOTE_BYTES], size_t *size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    *size += (size_t)vsnprintf(text + *size, MS_NOTE_BYTES - *size, format, args);
+    va_end(args);
+    assert(*size < MS_NOTE_BYTES);
+}
+
+/* " paid=N:HEX": how many users, whose ids begin with which bytes. */
+static void append_paid(char text[MS_NOTE_BYTES], size_t *size, const struct ms_paid *paid)
+{
+    append(text, size, " paid=%" PRIu64 ":", paid->users);
+    for (uint32_t i = 0; i < paid->bytes; i++)
+        append(text, size, "%02x", (unsigned char)paid->prefix[i]);
+}
 
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note)
 {
     const uint64_t values[NUMBERS] = {[SLOTS] = (uint64_t)note->slots,
                                       [DECODE] = note->decode_id,
                                       [PARTITIONS] = (uint64_t)note->partitions,
-                                      [BEGAN] = (uint64_t)note->began};
-    int size = snprintf(text, MS_NOTE_BYTES, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, note->origin,
-                        note->fold_id);
+                                      [BEGAN] = (uint64_t)note->began,
+                                      [DEBT] = note->debt.number,
+                                      [SHOWN] = (uint64_t)note->debt.shown_slots};
+    size_t size = 0;
+    append(text, &size, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, note->origin, note->fold_id);
     for (int i = 0; i < NUMBERS; i++) {
         if (values[i])
-            size += snprintf(text + size, MS_NOTE_BYTES - (size_t)size,
-                             numbers[i].base == 16 ? "%s%016" PRIx64 : "%s%" PRIu64, numbers[i].word,
-                             values[i]);
+            append(text, &size, numbers[i].base == 16 ? "%s%016" PRIx64 : "%s%" PRIu64, numbers[i].word,
+                   values[i]);
     }
-    return (size_t)size;
+    if (note->debt.open)
+        append_paid(text, &size, &note->debt.paid);
+    return size;
 }
 
 /* A number of the given base up to a blank or the end. strtoull alone would take signs and blanks. */
@@ -59,12 +86,39 @@ static bool read_word(const char **at, const char *word)
     return true;
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "N:HEX" */
+static bool read_paid(const char **at, struct ms_paid *paid)
+{
+    size_t digits = strspn(*at, "0123456789");
+    if (digits == 0 || digits > 19 || (*at)[digits] != ':')
+        return false;
+    paid->users = strtoull(*at, NULL, 10);
+    *at += digits + 1;
+    for (paid->bytes = 0; paid->bytes < MS_PAID_PREFIX && hex_digit(**at) >= 0; paid->bytes++) {
+        int high = hex_digit((*at)[0]), low = hex_digit((*at)[1]);
+        if (low < 0)
+            return false;
+        paid->prefix[paid->bytes] = (char)(high << 4 | low);
+        *at += 2;
+    }
+    return **at == ' ' || **at == '\0';
+}
+
 /* Reads one more number, or passes over a word that it does not know. */
-static bool read_more(const char **at, uint64_t values[NUMBERS])
+static bool read_more(const char **at, uint64_t values[NUMBERS], struct ms_debt_note *debt)
 {
     for (int i = 0; i < NUMBERS; i++) {
         if (read_word(at, numbers[i].word))
             return read_number(at, numbers[i].base, numbers[i].max, &values[i]);
+    }
+    if (read_word(at, " paid=")) {
+        debt->open = true;
+        return read_paid(at, &debt->paid);
     }
     *at += 1 + strcspn(*at + 1, " ");
     return true;
@@ -72,9 +126,10 @@ static bool read_more(const char **at, uint64_t values[NUMBERS])
 
 bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note)
 {
-    char text[256];
+    char text[512];
     const char *at = text;
     uint64_t origin, fold_id, values[NUMBERS] = {0};
+    struct ms_debt_note debt = {.number = 0};
     if (!metadata || size >= sizeof text || memchr(metadata, '\0', size))
         return false;
     memcpy(text, metadata, size);
@@ -83,15 +138,20 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
         !read_word(&at, " fold=") || !read_number(&at, 16, UINT64_MAX, &fold_id))
         return false;
     while (*at) {
-        if (!read_more(&at, values))
+        if (!read_more(&at, values, &debt))
             return false;
     }
+    debt.number = values[DEBT];
+    debt.shown_slots = (int)values[SHOWN];
+    if (debt.open ? debt.number == 0 : debt.shown_slots > 0)
+        return false;
     *note = (struct ms_offset_note){.origin = (int64_t)origin,
                                     .fold_id = fold_id,
                                     .decode_id = values[DECODE],
                                     .slots = (int)values[SLOTS],
                                     .partitions = (int)values[PARTITIONS],
-                                    .began = (int)values[BEGAN]};
+                                    .began = (int)values[BEGAN],
+                                    .debt = debt};
     return true;
 }
 
@@ -175,6 +235,8 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
     position->republish = (told && known->note.fold_id != rule->fold_id) || position->decoded_otherwise;
     position->holes = ms_position_replays(position) ? position->replay_until - position->next : 0;
     position->shown_slots = position->republish ? known->note.slots : 0;
+    if (known->ours)
+        position->debt_note = known->note.debt;
     *gap_from = gap;
     return MS_FITS;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "state/store.h"
+#include "stream/debt.h"
 #include "stream/positions.h"
 
 /* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
@@ -20,11 +21,13 @@ struct ms_offset_note {
     int slots;          /* 0: not told */
     int partitions;     /* that the topic had, 0: not told */
     int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
+    struct ms_debt_note debt; /* of the clicks */
 };
 
-/* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P" and
- * " began=P": at most MS_NOTE_BYTES with its end. Returns its length. */
-#define MS_NOTE_BYTES 160
+/* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
+ * " began=P", " debt=N" and, while that is open, " shown=K" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
+ * Returns its length. */
+#define MS_NOTE_BYTES 384
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
 /* Reads it. False when it is somebody else's text; *note is untouched then. The two first are there always,
  * those behind them in any order; unknown ones are a later version's and passed over. */

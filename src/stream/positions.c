@@ -33,6 +33,7 @@ struct ms_partition *ms_positions_add(struct ms_positions *positions, int32_t nu
     if (!*at) {
         *at = &positions->partitions[positions->count++];
         (*at)->number = number;
+        (*at)->debt.owed_from = (*at)->owed_from_flushed = -1;
     }
     return *at;
 }
@@ -61,6 +62,8 @@ bool ms_partition_waits(const struct ms_partition *partition, int source)
 {
     const struct ms_source *rules = ms_sources[source];
     bool replays = ms_position_replays(&partition->positions[source]);
+    if (ms_debt_is_open(&partition->debt) && !replays)
+        return true;
     for (int other = 0; other < MS_SOURCES; other++) {
         const struct ms_position *position = &partition->positions[other];
         unsigned bit = 1u << other;
@@ -96,14 +99,43 @@ void ms_positions_committed(struct ms_positions *positions)
     }
 }
 
-bool ms_positions_owe(const struct ms_positions *positions)
+void ms_partition_begin_debt(struct ms_positions *positions, struct ms_partition *partition)
 {
-    const struct ms_position *position;
-    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
-        if (position->republish)
-            return true;
+    struct ms_position *clicks = &partition->positions[MS_SOURCE_CLICKS];
+    bool republish = false;
+    uint32_t shown_slots = 0;
+    ms_partition_end_debt(positions, partition);
+    if (!(partition->open & 1u << MS_SOURCE_CLICKS))
+        return;
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const struct ms_position *position = &partition->positions[source];
+        if (partition->open & 1u << source && position->republish) {
+            republish = true;
+            if (position->shown_slots > (int)shown_slots)
+                shown_slots = (uint32_t)position->shown_slots;
+        }
     }
-    return false;
+    struct ms_debt debt = ms_debt_begin(&partition->row, &clicks->debt_note, republish, clicks->next,
+                                        shown_slots);
+    partition->debt = debt;
+    partition->owed_from_flushed = partition->row.owed_from;
+    partition->debt_stored = !ms_partition_replays(partition);
+    positions->debts += ms_debt_is_open(&debt);
+    /* No note of another source names this fold before the clicks' note tells of the debt. */
+    clicks->must_send |= ms_debt_is_open(&debt);
+    for (int source = 0; source < MS_SOURCES; source++) {
+        struct ms_position *position = &partition->positions[source];
+        position->owes = debt.carried || position->republish ? debt.number : 0;
+        position->shown_slots = (int)debt.shown_slots;
+    }
+}
+
+void ms_partition_end_debt(struct ms_positions *positions, struct ms_partition *partition)
+{
+    positions->debts -= ms_debt_is_open(&partition->debt);
+    partition->debt.owed_from = -1;
+    for (int source = 0; source < MS_SOURCES; source++)
+        partition->positions[source].owes = 0;
 }
 
 bool ms_positions_unflushed(const struct ms_positions *positions)
@@ -111,7 +143,9 @@ bool ms_positions_unflushed(const struct ms_positions *positions)
     const struct ms_position *position;
     for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
         int64_t applied = ms_position_applied(position);
-        if (applied >= 0 && applied != position->flushed)
+        const struct ms_partition *partition = ms_positions_partition(positions, position->partition);
+        if (applied >= 0 &&
+            (applied != position->flushed || partition->debt.owed_from != partition->owed_from_flushed))
             return true;
     }
     return false;
@@ -127,6 +161,11 @@ static bool row_of(const struct ms_partition *partition, uint64_t fold_id, uint6
     row->decode_id = decode_id;
     if (partition->open & 1u << MS_SOURCE_CLICKS && partition->positions[MS_SOURCE_CLICKS].partitions)
         row->partitions_count = (uint32_t)partition->positions[MS_SOURCE_CLICKS].partitions;
+    if (partition->open & 1u << MS_SOURCE_CLICKS) {
+        row->debt = partition->debt.number;
+        row->owed_from = partition->debt.owed_from;
+        row->shown_slots = partition->debt.shown_slots;
+    }
     for (int source = 0; source < MS_SOURCES; source++) {
         const struct ms_position *position = &partition->positions[source];
         if (!(partition->open & 1u << source) || ms_position_applied(position) < 0)
@@ -156,7 +195,21 @@ size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id,
 
 void ms_positions_flushed(struct ms_positions *positions)
 {
+    for (size_t i = 0; i < positions->count; i++) {
+        struct ms_partition *partition = &positions->partitions[i];
+        partition->debt_flushing = ms_partition_pays(partition);
+        partition->owed_from_flushed = partition->debt.owed_from;
+    }
     struct ms_position *position;
     for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));)
         position->flushed = ms_position_applied(position);
+}
+
+void ms_positions_stored(struct ms_positions *positions)
+{
+    for (size_t i = 0; i < positions->count; i++) {
+        struct ms_partition *partition = &positions->partitions[i];
+        partition->debt_stored |= partition->debt_flushing;
+        partition->debt_flushing = false;
+    }
 }

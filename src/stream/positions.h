@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "state/overlay.h"
+#include "stream/debt.h"
 
 #define MS_SOURCES MS_ROW_SOURCES
 
@@ -36,9 +37,10 @@ struct ms_position {
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
     bool
         decoded_otherwise; /* it was decoded by other settings: events of users may be in [L, C) under those only */
-    int shown_slots;       /* with republish: slots that the other fold may have shown of them */
-    uint32_t owed;         /* how many users are owed a record */
-    bool paused;           /* the consumer does not fetch it: the worker's */
+    int shown_slots;       /* slots that the other fold may have shown of them */
+    uint64_t owes;         /* number of the debt to which users belong that change in silence, 0: to none */
+    struct ms_debt_note debt_note; /* what the note beside its offset tells */
+    bool paused;                   /* the consumer does not fetch it: the worker's */
     bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */
 };
 
@@ -48,6 +50,9 @@ struct ms_partition {
     bool claimed;                /* its flushes count */
     unsigned open;               /* sources that are read, as bits */
     struct ms_partition_row row; /* as stored when it was claimed */
+    struct ms_debt debt;
+    bool debt_flushing, debt_stored; /* its users are on their way to disk, or there */
+    int64_t owed_from_flushed;       /* the debt's as stored or as the running flush stores it */
     struct ms_position positions[MS_SOURCES];
 };
 
@@ -56,6 +61,7 @@ struct ms_positions {
     struct ms_partition *partitions;
     size_t count; /* ever claimed */
     struct ms_partition **by_number;
+    size_t debts; /* partitions whose debt is open */
 };
 
 /* Makes room for MS_MAX_PARTITIONS; false without memory. Pointers to partitions and positions stay valid
@@ -109,24 +115,33 @@ static inline bool ms_position_to_send(const struct ms_position *position)
 /* Whether any source of the partition replays. */
 bool ms_partition_replays(const struct ms_partition *partition);
 
-/* Whether |source| has to wait for others, as the table of sources says. So nothing is published from half of
- * what is known. */
+/* Whether |source| has to wait: for others, as the table of sources says, so that nothing is published from half
+ * of what is known; or at C, until the debt is paid. */
 bool ms_partition_waits(const struct ms_partition *partition, int source);
 
 /* Whether a commit would change anything, and what it changes once it has succeeded. */
 bool ms_positions_pending(const struct ms_positions *positions);
 void ms_positions_committed(struct ms_positions *positions);
 
-/* Whether a replay still owes users a record. */
-bool ms_positions_owe(const struct ms_positions *positions);
+/* Gives the partition's debt from its row and its open positions, before any of them has moved. */
+void ms_partition_begin_debt(struct ms_positions *positions, struct ms_partition *partition);
+/* Its debt is paid, or the partition goes. */
+void ms_partition_end_debt(struct ms_positions *positions, struct ms_partition *partition);
 
-/* Whether a flush would move an L. */
+/* Whether the debt is to be paid now: all sources are at C. */
+static inline bool ms_partition_pays(const struct ms_partition *partition)
+{
+    return partition->open && ms_debt_is_open(&partition->debt) && !ms_partition_replays(partition);
+}
+
+/* Whether a flush would change a partition's row. */
 bool ms_positions_unflushed(const struct ms_positions *positions);
 
 /* Writes the rows of a flush, at most |count| of them, and returns how many. */
 size_t ms_positions_rows(const struct ms_positions *positions, uint64_t fold_id, uint64_t decode_id,
                          struct ms_flush_row *rows);
-/* These rows are on their way to disk. */
+/* These rows are on their way to disk, or have arrived there. */
 void ms_positions_flushed(struct ms_positions *positions);
+void ms_positions_stored(struct ms_positions *positions);
 
 #endif

@@ -23,7 +23,7 @@ struct ms_publisher {
     struct ms_publisher_options options;
     struct ms_encoder *encoder;
     struct waiting_list touched; /* for the commit */
-    struct waiting_list owed;    /* for the end of their partition's replay */
+    struct ms_emitted emitted;
     struct ms_log_limit bad_limit;
 };
 
@@ -44,13 +44,17 @@ enum ms_status ms_publisher_new(struct ms_publisher **out, const struct ms_publi
     return MS_OK;
 }
 
+struct ms_emitted ms_publisher_emitted(const struct ms_publisher *publisher)
+{
+    return publisher->emitted;
+}
+
 void ms_publisher_destroy(struct ms_publisher *publisher)
 {
     if (!publisher)
         return;
     ms_encoder_destroy(publisher->encoder);
     free(publisher->touched.items);
-    free(publisher->owed.items);
     free(publisher);
 }
 
@@ -60,6 +64,8 @@ static enum ms_status emit(struct ms_publisher *publisher, struct ms_position *p
                            const struct ms_output *output, struct ms_error *error)
 {
     position->must_send = true;
+    publisher->emitted.records++;
+    publisher->emitted.bytes += output->key.size + output->value.size;
     if (output->kind == MS_OUTPUT_RECORD)
         ms_count(&publisher->options.stats->records, 1);
     return publisher->options.sink.emit(publisher->options.sink.context, output, error);
@@ -167,17 +173,13 @@ static enum ms_status publish_or_touch(struct ms_publisher *publisher, struct ms
     return wait_in(&publisher->touched, entry, item, error);
 }
 
-/* A user has changed in silence, and what was published of it came from another fold: that showed at most
- * position->shown_slots of it. */
-static enum ms_status owe(struct ms_publisher *publisher, struct ms_entry *entry, const struct waiting *item,
-                          struct ms_error *error)
+/* A user has changed in silence. Where it belongs to a debt, what was published of it came from another fold,
+ * which showed at most position->shown_slots of it. */
+static void owe(struct ms_user *user, const struct ms_position *position)
 {
-    if (entry->user->slots_max < item->position->shown_slots)
-        entry->user->slots_max = (uint16_t)item->position->shown_slots;
-    if (entry->marks & MS_MARK_HELD)
-        return MS_OK;
-    item->position->owed++;
-    return wait_in(&publisher->owed, entry, item, error);
+    user->owed = position->owes;
+    if (position->owes && user->slots_max < position->shown_slots)
+        user->slots_max = (uint16_t)position->shown_slots;
 }
 
 enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_position *position,
@@ -186,9 +188,12 @@ enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_po
     const struct waiting item = {position, place, slots_shown};
     struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
     entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
-    if (!silent)
-        return publish_or_touch(publisher, entry, &item, error);
-    return position->republish ? owe(publisher, entry, &item, error) : MS_OK;
+    if (silent) {
+        owe(entry->user, position);
+        return MS_OK;
+    }
+    entry->user->owed = 0;
+    return publish_or_touch(publisher, entry, &item, error);
 }
 
 enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_position *position,
@@ -235,48 +240,13 @@ enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct m
 
 /* ---- the moments at which they are published ---- */
 
-/* What a reader may see of a user that is owed a record: the slots before the replay, or those that the other
- * fold may have shown since. A user that was forgotten since has no more than it ever had after that. */
-static uint16_t slots_shown_at_most(const struct waiting *item, const struct ms_user *user, int shown_slots)
+enum ms_status ms_publisher_owed(struct ms_publisher *publisher, struct ms_position *position, uint32_t place,
+                                 struct ms_error *error)
 {
-    uint16_t slots = item->slots_shown < shown_slots ? (uint16_t)shown_slots : item->slots_shown;
-    return slots < user->slots_max ? slots : user->slots_max;
-}
-
-enum ms_status ms_publisher_replayed(struct ms_publisher *publisher, struct ms_partition *partition,
-                                     struct ms_position *position, struct ms_error *error)
-{
-    enum ms_status status = MS_OK;
-    size_t kept = 0;
-    int shown_slots = 0;
-    for (int source = 0; source < MS_SOURCES; source++) {
-        const struct ms_position *p = &partition->positions[source];
-        if (partition->open & 1u << source && p->republish && p->shown_slots > shown_slots)
-            shown_slots = p->shown_slots;
-    }
-    struct waiting_list *owed = &publisher->owed;
-    for (size_t i = 0; i < owed->count; i++) {
-        struct waiting item = owed->items[i];
-        if (item.position->partition != partition->number) {
-            owed->items[kept++] = item;
-            continue;
-        }
-        struct ms_entry *entry = let_go(publisher, &item);
-        item.position = position;
-        item.slots_shown = slots_shown_at_most(&item, entry->user, shown_slots);
-        if (status == MS_OK && entry->user->version > 0)
-            status = publish_or_touch(publisher, entry, &item, error);
-    }
-    owed->count = kept;
-    for (int source = 0; source < MS_SOURCES; source++) {
-        struct ms_position *p = &partition->positions[source];
-        if (partition->open & 1u << source) {
-            p->must_send |= p->republish; /* from now on the note beside its offset names this fold */
-            p->owed = 0;
-            p->republish = false;
-        }
-    }
-    return status;
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
+    entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
+    return entry->user->version > 0 ? publish(publisher, position, entry->user, entry->user->slots_max, error)
+                                    : MS_OK;
 }
 
 enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error)
@@ -305,11 +275,9 @@ static void list_drop(struct waiting_list *list, int32_t partition)
 void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition)
 {
     list_drop(&publisher->touched, partition);
-    list_drop(&publisher->owed, partition);
 }
 
 void ms_publisher_drop_all(struct ms_publisher *publisher)
 {
     publisher->touched.count = 0;
-    publisher->owed.count = 0;
 }

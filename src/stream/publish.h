@@ -1,9 +1,7 @@
-/* What is to be published: now, at the commit, or once a replay under another fold id has reached C.
+/* What is to be published: now, at the commit, or when a debt is paid (debt.h).
  *
  * publish.mode=every publishes a user at each change. publish.mode=latest notes a changed user and publishes
- * it once, at the commit. After a change of model or settings, users whose events lie in [L, C) are owed one
- * record, because what was published of them came from another fold. Users that are noted are held in the
- * overlay: they are not evicted.
+ * it once, at the commit. Users that are noted are held in the overlay: they are not evicted.
  *
  * In layout interest a user has a record per interest, and slots that it no longer has get a null value. The
  * publisher knows how many slots a reader sees: those of the user before its change, or those that were
@@ -58,10 +56,16 @@ enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct m
                                         const char *topic, const struct ms_input *input, const char *reason,
                                         struct ms_error *error) MS_MUST_CHECK;
 
-/* All sources of the partition have reached C, |position| last: publishes the users that are owed a record.
- */
-enum ms_status ms_publisher_replayed(struct ms_publisher *publisher, struct ms_partition *partition,
-                                     struct ms_position *position, struct ms_error *error) MS_MUST_CHECK;
+/* Publishes the user at |place|, who is owed a record, with null values for all slots that it ever had and has
+ * no longer. */
+enum ms_status ms_publisher_owed(struct ms_publisher *publisher, struct ms_position *position, uint32_t place,
+                                 struct ms_error *error) MS_MUST_CHECK;
+
+/* Records that were emitted so far, and the bytes of their keys and values. */
+struct ms_emitted {
+    uint64_t records, bytes;
+};
+struct ms_emitted ms_publisher_emitted(const struct ms_publisher *publisher);
 
 /* Publishes the users that wait for the commit. */
 enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error) MS_MUST_CHECK;

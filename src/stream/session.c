@@ -42,7 +42,7 @@ void ms_session_process(struct ms_session *session, const struct ms_input *input
     double now_s = ms_monotonic_s();
     enum ms_status status = count ? ms_engine_process(session->engine, inputs, count, &error) : MS_OK;
     if (status == MS_OK && end.partition >= 0)
-        status = ms_engine_reached(session->engine, end.source, end.partition, end.offset, &error);
+        ms_engine_reached(session->engine, end.source, end.partition, end.offset);
     if (status != MS_OK)
         ms_session_break(session, status, &error);
     if (count)
@@ -121,6 +121,25 @@ void ms_session_flush_begin(struct ms_session *session)
 
 /* ---- the loop's step, and its end ---- */
 
+/* Publishes and commits the next part of a debt. All of its users have to be on disk first, and all that others
+ * have pending is committed before. */
+static void pay(struct ms_session *session)
+{
+    struct ms_error error;
+    ms_session_commit(session);
+    if (!ms_engine_debt_stored(session->engine)) {
+        ms_session_flush_begin(session);
+        ms_session_flush_end(session, true);
+    }
+    if (session->broken)
+        return;
+    enum ms_status status = ms_engine_pay(session->engine, &error);
+    if (status != MS_OK)
+        ms_session_break(session, status, &error);
+    else
+        ms_session_commit(session);
+}
+
 void ms_session_maintain(struct ms_session *session, bool idle, bool lagging)
 {
     double now_s = ms_monotonic_s();
@@ -135,10 +154,14 @@ void ms_session_maintain(struct ms_session *session, bool idle, bool lagging)
     }
     if (!pending && ms_pace_flush_due(&session->pace, full, session->flushing, lagging, now_s))
         ms_session_flush_begin(session);
+    if (!session->broken && ms_engine_owes(session->engine))
+        pay(session);
 }
 
 int ms_session_wait_ms(const struct ms_session *session, bool lagging)
 {
+    if (ms_engine_owes(session->engine))
+        return 0;
     return ms_pace_wait_ms(&session->pace, ms_engine_pending(session->engine),
                            ms_engine_dirty(session->engine), session->flushing, lagging, ms_monotonic_s());
 }

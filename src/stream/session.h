@@ -62,7 +62,7 @@ void ms_session_flush_begin(struct ms_session *session);
 /* Collects the result of the running flush, if there is one; waits for it where |wait|. */
 void ms_session_flush_end(struct ms_session *session, bool wait);
 
-/* After each batch: commits and flushes when that is due. |idle|: the queue was empty; |lagging|: more
+/* After each batch: commits and flushes when that is due, and pays the next part of a debt. |idle|: the queue was empty; |lagging|: more
  * records wait than are taken at once. */
 void ms_session_maintain(struct ms_session *session, bool idle, bool lagging);
 

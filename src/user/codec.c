@@ -2,12 +2,13 @@
  *
  * Head row, key = partition (u16 big-endian) + user id:
  *
- *   1 byte   version of the layout: 2
+ *   1 byte   version of the layout: 2, of a user that is owed a record 3
  *   1 byte   flags: 1 = arrival order is time order for all that is stored
  *                   2 = the sums are left out: the fold of the tail, in order of arrival, gives them
  *                   4 = there is a greatest event time in the sums
  *                   8 = there is a greatest event time in a sealed chunk
  *   8 bytes  fold id
+ *   varint   number of the debt that owes the user a record (with version 3)
  *   varint   version of the user: accepted events
  *   varint   own offset in the input topic, plus 1
  *   varint   own offset in the profile topic, plus 1
@@ -52,7 +53,7 @@
 #define FLAG_SUMS_TIME     4
 #define FLAG_SEALED_TIME   8
 #define FIXED_BYTES        10 /* of a head, before its varints */
-#define HEAD_NUMBERS       15 /* varints of a head, at most */
+#define HEAD_NUMBERS       16 /* varints of a head, at most */
 #define MAX_FLOATS         (1u << 20)
 #define MAX_KEPT           (1u << 20)
 #define FEW_EVENTS         12 /* a user of no more is stored without its sums */
@@ -128,12 +129,14 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
                                     user->profile_bytes))
         return false;
     char *at = out->data + out->size;
-    *at++ = MS_VALUE_VERSION;
+    *at++ = user->owed ? MS_OWED_VERSION : MS_VALUE_VERSION;
     *at++ = (char)((user->ordered ? FLAG_ORDERED : 0) | (without ? FLAG_SUMS_LEFT_OUT : 0) |
                    (user->sums_time_ms != INT64_MIN ? FLAG_SUMS_TIME : 0) |
                    (sealed_time_ms != INT64_MIN ? FLAG_SEALED_TIME : 0));
     ms_put_u64(at, user->fold_id);
     at += 8;
+    if (user->owed)
+        at = put_number(at, user->owed);
     at = put_number(at, user->version);
     at = put_number(at, (uint64_t)user->own_offset + 1);
     at = put_number(at, (uint64_t)user->profile_offset + 1);
@@ -201,17 +204,18 @@ static enum ms_status damaged(struct ms_error *error, struct ms_bytes id, const 
     return ms_fail(error, MS_STATE, "user \"%.*s\": %s", (int)(id.size < 200 ? id.size : 200), id.data, what);
 }
 
-/* Of a head row or a chunk row. */
-static enum ms_status check_version(struct ms_bytes id, struct ms_bytes value, struct ms_error *error)
+/* Of a head row or a chunk row, of version |most| at most. */
+static enum ms_status check_version(struct ms_bytes id, struct ms_bytes value, int most,
+                                    struct ms_error *error)
 {
     int version = value.size ? (unsigned char)value.data[0] : 0;
-    if (version > MS_VALUE_VERSION)
+    if (version > most)
         return ms_fail(error, MS_STATE_NEWER,
                        "user \"%.*s\": its value has layout version %d, this program knows %d",
-                       (int)(id.size < 200 ? id.size : 200), id.data, version, MS_VALUE_VERSION);
+                       (int)(id.size < 200 ? id.size : 200), id.data, version, most);
     if (version > 0 && version < MS_VALUE_VERSION)
         return damaged(error, id, "its value has an old layout that this program does not read");
-    return version == MS_VALUE_VERSION ? MS_OK : damaged(error, id, "its value is not a user's");
+    return version > 0 ? MS_OK : damaged(error, id, "its value is not a user's");
 }
 
 /* Reads numbers one after the other. |bad| is set when they end early or are too large. */
@@ -258,6 +262,7 @@ static const char *decode_numbers(struct reader *r, struct head *head)
     struct ms_user *user = &head->user;
     if (r->end - r->at < FIXED_BYTES)
         return "its value is not a user's";
+    bool is_owed = r->at[0] == MS_OWED_VERSION;
     int flags = (unsigned char)r->at[1];
     *head = (struct head){.user = {.fold_id = ms_get_u64(r->at + 2),
                                    .ordered = flags & FLAG_ORDERED,
@@ -265,6 +270,7 @@ static const char *decode_numbers(struct reader *r, struct head *head)
                                    .sums_time_ms = INT64_MIN,
                                    .sealed_time_ms = INT64_MIN}};
     r->at += FIXED_BYTES;
+    user->owed = is_owed ? get_number(r) : 0;
     user->version = get_number(r);
     user->own_offset = (int64_t)(get_number(r) - 1);
     user->profile_offset = (int64_t)(get_number(r) - 1);
@@ -294,12 +300,20 @@ static const char *decode_numbers(struct reader *r, struct head *head)
     return NULL;
 }
 
+uint64_t ms_user_head_owed(struct ms_bytes value)
+{
+    if (value.size < FIXED_BYTES || value.data[0] != MS_OWED_VERSION)
+        return 0;
+    struct reader reader = {.at = value.data + FIXED_BYTES, .end = value.data + value.size};
+    return get_number(&reader);
+}
+
 enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, struct ms_bytes id,
                                    struct ms_bytes value, struct ms_error *error)
 {
     struct reader reader = {.at = value.data, .end = value.data + value.size};
     struct head head;
-    enum ms_status status = check_version(id, value, error);
+    enum ms_status status = check_version(id, value, MS_OWED_VERSION, error);
     if (status != MS_OK)
         return status;
     const char *wrong = decode_numbers(&reader, &head);
@@ -325,6 +339,7 @@ enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, str
     user->slots = from->slots;
     user->slots_max = from->slots_max;
     user->version = from->version;
+    user->owed = from->owed;
     user->own_offset = from->own_offset;
     user->profile_offset = from->profile_offset;
     user->fold_id = from->fold_id;
@@ -346,7 +361,7 @@ enum ms_status ms_user_decode_head(struct ms_user **out, uint16_t partition, str
 static enum ms_status decode_chunk(struct ms_user **user, struct ms_bytes value, uint32_t number,
                                    struct ms_error *error)
 {
-    enum ms_status status = check_version(ms_user_id(*user), value, error);
+    enum ms_status status = check_version(ms_user_id(*user), value, MS_VALUE_VERSION, error);
     if (status != MS_OK)
         return status;
     const char *end = value.data + value.size;

@@ -7,6 +7,7 @@
 #include "user/user.h"
 
 #define MS_VALUE_VERSION 2
+#define MS_OWED_VERSION  3 /* of the head row of a user that is owed a record */
 
 /* Appends the chunk row |index| (0 .. sealable-1) of a settled user: number sealed + index. */
 bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_buffer *out);
@@ -14,6 +15,9 @@ bool ms_user_encode_chunk(const struct ms_user *user, uint32_t index, struct ms_
 /* Appends the head row of a settled user, as it is once its sealable chunks are sealed. The sums are left out
  * where few behaviors give them again (sums_of_kept). */
 bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out);
+
+/* The number of the debt that the user of a head row belongs to, 0: to none. Reads no further. */
+uint64_t ms_user_head_owed(struct ms_bytes value);
 
 /* Decodes a head row into a new user (free with free()). The user is incomplete when it has chunks. Its items
  * are not resolved: every behavior has MS_NO_ITEM. Where `sums_left_out` is set, ms_refold must make the sums.

@@ -94,6 +94,7 @@ struct ms_user *ms_user_copy(const struct ms_user *user)
 void ms_user_clear(struct ms_user *user)
 {
     user->version = 0;
+    user->owed = 0;
     user->last_time_ms = INT64_MIN;
     user->sums_time_ms = user->sealed_time_ms = INT64_MIN;
     user->events_folded = 0;

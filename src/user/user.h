@@ -34,6 +34,7 @@ struct ms_user {
     /* What storage keeps. */
     uint64_t version;       /* accepted events so far, 0: no such user */
     uint64_t fold_id;       /* model and settings under which slots and sums were folded */
+    uint64_t owed;          /* number of the debt that owes it a record (stream/debt.h), 0: none */
     int64_t own_offset;     /* input offset up to which (exclusive) it is folded, -1: none */
     int64_t profile_offset; /* the same for the profile topic */
     int64_t last_time_ms;   /* greatest event time so far */

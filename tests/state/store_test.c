@@ -442,6 +442,70 @@ static void a_file_is_all_or_nothing(void **state)
     state_dir_remove(dir);
 }
 
+/* What a scan was given: the beginnings of the ids, and after how many it stops. */
+struct scanned {
+    char seen[16];
+    size_t count, stops_at;
+};
+
+static bool take_scanned(void *context, struct ms_bytes id, struct ms_bytes value)
+{
+    struct scanned *scanned = context;
+    assert_true(id.size > 0 && value.size == 1 && value.data[0] == id.data[0]);
+    scanned->seen[scanned->count++] = id.data[0];
+    return scanned->count != scanned->stops_at;
+}
+
+static void assert_scans(struct ms_store *store, const char *from, size_t stops_at, const char *expected,
+                         bool to_end)
+{
+    struct scanned scanned = {.stops_at = stops_at};
+    struct ms_error error;
+    bool ended = !to_end;
+    assert_int_equal(ms_store_scan(store, 7, (struct ms_bytes){from, strlen(from)}, &scanned, take_scanned,
+                                   &ended, &error),
+                     MS_OK);
+    assert_string_equal(scanned.seen, expected);
+    assert_int_equal(ended, to_end);
+}
+
+/* The head rows of one partition alone, from an id on, beside those of others, their own rows and chunks. */
+static void a_scan_stays_in_its_partition(void **state)
+{
+    char *dir = state_dir_new();
+    struct ms_store *store = state_open(dir);
+    struct ms_store_file *file;
+    struct ms_error error;
+    struct ms_buffer key = {0};
+    const uint16_t owned[] = {6, 7, 8};
+    bool lost;
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        ms_store_acquire(store, owned[i], 5);
+    assert_scans(store, "", 0, "", true);
+    assert_int_equal(ms_store_file_begin(&file, store, &error), MS_OK);
+    for (uint16_t partition = 6; partition <= 8; partition++) {
+        put_partition(file, partition);
+        for (const char *id = "\1ac"; *id; id++) {
+            assert_true(ms_key_user(&key, partition, (struct ms_bytes){id, 1}));
+            put(file, &key, id, 1);
+        }
+    }
+    assert_true(ms_key_chunk(&key, 7, (struct ms_bytes){"a", 1}, 3));
+    put(file, &key, "chunk", 5);
+    assert_int_equal(ms_store_file_ingest(file, owned, 3, 5, &lost, &error), MS_OK);
+    assert_false(lost);
+    assert_scans(store, "", 0, "\1ac", true);
+    assert_scans(store, "a", 0, "ac", true);
+    assert_scans(store, "b", 0, "c", true);
+    assert_scans(store, "d", 0, "", true);
+    assert_scans(store, "", 2, "\1a", false);
+    assert_scans(store, "", 3, "\1ac", false); /* it was not asked whether more follow */
+    ms_buffer_free(&key);
+    ms_store_close(store);
+    state_dir_remove(dir);
+}
+
 static void a_reader_sees_what_was_flushed(void **state)
 {
     char *dir = state_dir_new();
@@ -566,6 +630,7 @@ int main(void)
                                        cmocka_unit_test(a_file_stays_in_the_page_cache),
                                        cmocka_unit_test(a_left_over_name_is_not_written_over),
                                        cmocka_unit_test(a_file_is_all_or_nothing),
+                                       cmocka_unit_test(a_scan_stays_in_its_partition),
                                        cmocka_unit_test(a_reader_sees_what_was_flushed),
                                        cmocka_unit_test(two_workers_on_one_store)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,6 @@ struct fake_worker {
     struct published_list open; /* the transaction */
     bool holds[PARTS];
     size_t next[PARTS];    /* record to poll */
-    int64_t began[PARTS];  /* L when it was taken */
-    bool owes[PARTS];      /* what [L, C) published came from another fold */
     bool flushing, stolen; /* a flush is on its way; somebody else had one of its partitions when it began */
     struct oracle oracle[PARTS];
 };

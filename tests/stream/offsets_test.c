@@ -286,12 +286,23 @@ static void other_partitions(void **state)
 
 static void note_there_and_back(void **state)
 {
-    const struct ms_offset_note notes[] = {
+    struct ms_offset_note notes[] = {
         {.fold_id = 1},
-        {INT64_MAX, UINT64_MAX, UINT64_MAX, 65535, INT32_MAX, 32768},
+        {.origin = INT64_MAX,
+         .fold_id = UINT64_MAX,
+         .decode_id = UINT64_MAX,
+         .slots = 65535,
+         .partitions = INT32_MAX,
+         .began = 32768,
+         .debt = {INT64_MAX, true, 65535, {.users = INT64_MAX, .bytes = MS_PAID_PREFIX}}},
         {.origin = 1234567890123, .fold_id = UINT64_C(0x00ab00cd12345678), .slots = 4},
         {.origin = 5, .fold_id = 6, .decode_id = 0xabc, .slots = 4, .partitions = 12},
-        {.origin = 5, .fold_id = 6, .partitions = 1}};
+        {.origin = 5, .fold_id = 6, .partitions = 1},
+        {.fold_id = 1, .debt = {.number = 7}}, /* paid */
+        {.fold_id = 1, .debt = {.number = 1, .open = true, .shown_slots = 5}},
+        {.fold_id = 1,
+         .debt = {.number = 1, .open = true, .paid = {.users = 1, .bytes = 3, .prefix = "u\xff"}}}};
+    memset(notes[1].debt.paid.prefix, 0x80, MS_PAID_PREFIX);
     (void)state;
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
         char text[MS_NOTE_BYTES];
@@ -305,6 +316,9 @@ static void note_there_and_back(void **state)
         assert_int_equal(back.began, notes[i].began);
         assert_int_equal(back.partitions, notes[i].partitions);
         assert_true(back.decode_id == notes[i].decode_id);
+        assert_memory_equal(&back.debt.paid, &notes[i].debt.paid, sizeof back.debt.paid);
+        assert_true(back.debt.number == notes[i].debt.number && back.debt.open == notes[i].debt.open &&
+                    back.debt.shown_slots == notes[i].debt.shown_slots);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
             if (ms_offset_note_read(text, cut, &back))
                 assert_int_equal(back.origin, notes[i].origin);
@@ -330,6 +344,14 @@ static void notes_of_others(void **state)
                                       "mindstream/1 origin=5 fold=11112222333344445",
                                       "mindstream/1 origin=5 fold=1 slots=x",
                                       "mindstream/1 origin=5 fold=1 slots=70000",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=-1",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=70000 paid=0:",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=1",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=:00",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=1:0",
+                                      "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=1:0g",
                                       "mindstream/2 origin=5 fold=1",
                                       "reset by hand",
                                       " mindstream/1 origin=5 fold=1",
@@ -341,7 +363,7 @@ static void notes_of_others(void **state)
             fail_msg("read: %s", bad[i]);
     }
     static const char zero[] = "mindstream/1 origin=5\0 fold=1";
-    char huge[400];
+    char huge[600];
     memset(huge, ' ', sizeof huge);
     memcpy(huge, "mindstream/1 origin=5 fold=1", 28);
     assert_false(ms_offset_note_read(zero, sizeof zero - 1, &note));

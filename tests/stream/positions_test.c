@@ -129,13 +129,55 @@ static void flush_writes_every_source(void **state)
     assert_int_equal(rows[0].row.sources[PROFILES].origin, 2);
 }
 
-static void owed_records_hold_back_flushes(void **state)
+/* A debt begins with what any source has to publish again, is written as such, and holds its partition at C. */
+static void a_debt_holds_its_partition(void **state)
 {
     struct ms_positions *positions = *state;
-    open_at(positions, CLICKS, 1, 10);
-    assert_false(ms_positions_owe(positions));
-    open_at(positions, PROFILES, 2, 10)->republish = true;
-    assert_true(ms_positions_owe(positions));
+    struct ms_flush_row rows[2];
+    struct ms_position *clicks = open_at(positions, CLICKS, 1, 10),
+                       *profiles = open_at(positions, PROFILES, 1, 20);
+    struct ms_partition *partition = ms_positions_partition(positions, 1);
+    partition->row = MS_EMPTY_ROW;
+    ms_partition_begin_debt(positions, partition);
+    assert_int_equal(positions->debts, 0);
+    assert_false(ms_positions_unflushed(positions));
+    clicks->replay_until = clicks->committed = 15;
+    profiles->replay_until = profiles->committed = 25;
+    profiles->republish = true;
+    profiles->shown_slots = 6;
+    for (int again = 0; again < 2; again++) {
+        ms_partition_begin_debt(positions, partition);
+        assert_int_equal(positions->debts, 1);
+        assert_true(partition->debt.number == 1 && partition->debt.owed_from == 10);
+        assert_true(clicks->owes == 0 && profiles->owes == 1 && profiles->shown_slots == 6);
+    }
+    assert_true(ms_positions_unflushed(positions)); /* though no L has moved */
+    assert_int_equal(ms_positions_rows(positions, 99, 7, rows), 1);
+    assert_true(rows[0].row.debt == 1 && rows[0].row.owed_from == 10 && rows[0].row.shown_slots == 6);
+    assert_true(rows[0].row.sources[CLICKS].applied == 10 && rows[0].row.sources[PROFILES].applied == 20);
+    ms_positions_flushed(positions);
+    ms_positions_stored(positions);
+    assert_false(ms_positions_unflushed(positions));
+    assert_false(partition->debt_stored || ms_partition_pays(partition));
+    assert_false(ms_partition_waits(partition, CLICKS)); /* it goes on to C */
+    clicks->next = 15;
+    assert_true(ms_partition_waits(partition, CLICKS));
+    assert_false(ms_partition_waits(partition, PROFILES));
+    profiles->next = 25;
+    assert_true(ms_partition_waits(partition, PROFILES) && ms_partition_pays(partition));
+    ms_positions_stored(positions); /* a flush that began before */
+    assert_false(partition->debt_stored);
+    ms_positions_flushed(positions);
+    ms_positions_stored(positions);
+    assert_true(partition->debt_stored);
+    ms_partition_end_debt(positions, partition);
+    assert_int_equal(positions->debts, 0);
+    assert_false(ms_partition_waits(partition, PROFILES) || ms_partition_pays(partition));
+    assert_true(ms_positions_unflushed(positions));
+    assert_int_equal(ms_positions_rows(positions, 99, 7, rows), 1);
+    assert_true(rows[0].row.debt == 1 && rows[0].row.owed_from == -1);
+    ms_partition_end_debt(positions, partition);
+    assert_int_equal(positions->debts, 0);
 }
 
 /* Profiles wait while the clicks replay. Clicks wait, once at C, until the profiles have caught up. */
@@ -214,7 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(found_by_number_and_source, setup, teardown),
         cmocka_unit_test_setup_teardown(commit_carries_what_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(flush_writes_every_source, setup, teardown),
-        cmocka_unit_test_setup_teardown(owed_records_hold_back_flushes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_debt_holds_its_partition, setup, teardown),
         cmocka_unit_test_setup_teardown(sources_wait_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown(somebody_always_goes_on, setup, teardown),
         cmocka_unit_test(table_names_every_source),

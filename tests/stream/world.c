@@ -354,14 +354,19 @@ void oracle_replay(struct oracle *oracle, int64_t upto, bool owe)
     const struct part *part = &oracle->world->part[oracle->partition];
     for (; oracle->next < part->count && part->records[oracle->next].input.offset < upto; oracle->next++) {
         const struct logged *record = &part->records[oracle->next];
-        int slots, u = (int)record->user, i = 0;
+        int slots;
         enum what what = oracle_fold(oracle, record, variant_at(part, record->input.offset), &slots);
-        while (i < oracle->owed_count && oracle->owed[i] != u)
-            i++;
-        if (owe && what == FOLDED && i == oracle->owed_count)
-            oracle->owed[oracle->owed_count++] = u;
+        if (what != NOTHING)
+            oracle->owed[record->user] = owe && what == FOLDED;
     }
     oracle->at = upto;
+}
+
+void oracle_take_off_paid(struct oracle *oracle, uint64_t number)
+{
+    const struct part *part = &oracle->world->part[oracle->partition];
+    for (int u = 0; u < USERS; u++)
+        oracle->owed[u] = oracle->owed[u] && !(part->debt == number && part->paid[u]);
 }
 
 void world_begin(struct world *world, int partition, int64_t from)
@@ -494,15 +499,6 @@ static void check_records(struct oracle *oracle, int64_t upto, struct cursor *cu
     struct world *world = oracle->world;
     const struct part *part = &world->part[oracle->partition];
     bool every = world->config.publish_mode == MS_PUBLISH_EVERY, touched[USERS] = {false};
-    for (int i = 0; i < oracle->owed_count; i++) {
-        uint32_t u = (uint32_t)oracle->owed[i];
-        if (oracle->users[u].version == 0)
-            continue;
-        if (every)
-            take_record(&cursors[u]);
-        touched[u] = true;
-    }
-    oracle->owed_count = 0;
     for (; oracle->next < part->count && part->records[oracle->next].input.offset < upto; oracle->next++) {
         const struct logged *record = &part->records[oracle->next];
         int slots = 0;
@@ -527,7 +523,39 @@ static void check_records(struct oracle *oracle, int64_t upto, struct cursor *cu
     oracle->at = upto;
 }
 
-void oracle_check(struct oracle *oracle, int64_t upto, const struct published_list *list)
+/* The records of owed users, and of nobody else. */
+static void check_debt(struct oracle *oracle, const struct ms_debt *debt, struct cursor *cursors)
+{
+    struct world *world = oracle->world;
+    struct part *part = &world->part[oracle->partition];
+    const char *last = "";
+    if (part->debt != debt->number) {
+        part->debt = debt->number;
+        memset(part->paid, 0, sizeof part->paid);
+    }
+    for (uint32_t u = 0; u < USERS; u++) {
+        if (!oracle->owed[u] || !peek(&cursors[u]))
+            continue;
+        if (oracle->variant[u] != world->variant)
+            naive_refold(&oracle->users[u], &oracle->fold_contexts->fold_contexts[world->variant],
+                         world->behaviors_max);
+        oracle->variant[u] = world->variant;
+        take_record(&cursors[u]);
+        oracle->owed[u] = false;
+        part->paid[u] = true;
+        if (strcmp(world->ids[oracle->partition][u], last) > 0)
+            last = world->ids[oracle->partition][u];
+    }
+    for (uint32_t u = 0; u < USERS; u++)
+        CHECK(world,
+              !oracle->owed[u] ||
+                  (ms_debt_is_open(debt) && strcmp(world->ids[oracle->partition][u], last) > 0),
+              "%s: passed over by its debt, version %llu", world->ids[oracle->partition][u],
+              (unsigned long long)oracle->users[u].version);
+}
+
+void oracle_check(struct oracle *oracle, int64_t upto, const struct ms_debt *debt,
+                  const struct published_list *list)
 {
     struct world *world = oracle->world;
     struct cursor cursors[USERS + 1];
@@ -535,7 +563,15 @@ void oracle_check(struct oracle *oracle, int64_t upto, const struct published_li
           (long long)upto, (long long)oracle->at);
     for (uint32_t u = 0; u <= USERS; u++)
         cursors[u] = (struct cursor){.oracle = oracle, .list = list, .user = u};
-    check_records(oracle, upto, cursors);
+    bool owes = ms_debt_is_open(debt);
+    for (uint32_t u = 0; u < USERS; u++)
+        owes |= oracle->owed[u];
+    CHECK(world, !owes || upto == oracle->at, "partition %d: offset %lld sent, past a debt",
+          oracle->partition, (long long)upto);
+    if (owes)
+        check_debt(oracle, debt, cursors);
+    else
+        check_records(oracle, upto, cursors);
     for (uint32_t u = 0; u <= USERS; u++) {
         const struct published *more = peek(&cursors[u]);
         CHECK(world, !more, "partition %d user %u: version %llu slot %d null %d offset %lld is too much",

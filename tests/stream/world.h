@@ -53,6 +53,8 @@ struct part {
     size_t note_bytes;
     uint32_t owner; /* worker + 1, 0: nobody */
     struct shown shown[USERS];
+    uint64_t debt;    /* number of the debt that was paid last, at least in part */
+    bool paid[USERS]; /* users to whom it is paid */
     /* how the state on disk came to be */
     int64_t origin;
     struct begin begins[MAX_BEGINS];
@@ -110,8 +112,7 @@ struct oracle {
     size_t next;
     struct naive_user users[USERS];
     int variant[USERS]; /* that the user was last folded by */
-    int owed[USERS];    /* users to publish at C, in the order in which they were folded */
-    int owed_count;
+    bool owed[USERS];   /* users to publish at C, before any other event */
 };
 /* The state of a partition at |upto|, as the begins noted for it say. */
 void oracle_start(struct oracle *oracle, struct world *world, struct fold_contexts *fold_contexts,
@@ -121,9 +122,13 @@ void oracle_free(struct oracle *oracle);
 void world_begin(struct world *world, int partition, int64_t from);
 /* Folds on in silence; users folded are owed when |owe|. */
 void oracle_replay(struct oracle *oracle, int64_t upto, bool owe);
-/* Folds on to |upto| and checks that the records of a transaction that commits it are what an uninterrupted
- * run publishes for these events, and those owed. The lock is held. */
-void oracle_check(struct oracle *oracle, int64_t upto, const struct published_list *list);
+/* Takes those off to whom the broker's transactions have paid the debt |number| already. The lock is held. */
+void oracle_take_off_paid(struct oracle *oracle, uint64_t number);
+/* Checks a transaction. While users are owed, its records are theirs, each user's once and in the order of ids;
+ * |debt| tells what is said of it beside the offset. Else: folds on to |upto| and checks that the records are
+ * what an uninterrupted run publishes for these events. The lock is held. */
+void oracle_check(struct oracle *oracle, int64_t upto, const struct ms_debt *debt,
+                  const struct published_list *list);
 /* Checks the rows of a partition on disk against the events below their L. Returns L, -1: no row. */
 int64_t world_check_state(struct world *world, struct fold_contexts *fold_contexts, int partition);
 

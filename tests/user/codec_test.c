@@ -90,6 +90,7 @@ static void everything_comes_back(void **state)
         struct ms_user *user = someone(count, 37), *back;
         user->version = UINT64_MAX - 1;
         user->fold_id = 0x1234567890abcdef;
+        user->owed = count % 2 ? UINT64_MAX : count % 3;
         user->profile_offset = 99;
         user->sums_time_ms = -5;
         user->events_folded = UINT64_MAX;
@@ -100,7 +101,8 @@ static void everything_comes_back(void **state)
         assert_int_equal(stored.count, count / MS_CHUNK);
         assert_int_equal(ms_user_decode_head(&back, 3, user_id, head_of(&stored), &error), MS_OK);
         assert_int_equal(back->complete, stored.count == 0);
-        assert_true(back->stored && back->ordered);
+        assert_true(back->stored && back->ordered && back->owed == user->owed);
+        assert_true(ms_user_head_owed(head_of(&stored)) == user->owed);
         assert_int_equal(back->count, count % MS_CHUNK);
         if (!back->complete)
             assert_int_equal(ms_user_decode_chunks(&back, stored.values, stored.count, &error), MS_OK);
@@ -233,8 +235,9 @@ static void damaged_heads_are_refused(void **state)
     ms_buffer_free(&same);
     stored.head.data[1] |= 2;
     refused(&stored.head, stored.head.size, MS_STATE, "sums left out that cannot be");
-    stored.head.data[0] = MS_VALUE_VERSION + 1;
-    refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 3");
+    assert_int_equal(ms_user_head_owed((struct ms_bytes){stored.head.data, stored.head.size}), 0);
+    stored.head.data[0] = MS_OWED_VERSION + 1;
+    refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 4");
     stored.head.data[0] = (char)200;
     refused(&stored.head, stored.head.size, MS_STATE_NEWER, "layout version 200");
     stored.head.data[0] = MS_VALUE_VERSION - 1;

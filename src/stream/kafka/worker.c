@@ -325,12 +325,13 @@ static void loop(struct ms_worker *worker)
             look_at_partitions(worker);
         if (!session->broken && worker->out_of_range.partition >= 0)
             leave_range(worker);
+        bool owes = ms_engine_positions(session->engine)->debts > 0;
         if (!session->broken)
             ms_session_maintain(session, idle, lagging(worker));
         bool moving = worker->openings.moving > 0;
         if (moving && !session->broken)
             ms_assignment_step(worker);
-        if ((several || moving || worker->not_sought_s > 0) && !session->broken)
+        if ((several || moving || owes || worker->not_sought_s > 0) && !session->broken)
             pause_and_resume(worker);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
