@@ -4,6 +4,7 @@
  * records of the round before and reads the next one. So no more than two rounds are ever in memory, and the output does
  * not depend on the number of threads. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/progress.h"
 #include "interest/decay.h"
 #include "train/history_line.h"
+#include "train/input.h"
 
 #define BATCH_LINES 256
 #define BATCH_BYTES ((size_t)1 << 20)
@@ -50,8 +52,7 @@ struct work {
     struct round *running; /* the round that the threads work on, or NULL */
     int thread_count;
 
-    char *line; /* of getline */
-    size_t line_room;
+    struct ms_line_file input;
     uint64_t lines; /* read so far */
     bool end;       /* of the input */
 };
@@ -65,21 +66,16 @@ static enum ms_status fill_batch(struct work *work, struct batch *batch, struct 
     batch->first_line = work->lines + 1;
     batch->failed = false;
     while (batch->lines < BATCH_LINES && batch->text.size < BATCH_BYTES) {
-        errno = 0;
-        ssize_t size = getline(&work->line, &work->line_room, stdin);
-        if (size < 0) {
+        struct ms_bytes line;
+        enum ms_status status = ms_lines_next(&work->input.lines, &line, error);
+        if (status != MS_OK)
+            return status;
+        if (!line.data) {
             work->end = true;
-            if (ferror(stdin) || errno == ENOMEM)
-                return ms_fail(error, MS_IO, "standard input: %s", strerror(errno));
             return MS_OK;
         }
-        unsigned long long number = work->lines + 1;
-        if ((size_t)size > MS_JSON_MAX_BYTES)
-            return ms_fail(error, MS_FORMAT, "line %llu: longer than %zu bytes", number, MS_JSON_MAX_BYTES);
-        bool whole = work->line[size - 1] == '\n';
-        if (!ms_buffer_append(&batch->text, work->line, (size_t)size) ||
-            (!whole && !ms_buffer_append(&batch->text, "\n", 1)))
-            return ms_fail(error, MS_MEMORY, "line %llu: no memory", number);
+        if (!ms_buffer_append(&batch->text, line.data, line.size) || !ms_buffer_append(&batch->text, "\n", 1))
+            return ms_fail(error, MS_MEMORY, "line %" PRIu64 ": no memory", work->lines + 1);
         batch->lines++;
         work->lines++;
     }
@@ -108,8 +104,10 @@ static enum ms_status extract_batch(void *context, int thread, size_t index, str
     const char *at = batch->text.data;
     for (size_t i = 0; i < batch->lines; i++) {
         const char *end = memchr(at, '\n', (size_t)(batch->text.data + batch->text.size - at));
-        enum ms_status status = ms_history_line_extract(work->readers[thread], at, (size_t)(end - at),
-                                                        &batch->out, error);
+        size_t bytes = (size_t)(end - at);
+        enum ms_status status = MS_OK;
+        if (ms_bytes_trim((struct ms_bytes){at, bytes}).size)
+            status = ms_history_line_extract(work->readers[thread], at, bytes, &batch->out, error);
         if (status != MS_OK) {
             batch->failed = true;
             return ms_fail_in(error, status, "line %llu", (unsigned long long)(batch->first_line + i));
@@ -186,7 +184,8 @@ static enum ms_status work_init(struct work *work, const struct ms_model *model,
         if (status != MS_OK)
             return status;
     }
-    return ms_pool_new(&work->pool, threads, error);
+    enum ms_status status = ms_line_file_open(&work->input, "-", MS_JSON_MAX_BYTES, error);
+    return status == MS_OK ? ms_pool_new(&work->pool, threads, error) : status;
 }
 
 static void work_free(struct work *work)
@@ -203,7 +202,7 @@ static void work_free(struct work *work)
         free(batches);
     }
     free(work->readers);
-    free(work->line);
+    ms_line_file_close(&work->input);
 }
 
 static enum ms_status extract(const char *dir, const struct ms_history_options *options, int threads,
@@ -317,7 +316,8 @@ const struct ms_command ms_command_extract = {
         "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
         "  profile          optional: the user's profile, an object, for models with profile fields\n"
         "Each output line is a record as the service publishes it (JSON, layout user); version is the number of items and\n"
-        "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number.\n",
+        "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number; blank\n"
+        "lines are passed over. The input may be compressed by gzip or zstd.\n",
     .rows = rows,
     .usage_end = "< histories.jsonl > interests.jsonl",
     .examples =

@@ -397,7 +397,8 @@ enum ms_status ms_model_spec_read(struct ms_model_spec *out, const struct ms_mod
     struct ms_model_spec spec;
     struct reader reader = {.spec = &spec, .strings = strings, .path = path, .error = error};
     json_error_t json_error;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &json_error);
+    size_t mark = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* editors write one */
+    json_t *root = json_loadb(text + mark, size - mark, JSON_REJECT_DUPLICATES, &json_error);
     if (!root)
         return ms_fail(error, MS_MODEL, "%s: line %d, column %d: %s", path, json_error.line,
                        json_error.column, json_error.text);

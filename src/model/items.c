@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/lines.h"
 #include "mindstream/model.h"
 #include "model/file.h"
+
+#define LINE_MAX_BYTES ((size_t)1 << 20) /* of which an id may have MS_MAX_ITEM_ID */
 
 /* |line| counts from 1. */
 static enum ms_status check_id(const char *id, size_t size, uint32_t line, const char *path,
@@ -14,16 +17,78 @@ static enum ms_status check_id(const char *id, size_t size, uint32_t line, const
 {
     if (size == 0)
         return ms_fail(error, MS_MODEL, "%s: line %u is empty", path, line);
-    if (id[size - 1] == '\r')
-        return ms_fail(error, MS_MODEL, "%s: line %u ends with CR LF, only LF is allowed", path, line);
     if (size > MS_MAX_ITEM_ID)
         return ms_fail(error, MS_MODEL, "%s: line %u has %zu bytes, at most %d are allowed", path, line, size,
                        MS_MAX_ITEM_ID);
     if (!ms_utf8_valid(id, size))
         return ms_fail(error, MS_MODEL, "%s: line %u is not valid UTF-8", path, line);
-    if (line == 1 && size >= 3 && memcmp(id, "\xef\xbb\xbf", 3) == 0)
-        return ms_fail(error, MS_MODEL, "%s: line 1 begins with a byte order mark", path);
     return MS_OK;
+}
+
+/* A file whose bytes go into a hash as they are read. */
+struct hashed_file {
+    const struct ms_file *file;
+    size_t at;
+    XXH64_state_t *hash;
+};
+
+static enum ms_status read_hashed(void *context, char *into, size_t room, size_t *got, struct ms_error *error)
+{
+    struct hashed_file *hashed = context;
+    size_t left = hashed->file->size - hashed->at;
+    *got = left < room ? left : room;
+    enum ms_status status = *got ? ms_file_read(hashed->file, hashed->at, into, *got, error) : MS_OK;
+    if (status != MS_OK)
+        return status;
+    XXH64_update(hashed->hash, into, *got);
+    hashed->at += *got;
+    return MS_OK;
+}
+
+/* Copies the file's lines to |text|, which has room for all of them, each with a newline. */
+static enum ms_status copy_lines(const struct ms_file *file, char *text, size_t *size, XXH64_state_t *hash,
+                                 struct ms_error *error)
+{
+    struct hashed_file hashed = {file, 0, hash};
+    struct ms_lines lines;
+    struct ms_bytes line;
+    enum ms_status status;
+    uint64_t length = file->size;
+    size_t used = 0;
+    XXH64_update(hash, &length, sizeof length);
+    ms_lines_init(&lines, (struct ms_byte_source){file->path, &hashed, read_hashed}, LINE_MAX_BYTES);
+    while ((status = ms_lines_next(&lines, &line, error)) == MS_OK && line.data) {
+        memcpy(text + used, line.data, line.size);
+        used += line.size;
+        text[used++] = '\n';
+    }
+    uint64_t number = lines.number + 1;
+    ms_lines_free(&lines);
+    *size = used;
+    return status == MS_FORMAT
+               ? ms_fail(error, MS_MODEL, "%s: line %llu has more than %zu bytes, at most %d are allowed",
+                         file->path, (unsigned long long)number, LINE_MAX_BYTES, MS_MAX_ITEM_ID)
+               : status;
+}
+
+/* Reads the file's lines into items->text. */
+static enum ms_status read_lines(struct ms_items *items, size_t *size, const char *path, XXH64_state_t *hash,
+                                 struct ms_error *error)
+{
+    struct ms_file file = {.fd = -1};
+    /* less one: the start after the last line may be one beyond the text */
+    enum ms_status status = ms_file_open(&file, path, MS_ITEMS_MAX_BYTES - 1, error);
+    if (status != MS_OK)
+        return status;
+    items->text = malloc(file.size + 1);
+    if (!items->text)
+        status = ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes", path, file.size);
+    if (status == MS_OK)
+        status = copy_lines(&file, items->text, size, hash, error);
+    if (status == MS_OK)
+        status = ms_file_unchanged(&file, error);
+    ms_file_close(&file);
+    return status;
 }
 
 static enum ms_status split_lines(struct ms_items *items, size_t size, const char *path,
@@ -34,6 +99,8 @@ static enum ms_status split_lines(struct ms_items *items, size_t size, const cha
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         at = newline ? newline + 1 : end;
     }
+    if (!lines) /* a byte order mark alone */
+        return ms_fail(error, MS_MODEL, "%s: line 1 is empty", path);
     if (lines > MS_ITEMS_MAX_COUNT)
         return ms_fail(error, MS_MODEL, "%s: %zu items, at most %u are allowed", path, lines,
                        MS_ITEMS_MAX_COUNT);
@@ -84,8 +151,7 @@ enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state
 {
     struct ms_items items = {0};
     size_t size = 0;
-    /* less one: the start after the last line may be one beyond the text */
-    enum ms_status status = ms_file_read_all(&items.text, &size, path, MS_ITEMS_MAX_BYTES - 1, hash, error);
+    enum ms_status status = read_lines(&items, &size, path, hash, error);
     if (status == MS_OK)
         status = split_lines(&items, size, path, error);
     if (status == MS_OK)

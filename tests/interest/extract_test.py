@@ -2,10 +2,12 @@
 """mindstream extract as a command: one record a line in order, bad lines named, bad usage refused, no whole input in
 memory; and that a model of other sizes of number still gives finite floats."""
 
+import gzip
 import itertools
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,12 @@ def lines_of(*objects):
     return "".join(json.dumps(o) + "\n" for o in objects)
 
 
+def sanitized():
+    """Whether the binary is one that keeps what is freed."""
+    with open(BINARY, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def test_records(directory):
     code, out, err = run(directory, lines_of(GOOD, {"user_id": 12, "items": [7, "x", "none", 18446744073709551617]},
                                              {"user_id": -3, "items": []}, {"user_id": "ü\n", "items": ["none"]}))
@@ -55,6 +63,26 @@ def test_records(directory):
     assert run(directory, "") == (0, "", "")
 
 
+def test_foreign_lines(directory):
+    """A byte order mark, CR LF and blank lines are no part of the records; compressed input is read; a line has a bound."""
+    lines = [json.dumps({"user_id": f"u{n}", "items": ["x", "7"]}) for n in range(700)]
+    expected = run(directory, "\n".join(lines))
+    assert expected[0] == 0 and len(expected[1].splitlines()) == 700
+    text = ("\ufeff" + "\r\n".join(lines[:300]) + "\r\n\r\n \t\n\n" + "\n".join(lines[300:]) + "\n\n").encode()
+    assert run(directory, text) == expected
+    assert run(directory, gzip.compress(text[:5000]) + gzip.compress(text[5000:])) == expected
+    code, out, err = run(directory, text + b"{\n")
+    assert code == 1 and "line 705" in err and out == expected[1], err
+    code, out, err = run(directory, gzip.compress(text)[:-9])
+    assert code == 1 and "the gzip data are damaged (cut off)" in err, err
+    limit = resource.RLIM_INFINITY if sanitized() else 400 << 20
+    with open("/dev/zero", "rb") as zeros:
+        process = subprocess.Popen([BINARY, "extract", "--model", directory, "--threads", "1"], stdin=zeros, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)))
+        err = process.communicate(timeout=100)[1]
+    assert process.returncode == 1 and b"line 1: longer than 67108864 bytes" in err, err
+
+
 def test_initial_logits(directory):
     logits = [[0.5, -1, 2], [1, 1, 1.5], [-2, 0.25, 3]]
     known = {"user_id": "a", "items": ["x", "7"], "initial_logits": [logits[0], logits[2]]}
@@ -65,7 +93,7 @@ def test_initial_logits(directory):
     assert first != third, "given logits replace the model's own"
 
 
-BAD = [("", "empty"), ("{", "not JSON"), ("[]", "object"), ('{"items": []}', "user_id is missing"),
+BAD = [("{", "not JSON"), ("[]", "object"), ('{"items": []}', "user_id is missing"),
        ('{"user_id": 1.5, "items": []}', "user_id"), ('{"user_id": "", "items": []}', "user_id"),
        ('{"user_id": "u"}', "items is missing"), ('{"user_id": "u", "items": "x"}', "items is not an array"),
        ('{"user_id": "u", "items": ["x", null]}', "items[1]"), ('{"user_id": "u", "items": [1.5]}', "items[0]"),
@@ -147,10 +175,8 @@ def test_streaming(directory):
         watchdog.cancel()
     assert process.returncode == 0
     assert users == [str(n) for n in range(count)]
-    with open(BINARY, "rb") as file:
-        sanitized = b"__asan_init" in file.read() # it keeps what is freed
     passed, grown = (count - first) * len(line), usage.ru_maxrss * 1024 - before
-    assert sanitized or grown < passed / 4, f"{grown} bytes more after {passed} bytes of input"
+    assert sanitized() or grown < passed / 4, f"{grown} bytes more after {passed} bytes of input"
 
 
 def test_sizes_of_numbers(directory):
@@ -195,7 +221,7 @@ def test_equal_topics(_):
 def main():
     with tempfile.TemporaryDirectory() as directory:
         write(directory)
-        for test in (test_records, test_initial_logits, test_bad_lines, test_usage, test_streaming, test_sizes_of_numbers,
+        for test in (test_records, test_foreign_lines, test_initial_logits, test_bad_lines, test_usage, test_streaming, test_sizes_of_numbers,
                      test_equal_topics):
             test(directory)
             print(f"{test.__name__} passed")

@@ -325,18 +325,27 @@ static void printed_keys(void **state)
     ms_arena_free(&arena);
 }
 
+/* Some editors write a byte order mark. */
+static void byte_order_mark(void **state)
+{
+    struct ms_model_spec spec;
+    struct ms_arena arena = {0};
+    struct ms_error error = {0};
+    (void)state;
+    assert_int_equal(read_text(&spec, &arena, "\xef\xbb\xbf" MIND "}", &error), MS_OK);
+    assert_int_equal(spec.config.dim, 8);
+    ms_arena_free(&arena);
+    refused("\xef\xbb" MIND "}", "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),
-        cmocka_unit_test(every_key),
-        cmocka_unit_test(names),
-        cmocka_unit_test(unknown_keys),
-        cmocka_unit_test(wrong_types_and_ranges),
-        cmocka_unit_test(required_ranges),
-        cmocka_unit_test(optional_ranges),
-        cmocka_unit_test(longest_name),
-        cmocka_unit_test(bad_names),
+        cmocka_unit_test(byte_order_mark), cmocka_unit_test(defaults),
+        cmocka_unit_test(every_key),       cmocka_unit_test(names),
+        cmocka_unit_test(unknown_keys),    cmocka_unit_test(wrong_types_and_ranges),
+        cmocka_unit_test(required_ranges), cmocka_unit_test(optional_ranges),
+        cmocka_unit_test(longest_name),    cmocka_unit_test(bad_names),
         cmocka_unit_test(printed_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,12 +43,14 @@ static void bad_lines(void **state)
     REFUSED("\n", "line 1 is empty");
     REFUSED("a\n\nb\n", "line 2 is empty");
     REFUSED("a\nb\n\n", "line 3 is empty");
-    REFUSED("a\nb\r\n", "line 2 ends with CR LF");
+    REFUSED("a\r\n\r\nb\r\n", "line 2 is empty");
     REFUSED("a\nb\nc\na\n", "line 4 repeats the id of line 1: \"a\"");
     REFUSED("a\nb\nb", "line 3 repeats the id of line 2: \"b\"");
-    REFUSED("\xef\xbb\xbf"
-            "a\n",
-            "line 1 begins with a byte order mark");
+    REFUSED("\xef\xbb\xbf", "line 1 is empty");
+    REFUSED("a\n\xef\xbb\xbf"
+            "a\n\xef\xbb\xbf"
+            "a",
+            "line 3 repeats the id of line 2");
     REFUSED("a\n\xff\n", "line 2 is not valid UTF-8");
     REFUSED("a\n\xc3\n", "line 2 is not valid UTF-8");
     REFUSED("\xc0\x80\n", "line 1 is not valid UTF-8");
@@ -58,6 +60,29 @@ static void bad_lines(void **state)
     longest[0] = 'a', longest[1] = '\n';
     refused(dir, longest, MS_MAX_ITEM_ID + 3, "line 2 has 32769 bytes, at most 32768 are allowed");
     free(longest);
+    size_t size = (size_t)3 << 20;
+    char *endless = malloc(size);
+    assert_non_null(endless);
+    memset(endless, 'x', size);
+    endless[1] = '\n';
+    refused(dir, endless, size, "line 2 has more than 1048576 bytes, at most 32768 are allowed");
+    free(endless);
+}
+
+/* Written on another system: a byte order mark, and carriage returns before the newlines. */
+static void foreign_lines(void **state)
+{
+    char *dir = *state;
+    struct ms_items items;
+    static const char text[] = "\xef\xbb\xbfone\r\ntwo\rtwo\r\n\xef\xbb\xbfthree\r";
+    size_t size;
+    assert_int_equal(read_text(dir, text, sizeof text - 1, &items, NULL), MS_OK);
+    assert_int_equal(items.count, 3);
+    assert_int_equal(ms_items_find(&items, "one", 3), 0);
+    assert_int_equal(ms_items_find(&items, "two\rtwo", 7), 1);
+    assert_memory_equal(ms_items_id(&items, 2, &size), "\xef\xbb\xbfthree", 8);
+    assert_int_equal(size, 8);
+    ms_items_free(&items);
 }
 
 static void odd_but_good(void **state)
@@ -124,6 +149,6 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bad_lines), cmocka_unit_test(odd_but_good),
-                                       cmocka_unit_test(many)};
+                                       cmocka_unit_test(foreign_lines), cmocka_unit_test(many)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -141,7 +141,7 @@ static void vocabularies(void **state)
         {"", "the file is empty"},
         {"a\n\n", "line 2 is empty"},
         {"a\na\n", "line 2 repeats the id of line 1"},
-        {"a\r\nb\r\n", "CR LF"},
+        {"a\r\n\r\nb\r\n", "line 2 is empty"},
         {"a\n\xff\n", "line 2 is not valid UTF-8"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         write_model(dir, CONFIG(5, ""));
