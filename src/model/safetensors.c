@@ -7,10 +7,25 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_BYTES ((size_t)1 << 20) /* a float16 tensor is widened piece by piece */
+#define CHUNK_BYTES ((size_t)1 << 20) /* a tensor that is not F32 is converted piece by piece */
+
+static const struct {
+    const char *name;
+    size_t bytes; /* of an element */
+} dtypes[] = {
+#define MS_DTYPE_ROW(name, bytes) {#name, bytes},
+    MS_DTYPE_MAP(MS_DTYPE_ROW)
+#undef MS_DTYPE_ROW
+};
+
+size_t ms_dtype_bytes(enum ms_dtype dtype)
+{
+    return dtypes[dtype].bytes;
+}
 
 static enum ms_status read_header(struct ms_safetensors *st, const struct ms_file *file,
                                   struct ms_error *error)
@@ -96,7 +111,7 @@ static enum ms_status read_offsets(struct ms_safetensor *tensor, const json_t *o
                        "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64
                        "] are out of range, the file has %zu bytes of data",
                        path, tensor->name, begin, end, data_bytes);
-    size_t width = tensor->dtype == MS_F32 ? 4 : 2, bytes;
+    size_t width = ms_dtype_bytes(tensor->dtype), bytes;
     if (__builtin_mul_overflow(tensor->count, width, &bytes) || bytes != (size_t)(end - begin))
         return ms_fail(error, MS_MODEL,
                        "%s: tensor %s: data_offsets [%" PRId64 ", %" PRId64 "] hold %" PRId64
@@ -123,10 +138,12 @@ static enum ms_status read_entry(struct ms_safetensor *tensor, const char *name,
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     if (!dtype)
         return ms_fail(error, MS_MODEL, "%s: tensor %s: dtype is missing or not a string", path, name);
-    if (strcmp(dtype, "F32") != 0 && strcmp(dtype, "F16") != 0)
-        return ms_fail(error, MS_MODEL, "%s: tensor %s: dtype %.20s, only F32 and F16 are supported", path,
-                       name, dtype);
-    tensor->dtype = strcmp(dtype, "F32") == 0 ? MS_F32 : MS_F16;
+    while (tensor->dtype < MS_DTYPE_COUNT && strcmp(dtype, dtypes[tensor->dtype].name) != 0)
+        tensor->dtype++;
+    if (tensor->dtype == MS_DTYPE_COUNT)
+        return ms_fail(error, MS_MODEL,
+                       "%s: tensor %s: dtype %.20s, only F32, F16, BF16 and F64 are supported", path, name,
+                       dtype);
     tensor->name = strdup(name);
     if (!tensor->name)
         return ms_fail(error, MS_MEMORY, "%s: no memory", path);
@@ -234,35 +251,95 @@ float ms_half_to_float(uint16_t half)
     return value;
 }
 
-static enum ms_status check_finite(const struct ms_safetensor *tensor, const char *path,
-                                   struct ms_error *error)
+float ms_bfloat_to_float(uint16_t bfloat)
 {
-    for (size_t i = 0; i < tensor->count; i++)
-        if (!__builtin_isfinite(tensor->data[i]))
-            return ms_fail(error, MS_MODEL, "%s: tensor %s: element %zu is %s", path, tensor->name, i,
-                           __builtin_isnan(tensor->data[i]) ? "NaN" : "infinite");
-    return MS_OK;
+    uint32_t bits = (uint32_t)bfloat << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
-static enum ms_status load_half(struct ms_safetensor *tensor, const struct ms_file *file, size_t offset,
-                                XXH64_state_t *hash, struct ms_error *error)
+/* ", at [3, 0]": where element |index| of a tensor with several dimensions is. */
+static void place_text(char *text, size_t size, const struct ms_safetensor *tensor, size_t index)
 {
-    uint16_t *chunk = malloc(CHUNK_BYTES);
+    size_t used = 0, left = tensor->count;
+    text[0] = '\0';
+    for (int i = 0; tensor->rank > 1 && i < tensor->rank && used < size; i++) {
+        left /= (size_t)tensor->shape[i];
+        used += (size_t)snprintf(text + used, size - used, "%s%zu", i ? ", " : ", at [", index / left);
+        index %= left;
+    }
+    if (used && used < size)
+        snprintf(text + used, size - used, "]");
+}
+
+static enum ms_status bad_element(const struct ms_safetensor *tensor, const char *path, size_t index,
+                                  double value, struct ms_error *error)
+{
+    char place[160], what[64];
+    place_text(place, sizeof place, tensor, index);
+    if (__builtin_isfinite(value))
+        snprintf(what, sizeof what, "%.17g, which no float32 holds", value);
+    else
+        snprintf(what, sizeof what, "%s", __builtin_isnan(value) ? "NaN" : "infinite");
+    return ms_fail(error, MS_MODEL, "%s: tensor %s: element %zu is %s%s", path, tensor->name, index, what,
+                   place);
+}
+
+/* Converts |count| elements to floats at |to|. F64 is rounded to nearest, ties to even. */
+static void convert(enum ms_dtype dtype, const void *from, size_t count, float *to)
+{
+    const uint16_t *halves = from;
+    const double *doubles = from;
+    for (size_t i = 0; dtype == MS_F16 && i < count; i++)
+        to[i] = ms_half_to_float(halves[i]);
+    for (size_t i = 0; dtype == MS_BF16 && i < count; i++)
+        to[i] = ms_bfloat_to_float(halves[i]);
+    for (size_t i = 0; dtype == MS_F64 && i < count; i++)
+        to[i] = (float)doubles[i];
+}
+
+/* Reads a tensor that is not F32, piece by piece. */
+static enum ms_status load_converted(struct ms_safetensor *tensor, const struct ms_file *file, size_t offset,
+                                     XXH64_state_t *hash, struct ms_error *error)
+{
+    size_t width = ms_dtype_bytes(tensor->dtype), most = CHUNK_BYTES / width;
+    void *chunk = malloc(CHUNK_BYTES);
     if (!chunk)
         return ms_fail(error, MS_MEMORY, "%s: no memory", file->path);
     enum ms_status status = MS_OK;
-    for (size_t done = 0; done < tensor->count && status == MS_OK;) {
-        size_t n = tensor->count - done < CHUNK_BYTES / 2 ? tensor->count - done : CHUNK_BYTES / 2;
-        status = ms_file_read(file, offset + done * 2, chunk, n * 2, error);
+    for (size_t done = 0, n; done < tensor->count && status == MS_OK; done += n) {
+        n = tensor->count - done < most ? tensor->count - done : most;
+        status = ms_file_read(file, offset + done * width, chunk, n * width, error);
         if (status != MS_OK)
             break;
-        XXH64_update(hash, chunk, n * 2);
-        for (size_t i = 0; i < n; i++)
-            tensor->data[done + i] = ms_half_to_float(chunk[i]);
-        done += n;
+        XXH64_update(hash, chunk, n * width);
+        convert(tensor->dtype, chunk, n, tensor->data + done);
+        for (size_t i = 0; status == MS_OK && i < n; i++)
+            if (!__builtin_isfinite(tensor->data[done + i]))
+                status = bad_element(tensor, file->path, done + i,
+                                     tensor->dtype == MS_F64 ? ((const double *)chunk)[i]
+                                                             : (double)tensor->data[done + i],
+                                     error);
     }
     free(chunk);
     return status;
+}
+
+static enum ms_status load_tensor(struct ms_safetensor *tensor, const struct ms_file *file, size_t offset,
+                                  XXH64_state_t *hash, struct ms_error *error)
+{
+    size_t bytes = tensor->end - tensor->begin;
+    if (tensor->dtype != MS_F32)
+        return load_converted(tensor, file, offset, hash, error);
+    enum ms_status status = ms_file_read(file, offset, tensor->data, bytes, error);
+    if (status != MS_OK)
+        return status;
+    XXH64_update(hash, tensor->data, bytes);
+    for (size_t i = 0; i < tensor->count; i++)
+        if (!__builtin_isfinite(tensor->data[i]))
+            return bad_element(tensor, file->path, i, (double)tensor->data[i], error);
+    return MS_OK;
 }
 
 static size_t padded_bytes(size_t count)
@@ -287,19 +364,9 @@ enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_fi
     char *at = st->block;
     for (size_t i = 0; i < st->count; i++) {
         struct ms_safetensor *tensor = &st->tensors[i];
-        size_t offset = st->data_start + tensor->begin, bytes = tensor->end - tensor->begin;
-        enum ms_status status;
         tensor->data = (float *)(void *)at;
         at += padded_bytes(tensor->count);
-        if (tensor->dtype == MS_F16) {
-            status = load_half(tensor, file, offset, hash, error);
-        } else {
-            status = ms_file_read(file, offset, tensor->data, bytes, error);
-            if (status == MS_OK)
-                XXH64_update(hash, tensor->data, bytes);
-        }
-        if (status == MS_OK)
-            status = check_finite(tensor, file->path, error);
+        enum ms_status status = load_tensor(tensor, file, st->data_start + tensor->begin, hash, error);
         if (status != MS_OK)
             return status;
     }

@@ -1,6 +1,8 @@
 /* The safetensors reader: header parsed and checked whole before any tensor is read, then tensors read into
- * private, aligned float32 memory, float16 widened, NaN and infinity refused. It knows nothing of what a
- * model needs. */
+ * private, aligned float32 memory. float16 and bfloat16 are widened, float64 is rounded to the nearest float32; NaN, infinity and
+ * what is beyond float32 are refused. It knows nothing of what a model needs.
+ *
+ * Memory: 4 bytes an element whatever the type in the file, and 1 MiB more while a tensor of another type than F32 is read. */
 #ifndef MS_MODEL_SAFETENSORS_H
 #define MS_MODEL_SAFETENSORS_H
 
@@ -16,7 +18,21 @@
 #define MS_SAFETENSORS_MAX_NAME    255
 #define MS_SAFETENSORS_MAX_RANK    4
 
-enum ms_dtype { MS_F32, MS_F16 };
+/* X(name in the file, bytes of an element). */
+#define MS_DTYPE_MAP(X)                                                                                      \
+    X(F32, 4)                                                                                                \
+    X(F16, 2)                                                                                                \
+    X(BF16, 2)                                                                                               \
+    X(F64, 8)
+
+enum ms_dtype {
+#define MS_DTYPE_ENUM(name, bytes) MS_##name,
+    MS_DTYPE_MAP(MS_DTYPE_ENUM)
+#undef MS_DTYPE_ENUM
+        MS_DTYPE_COUNT
+};
+
+size_t ms_dtype_bytes(enum ms_dtype dtype);
 
 struct ms_safetensor {
     char *name;
@@ -40,7 +56,7 @@ struct ms_safetensors {
 /* Reads and checks the header. On failure *st is untouched; on success ms_safetensors_free it. */
 enum ms_status ms_safetensors_open(struct ms_safetensors *st, const struct ms_file *file,
                                    struct ms_error *error) MS_MUST_CHECK;
-/* Reads every tensor; adds the file's length and bytes to |hash| as ms_file_read_all does. */
+/* Reads every tensor. MS_MODEL names the tensor and the element that is not finite or does not fit a float32. Adds the file's length and bytes to |hash| as ms_file_read_all does. */
 enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
                                    struct ms_error *error) MS_MUST_CHECK;
 /* A zeroed struct is legal. */
@@ -48,5 +64,7 @@ void ms_safetensors_free(struct ms_safetensors *st);
 
 /* IEEE half to float, exact. */
 float ms_half_to_float(uint16_t half);
+/* The upper half of a float to that float. */
+float ms_bfloat_to_float(uint16_t bfloat);
 
 #endif

@@ -98,11 +98,6 @@ uint16_t ms_half_of_float(float value)
     return (uint16_t)(sign | (exponent < 113 ? kept : ((exponent - 112) << 10) + kept - 0x400));
 }
 
-static size_t dtype_bytes(enum ms_dtype dtype)
-{
-    return dtype == MS_F16 ? 2 : 4;
-}
-
 static size_t row_count(const struct ms_write_tensor *tensor)
 {
     return tensor->rank ? (size_t)tensor->shape[0] : 1;
@@ -125,7 +120,7 @@ static bool format_header(struct ms_buffer *header, const struct ms_write_tensor
     bool good = true;
     for (size_t i = 0; i < count; i++) {
         const struct ms_write_tensor *tensor = &tensors[i];
-        uint64_t end = offset + row_count(tensor) * row_elements(tensor) * dtype_bytes(tensor->dtype);
+        uint64_t end = offset + row_count(tensor) * row_elements(tensor) * ms_dtype_bytes(tensor->dtype);
         good = good && ms_buffer_printf(header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", i ? "," : "{",
                                         tensor->name, tensor->dtype == MS_F16 ? "F16" : "F32");
         for (int d = 0; d < tensor->rank; d++)

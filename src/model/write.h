@@ -20,9 +20,9 @@ struct ms_write_lines {
 
 /* A tensor of model.safetensors. */
 struct ms_write_tensor {
-    const char *name; /* has no character that JSON escapes */
-    enum ms_dtype dtype;
-    int rank; /* 0, a scalar of one row, to MS_SAFETENSORS_MAX_RANK */
+    const char *name;    /* has no character that JSON escapes */
+    enum ms_dtype dtype; /* F32 or F16 */
+    int rank;            /* 0, a scalar of one row, to MS_SAFETENSORS_MAX_RANK */
     int64_t shape[MS_SAFETENSORS_MAX_RANK];
     const float *data; /* row-major, or NULL: |row| is called */
     /* Fills |values| with row |number|, shape[1] * shape[2] * ... floats. Called once a row, in order. */

@@ -20,7 +20,7 @@ static void check_loaded(const struct ms_safetensors *st, size_t size)
     size_t at = 0;
     for (size_t i = 0; i < st->count; i++) {
         const struct ms_safetensor *tensor = &st->tensors[i];
-        assert(tensor->begin == at && tensor->end - at == tensor->count * (tensor->dtype == MS_F32 ? 4 : 2));
+        assert(tensor->begin == at && tensor->end - at == tensor->count * ms_dtype_bytes(tensor->dtype));
         assert((uintptr_t)tensor->data % MS_TENSOR_ALIGN == 0);
         for (size_t k = 0; k < tensor->count; k++)
             assert(isfinite(tensor->data[k]));

@@ -156,6 +156,24 @@ static void half_values(void **state)
     }
 }
 
+/* Every bfloat16 is the float whose upper half it is. */
+static void bfloat_values(void **state)
+{
+    (void)state;
+    for (unsigned b = 0; b < 0x10000;
+         b++) { /* against the definition: sign * 2^(e-127) * 1.f, or 2^-126 * 0.f */
+        int exponent = (int)(b >> 7 & 255), fraction = (int)(b & 0x7f);
+        double value = exponent == 255 ? (fraction ? (double)NAN : (double)INFINITY)
+                       : exponent == 0 ? ldexp(fraction, -133)
+                                       : ldexp(128 + fraction, exponent - 134);
+        float got = ms_bfloat_to_float((uint16_t)b);
+        if (isnan(value))
+            assert_true(isnan(got));
+        else
+            assert_true((double)got == (b & 0x8000 ? -value : value) && !!signbit(got) == !!(b & 0x8000));
+    }
+}
+
 /* A float16 tensor is widened in pieces of 524,288 elements: two of them and a bit, then a neighbour. */
 static void many_half_values(void **state)
 {
@@ -213,8 +231,12 @@ static void bad_headers(void **state)
     refuse_raw(f, "{\"__metadata__\":{\"a\":1}}", 0, "__metadata__ \"a\" is not a string");
     refuse_raw(f, "{\"__metadata__\":[]}", 0, "__metadata__ is not an object");
     refuse_raw(f, "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "tensor a: dtype is missing");
-    refuse_raw(f, "{\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
-               "tensor a: dtype BF16, only F32 and F16 are supported");
+    refuse_raw(f, "{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8,
+               "tensor a: dtype I64, only F32, F16, BF16 and F64 are supported");
+    refuse_raw(f, "{\"a\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+               "the shape asks for 2 x 8");
+    refuse_raw(f, "{\"a\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[0,16]}}", 16,
+               "the shape asks for 4 x 2");
     refuse_raw(f, "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"strides\":[1]}}", 4,
                "tensor a: unknown key \"strides\"");
     refuse_raw(f, "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "tensor a: shape is not a list");
@@ -283,6 +305,9 @@ static void not_finite(void **state)
     tensor.half = true;
     writer_tensors(f->dir, &tensor, 1);
     refused(f, "tensor weights: element 4 is infinite");
+    float b[6] = {0, 0, 0, 0, 0, NAN};
+    writer_tensors(f->dir, &(struct writer_tensor){"weights", b, 2, {2, 3}, false}, 1);
+    refused(f, "tensor weights: element 5 is NaN, at [1, 2]");
 }
 
 /* The file becomes shorter, or is written again, between the header and the data. */
@@ -316,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(good_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(metadata_and_blanks, set_up, tear_down),
         cmocka_unit_test(half_values),
+        cmocka_unit_test(bfloat_values),
         cmocka_unit_test_setup_teardown(many_half_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_headers, set_up, tear_down),

@@ -1,7 +1,7 @@
 """Model directories for tests: writing them, reading tensors, and an own reference of what a model draws from item ids.
 
     write_model(dir, config, tensors, items, profiles={})   config is a dict (format, name and version are filled in when missing),
-                                               tensors {name: numpy float32 or float16 array}, items a list of str,
+                                               tensors {name: numpy array of float32, float16, float64, or what bfloat16() gives}, items a list of str,
                                                profiles {field: [value, ...]}, the vocabularies
     item_normal(item_id, interests, seed=0, stddev=1.0)   the item-normal initial logits, float64
     interest_count(rule, interests, n)                    K'u by the rule's name
@@ -14,8 +14,22 @@ import struct
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "F16": "<f2"}
+DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "BF16": "<u2"}
 MASK = (1 << 64) - 1
+
+
+def bfloat16(array):
+    """Floats as bfloat16, rounded to nearest, ties to even: the upper halves of float32, as uint16."""
+    bits = np.asarray(array, dtype=np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def as_float32(array):
+    """What a tensor's elements are as float32."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def safetensors_bytes(tensors, metadata=None):
@@ -25,7 +39,7 @@ def safetensors_bytes(tensors, metadata=None):
         header["__metadata__"] = metadata
     for name, array in tensors.items():
         array = np.asarray(array)
-        dtype = {np.dtype("float32"): "F32", np.dtype("float16"): "F16"}[array.dtype]
+        dtype = {"float32": "F32", "float16": "F16", "float64": "F64", "uint16": "BF16"}[array.dtype.name]
         raw = np.ascontiguousarray(array).astype(DTYPES[dtype]).tobytes()
         header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
@@ -35,7 +49,7 @@ def safetensors_bytes(tensors, metadata=None):
 
 
 def read_safetensors(path):
-    """{name: float32 array} of a safetensors file with F32 and F16 tensors."""
+    """{name: float32 array} of a safetensors file."""
     with open(path, "rb") as file:
         raw = file.read()
     length = struct.unpack("<Q", raw[:8])[0]
@@ -44,7 +58,7 @@ def read_safetensors(path):
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
             array = np.frombuffer(data[begin:end], dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            tensors[name] = array.astype(np.float32)
+            tensors[name] = as_float32(array)
     return tensors
 
 
