@@ -6,6 +6,7 @@
 static void *ingest(void *context)
 {
     struct ms_flight *flight = context;
+    ms_store_file_wait(flight->file, &flight->hurry);
     flight->status = ms_store_file_ingest(flight->file, flight->partitions, flight->count, flight->owner,
                                           &flight->lost, &flight->error);
     atomic_store(&flight->done, true);
@@ -37,6 +38,11 @@ bool ms_flight_arrived(const struct ms_flight *flight)
 bool ms_flight_succeeded(const struct ms_flight *flight)
 {
     return flight->open && atomic_load(&flight->done) && !flight->lost && flight->status == MS_OK;
+}
+
+void ms_flight_hurry(struct ms_flight *flight, bool hurry)
+{
+    atomic_store(&flight->hurry, hurry);
 }
 
 void ms_flight_join(struct ms_flight *flight)

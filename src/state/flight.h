@@ -3,7 +3,9 @@
  *     ms_flight_launch -> ms_flight_arrived ... -> ms_flight_end
  *
  * A flight is open from its launch until its outcome has been collected by ms_flight_end. One thread owns it;
- * the thread inside syncs the file and has it ingested. Zeroed, a flight is not open. */
+ * the thread inside waits where compactions are behind, syncs the file and has it ingested. This wait is the
+ * back-pressure: the owner goes on until its memory is full of users that it may not evict. Zeroed, a flight is
+ * not open. */
 #ifndef MS_STATE_FLIGHT_H
 #define MS_STATE_FLIGHT_H
 
@@ -14,9 +16,10 @@
 
 struct ms_flight {
     pthread_t thread;
-    bool open;        /* launched, and its outcome not collected */
-    bool running;     /* its thread is not joined */
-    atomic_bool done; /* the thread has written the outcome */
+    bool open;         /* launched, and its outcome not collected */
+    bool running;      /* its thread is not joined */
+    atomic_bool done;  /* the thread has written the outcome */
+    atomic_bool hurry; /* it is not to wait for compactions */
     struct ms_store_file *file;
     const uint16_t *partitions;
     size_t count;
@@ -37,6 +40,9 @@ bool ms_flight_arrived(const struct ms_flight *flight);
 
 /* Whether the file is in the database: open, done, and neither failed nor lost. */
 bool ms_flight_succeeded(const struct ms_flight *flight);
+
+/* While |hurry| is set, neither the file on its way nor one launched then waits for compactions. */
+void ms_flight_hurry(struct ms_flight *flight, bool hurry);
 
 /* Waits until nothing is on its way. */
 void ms_flight_join(struct ms_flight *flight);

@@ -11,6 +11,13 @@
 #include "base/log.h"
 #include "state/store_inside.h"
 
+#define LEVEL0_FILES_MAX 60 /* beyond which a file waits for compactions */
+#define PATIENCE_MS                                                                                          \
+    20000            /* longest wait of one file; a worker may be waiting for it, and its session times out */
+#define IDLE_MS 2000 /* with no compaction running for so long, none comes */
+#define POLL_MS 10
+#define TOLD_MS 1000 /* a wait that is worth a line of the log */
+
 struct ms_store_file {
     struct ms_store *store;
     rocksdb_sstfilewriter_t *writer;
@@ -90,6 +97,40 @@ enum ms_status ms_store_file_delete(struct ms_store_file *file, struct ms_bytes 
     file->rows++;
     return ms_rocksdb_error(text, MS_IO, error, file->path);
 }
+
+/* ---- back-pressure ---- */
+
+static uint64_t property(struct ms_store *store, const char *name)
+{
+    char *text = rocksdb_property_value(store->db, name);
+    uint64_t value = text ? strtoull(text, NULL, 10) : 0;
+    rocksdb_free(text);
+    return value;
+}
+
+static uint64_t level0_files(struct ms_store *store)
+{
+    return property(store, "rocksdb.num-files-at-level0");
+}
+
+void ms_store_file_wait(struct ms_store_file *file, const atomic_bool *hurry)
+{
+    struct ms_store *store = file->store;
+    int waited_ms = 0, idle_ms = 0;
+    uint64_t files = level0_files(store);
+    while (level0_files(store) >= LEVEL0_FILES_MAX && waited_ms < PATIENCE_MS && idle_ms < IDLE_MS &&
+           !atomic_load(hurry)) {
+        usleep(POLL_MS * 1000);
+        waited_ms += POLL_MS;
+        idle_ms = property(store, "rocksdb.num-running-compactions") ? 0 : idle_ms + POLL_MS;
+    }
+    if (waited_ms >= TOLD_MS)
+        ms_log(MS_LOG_WARN, "state.behind",
+               "waited_ms=%d files=%llu text=\"compactions are slower than flushes\"", waited_ms,
+               (unsigned long long)files);
+}
+
+/* ---- ingestion ---- */
 
 static bool owns_all(const struct ms_store *store, const uint16_t *partitions, size_t count, uint32_t owner)
 {

@@ -6,6 +6,8 @@
 #ifndef MS_STATE_INGEST_H
 #define MS_STATE_INGEST_H
 
+#include <stdatomic.h>
+
 #include "state/store.h"
 
 #define MS_NO_OWNER 0
@@ -24,6 +26,11 @@ enum ms_status ms_store_file_put(struct ms_store_file *file, struct ms_bytes key
                                  struct ms_error *error) MS_MUST_CHECK;
 enum ms_status ms_store_file_delete(struct ms_store_file *file, struct ms_bytes key,
                                     struct ms_error *error) MS_MUST_CHECK;
+
+/* Waits while level 0 holds more files than compactions should leave there: each costs every look-up, and
+ * RocksDB itself holds back write batches alone. Ends when *|hurry| is set, when no compaction runs that could
+ * mend it, and in any case after 20 s. */
+void ms_store_file_wait(struct ms_store_file *file, const atomic_bool *hurry);
 
 /* Ingests the file if |owner| owns all |partitions|. *lost tells that it does not; nothing was written then.
  * Frees the file in any case. */

@@ -76,11 +76,19 @@ enum ms_status ms_overlay_new(struct ms_overlay **out, struct ms_store *store,
     return MS_OK;
 }
 
+/* Has the file on its way arrive without waiting for compactions. */
+static void land(struct ms_overlay *overlay)
+{
+    ms_flight_hurry(&overlay->flight, true);
+    ms_flight_join(&overlay->flight);
+    ms_flight_hurry(&overlay->flight, false);
+}
+
 void ms_overlay_destroy(struct ms_overlay *overlay)
 {
     if (!overlay)
         return;
-    ms_flight_join(&overlay->flight);
+    land(overlay);
     ms_cache_free(&overlay->cache);
     ms_flush_free(&overlay->flush);
     ms_key_list_free(&overlay->keys);
@@ -513,6 +521,11 @@ bool ms_overlay_flush_arrived(const struct ms_overlay *overlay)
     return ms_flight_arrived(&overlay->flight);
 }
 
+void ms_overlay_flush_hurry(struct ms_overlay *overlay, bool hurry)
+{
+    ms_flight_hurry(&overlay->flight, hurry);
+}
+
 enum ms_status ms_overlay_flush_end(struct ms_overlay *overlay, bool *lost, struct ms_error *error)
 {
     ms_flight_join(&overlay->flight);
@@ -532,12 +545,12 @@ enum ms_status ms_overlay_flush(struct ms_overlay *overlay, const struct ms_flus
 
 void ms_overlay_drop(struct ms_overlay *overlay, uint16_t partition)
 {
-    ms_flight_join(&overlay->flight); /* the next owner reads from the database */
+    land(overlay); /* the next owner reads from the database */
     ms_cache_drop(&overlay->cache, partition);
 }
 
 void ms_overlay_drop_all(struct ms_overlay *overlay)
 {
-    ms_flight_join(&overlay->flight);
+    land(overlay);
     ms_cache_drop_all(&overlay->cache);
 }

@@ -84,6 +84,8 @@ enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct m
                                       size_t count, struct ms_error *error) MS_MUST_CHECK;
 /* Whether ms_overlay_flush_end would not wait. */
 bool ms_overlay_flush_arrived(const struct ms_overlay *overlay);
+/* While |hurry| is set, files do not wait for compactions that are behind (ingest.h). */
+void ms_overlay_flush_hurry(struct ms_overlay *overlay, bool hurry);
 /* Waits for the file on its way, if there is one, and gives the outcome. *lost tells that another owner has one
  * of the partitions: nothing was written then. */
 enum ms_status ms_overlay_flush_end(struct ms_overlay *overlay, bool *lost,

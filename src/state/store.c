@@ -12,6 +12,7 @@
 #include "state/dir.h"
 #include "state/store_inside.h"
 
+#define RUNS          20                 /* sorted runs at which a merge begins */
 #define CHECKSUM_XXH3 4                  /* rocksdb::kXXH3, which the C header does not name */
 #define CACHE_SHARD   ((size_t)16 << 20) /* least bytes of a shard of the block cache */
 
@@ -129,9 +130,29 @@ static rocksdb_cache_t *new_cache(size_t bytes)
     return cache;
 }
 
+/* Size-tiered compaction: a merge takes runs of about the same size, newest first. So a byte is rewritten a few
+ * times, with the logarithm of the number of flushes, however large the database is; level compaction would
+ * rewrite all tables that a handful of changed users fall into, which are all there are. The oldest run is
+ * merged as well when all others together are as large, in a thread of its own, so that small merges go on.
+ *
+ * A look-up asks the bloom filter of each run: fewer runs make look-ups cheaper and flushes dearer. */
+static void set_compaction(struct ms_store *store)
+{
+    rocksdb_universal_compaction_options_t *tiers = rocksdb_universal_compaction_options_create();
+    rocksdb_universal_compaction_options_set_max_size_amplification_percent(tiers, 100);
+    rocksdb_options_set_universal_compaction_options(store->options, tiers);
+    rocksdb_universal_compaction_options_destroy(tiers);
+    rocksdb_options_set_compaction_style(store->options, rocksdb_universal_compaction);
+    rocksdb_options_set_level0_file_num_compaction_trigger(store->options, RUNS);
+    rocksdb_options_set_max_background_jobs(store->options, 3);
+    rocksdb_env_t *env = rocksdb_create_default_env();
+    rocksdb_env_set_bottom_priority_background_threads(env, 1);
+    rocksdb_env_destroy(env); /* the process's own, of which this was a handle */
+    rocksdb_options_set_target_file_size_base(store->options, (uint64_t)64 << 20);
+}
+
 /* The load is point look-ups of small values that are always rewritten whole. Each worker brings a new file
- * about once a second. So level 0 may hold many files before a compaction pays; a look-up asks the bloom filter
- * of each.
+ * about once a second.
  *
  * The block cache holds filters and indexes only. A user that was read is in memory from then on, and its row
  * in the block is out of date as soon as the user is written again. */
@@ -150,13 +171,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_block_based_table_factory(store->options, store->table);
     rocksdb_options_set_paranoid_checks(store->options, 1);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
-    rocksdb_options_set_max_background_jobs(store->options, 2);
-    rocksdb_options_set_level0_file_num_compaction_trigger(store->options, 20);
-    rocksdb_options_set_level0_slowdown_writes_trigger(store->options, 60);
-    rocksdb_options_set_level0_stop_writes_trigger(store->options, 120);
-    rocksdb_options_set_target_file_size_base(store->options, (uint64_t)64 << 20);
-    rocksdb_options_set_max_bytes_for_level_base(store->options, (uint64_t)1 << 30);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(store->options, 1);
+    set_compaction(store);
     /* All tables are opened and checked at once, which a reader beside a running service needs too. */
     rocksdb_options_set_max_open_files(store->options, -1);
     rocksdb_options_set_max_manifest_file_size(store->options, (size_t)16 << 20);

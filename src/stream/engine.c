@@ -478,6 +478,11 @@ enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *
     return MS_OK;
 }
 
+void ms_engine_flush_hurry(struct ms_engine *engine, bool hurry)
+{
+    ms_overlay_flush_hurry(engine->overlay, hurry);
+}
+
 bool ms_engine_flush_arrived(const struct ms_engine *engine)
 {
     return ms_overlay_flush_arrived(engine->overlay);

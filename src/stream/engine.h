@@ -86,6 +86,9 @@ bool ms_engine_pending(const struct ms_engine *engine);
  * says how it ended; it has to be called before the next flush begins. After a failure, or where the flush
  * was lost (see ms_overlay_flush_end), the engine is to be destroyed. */
 enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
+/* While |hurry| is set, files do not wait for compactions that are behind: before a partition leaves, and at the
+ * end. */
+void ms_engine_flush_hurry(struct ms_engine *engine, bool hurry);
 bool ms_engine_flush_arrived(const struct ms_engine *engine);
 enum ms_status ms_engine_flush_end(struct ms_engine *engine, bool *lost,
                                    struct ms_error *error) MS_MUST_CHECK;

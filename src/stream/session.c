@@ -119,6 +119,14 @@ void ms_session_flush_begin(struct ms_session *session)
         session->flushing = true;
 }
 
+void ms_session_flush_now(struct ms_session *session)
+{
+    ms_engine_flush_hurry(session->engine, true);
+    ms_session_flush_begin(session);
+    ms_session_flush_end(session, true);
+    ms_engine_flush_hurry(session->engine, false);
+}
+
 /* ---- the loop's step, and its end ---- */
 
 /* Publishes and commits the next part of a debt. All of its users have to be on disk first, and all that others
@@ -168,11 +176,13 @@ int ms_session_wait_ms(const struct ms_session *session, bool lagging)
 
 void ms_session_release(struct ms_session *session, bool lost)
 {
+    ms_engine_flush_hurry(session->engine, true);
     if (!lost) {
         ms_session_commit(session);
         ms_session_flush_begin(session);
     }
     ms_session_flush_end(session, true);
     ms_engine_close_all(session->engine);
+    ms_engine_flush_hurry(session->engine, false);
     ms_pace_committed(&session->pace);
 }

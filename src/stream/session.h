@@ -61,6 +61,8 @@ void ms_session_commit(struct ms_session *session);
 void ms_session_flush_begin(struct ms_session *session);
 /* Collects the result of the running flush, if there is one; waits for it where |wait|. */
 void ms_session_flush_end(struct ms_session *session, bool wait);
+/* Writes what there is to write, and waits until it is written, but for no compaction. */
+void ms_session_flush_now(struct ms_session *session);
 
 /* After each batch: commits and flushes when that is due, and pays the next part of a debt. |idle|: the queue was empty; |lagging|: more
  * records wait than are taken at once. */

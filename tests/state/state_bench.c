@@ -1,10 +1,11 @@
-/* What a flush costs a dirty user, and a look-up a cached and a cold one. Not a test: run it by hand, in a
- * release build.   state_bench [users of the look-ups, 1000000] */
+/* What a flush costs a dirty user, a look-up a cached and a cold one, and what few changes of a large state have
+ * written to the disk. Not a test: run it by hand, in a release build.   state_bench [stored users, 1000000] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/progress.h"
 #include "fixture.h"
@@ -58,23 +59,23 @@ static void bench_close(struct bench *b)
     state_dir_remove(b->dir);
 }
 
-#define BATCH 1000
+#define BATCH 1000 /* most users of a batch */
 
-/* Finds BATCH users, from number |first| on with a stride, and folds one event into each when asked. */
-static void batch(struct bench *b, uint32_t first, uint32_t stride, uint32_t users, bool fold)
+/* Finds |count| users, from number |first| on with a stride, and folds one event into each when asked. */
+static void some(struct bench *b, uint32_t count, uint32_t first, uint32_t stride, uint32_t users, bool fold)
 {
     static char ids[BATCH][16];
     static struct ms_wanted wanted[BATCH];
     struct ms_error error;
     enum ms_folded folded;
-    for (uint32_t i = 0; i < BATCH; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t user = (uint32_t)((first + (uint64_t)i * stride) % users);
         int n = snprintf(ids[i], sizeof ids[i], "u%u", user * 2654435761u);
         wanted[i] = (struct ms_wanted){.id = {ids[i], (size_t)n}, .time_ms = INT64_MAX};
         wanted[i].hash = ms_overlay_hash(0, wanted[i].id);
     }
-    must(ms_overlay_find(b->overlay, wanted, BATCH, &error) == MS_OK, &error);
-    for (uint32_t i = 0; fold && i < BATCH; i++) {
+    must(ms_overlay_find(b->overlay, wanted, count, &error) == MS_OK, &error);
+    for (uint32_t i = 0; fold && i < count; i++) {
         char item[16];
         int n = snprintf(item, sizeof item, "item-%u", (uint32_t)b->offset % 3);
         struct ms_event event = {.user = wanted[i].id,
@@ -86,6 +87,11 @@ static void batch(struct bench *b, uint32_t first, uint32_t stride, uint32_t use
              &error);
         b->offset++;
     }
+}
+
+static void batch(struct bench *b, uint32_t first, uint32_t stride, uint32_t users, bool fold)
+{
+    some(b, BATCH, first, stride, users, fold);
 }
 
 static void flush(struct bench *b)
@@ -147,6 +153,46 @@ static void look_ups(uint32_t users, size_t cache_bytes)
     bench_close(&b);
 }
 
+/* Bytes that this process has handed to the kernel to be written. */
+static uint64_t written_bytes(void)
+{
+    char line[128];
+    unsigned long long bytes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "wchar: %llu", &bytes) != 1)
+        ;
+    if (file)
+        fclose(file);
+    return bytes;
+}
+
+/* Flushes of a few users each. The pause between them stands for the second that a service lets pass: the
+ * compactions have to keep up. */
+static void trickle(uint32_t users)
+{
+    enum { FLUSHES = 1000, USERS_EACH = 200, PAUSE_US = 10000, REST_S = 5 };
+    struct bench b;
+    bench_open(&b, true, (size_t)256 << 20, (size_t)64 << 20);
+    for (uint32_t at = 0; at < users; at += BATCH) {
+        batch(&b, at, 1, users, true);
+        if (at % 100000 == 0)
+            flush(&b);
+    }
+    flush(&b);
+    sleep(REST_S);
+    uint64_t before = written_bytes();
+    for (uint32_t i = 0; i < FLUSHES; i++) {
+        some(&b, USERS_EACH, i * 7919, 48271, users, true);
+        flush(&b);
+        usleep(PAUSE_US);
+    }
+    sleep(REST_S);
+    double written = (double)(written_bytes() - before);
+    printf("trickle, %u users stored, %d flushes of %d users: %.0f MB written, %.0f bytes a changed user\n",
+           users, FLUSHES, USERS_EACH, written / 1e6, written / FLUSHES / USERS_EACH);
+    bench_close(&b);
+}
+
 int main(int argc, char **argv)
 {
     uint32_t users = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1000000;
@@ -154,5 +200,6 @@ int main(int argc, char **argv)
     flushes(true);
     look_ups(users, (size_t)8 << 20);
     look_ups(users, (size_t)1 << 30);
+    trickle(users);
     return 0;
 }

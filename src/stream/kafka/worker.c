@@ -272,8 +272,7 @@ static void leave_range(struct ms_worker *worker)
     struct ms_end at = worker->out_of_range;
     worker->out_of_range.partition = -1;
     ms_session_commit(session);
-    ms_session_flush_begin(session);
-    ms_session_flush_end(session, true);
+    ms_session_flush_now(session);
     if (session->broken)
         return;
     enum ms_status status = ms_assignment_out_of_range(worker, at.source, at.partition, &error);
@@ -485,8 +484,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     }
     loop(worker);
     ms_session_commit(session);
-    ms_session_flush_begin(session);
-    ms_session_flush_end(session, true);
+    ms_session_flush_now(session);
     status = session->status;
     if (status != MS_OK)
         *error = session->error;
