@@ -304,7 +304,7 @@ class Round:
         actions += [(3, "join")] if down else []
         actions += [(2, "leave")] if len(up) > 1 else []
         actions += [(2, "lose")] if not self.profile_topic else []
-        actions += [(3, "grow")] if self.chosen["grow"] and self.grown < 2 else []
+        actions += [(3, "grow")] if self.chosen["grow"] and self.grown < 2 and not self.node else []
         if isinstance(self.kafka, ms_cluster.Cluster) and not self.node and time.monotonic() > self.node_next:
             actions += [(8, "node")]
         name = self.draws.choices([name for _, name in actions], [weight for weight, _ in actions])[0]
@@ -368,12 +368,11 @@ class Round:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
 
     def _node(self, _):
-        """A broker goes away; the leaders that it had move, and move back when it is there again. It is never killed: Kafka 4.1
-        then forgot some aborted transactions, so that readers of committed records saw them until it was killed again."""
+        """A broker goes away; the leaders that it had move, and move back when it is there again."""
         if not self.kafka.whole():
             return
         self.node = self.draws.choice(self.kafka.nodes)
-        how = self.draws.choice(["stop", "pause"])
+        how = self.draws.choice(["stop", "kill9", "pause"])
         getattr(self.node, how)()
         self.node_due = time.monotonic() + self.draws.choice([0.5, 3, 6])
         self.counts[f"broker {how}"] += 1
