@@ -98,6 +98,10 @@ static enum ms_status claim(struct ms_store *store, const struct ms_store_option
         status = ms_dir_make_part(store->dir, "ingest", error);
     if (status == MS_OK)
         status = ms_dir_make_part(store->dir, "db", error);
+    if (status == MS_OK && *state == MS_CONTENTS_CLOSED) { /* it changes as soon as it is opened */
+        *state = MS_CONTENTS_OPEN;
+        status = ms_contents_write(&store->contents, store->dir, error);
+    }
     return status;
 }
 

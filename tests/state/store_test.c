@@ -554,6 +554,26 @@ static void a_reader_sees_what_was_flushed(void **state)
 
 /* ---- two workers ---- */
 
+/* A start may end at any point: killed, or on a full disk. What it leaves can be opened again. Here the contents cannot be
+ * written. */
+static void a_start_that_ends_midway(void **state)
+{
+    char *dir = state_dir_new(), blocked[4200];
+    struct ms_store *store = state_open(dir);
+    struct ms_error error;
+    (void)state;
+    ms_store_close(store);
+    snprintf(blocked, sizeof blocked, "%s/contents.new", dir);
+    assert_int_equal(mkdir(blocked, 0700), 0);
+    assert_int_equal(open_as(dir, "app", "clicks", "", &store, &error), MS_IO);
+    assert_int_equal(rmdir(blocked), 0);
+    enum ms_status status = open_as(dir, "app", "clicks", "", &store, &error);
+    if (status != MS_OK)
+        fail_msg("%s", error.text);
+    ms_store_close(store);
+    state_dir_remove(dir);
+}
+
 struct worker {
     struct ms_store *store;
     uint32_t owner;
@@ -632,6 +652,7 @@ int main(void)
                                        cmocka_unit_test(a_file_is_all_or_nothing),
                                        cmocka_unit_test(a_scan_stays_in_its_partition),
                                        cmocka_unit_test(a_reader_sees_what_was_flushed),
+                                       cmocka_unit_test(a_start_that_ends_midway),
                                        cmocka_unit_test(two_workers_on_one_store)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
