@@ -221,6 +221,23 @@ def second_process(scenario):
     log.check()
 
 
+def same_instance_id(scenario):
+    """Two processes with one instance.id: one of them ends with status 3 and says why; the other goes on, with nothing doubled."""
+    scenario.topics()
+    log = Log(scenario)
+    first = scenario.service("a").start()
+    log.produce(300)
+    scenario.wait_done(first)
+    second = scenario.service("b", instance_id="a").start()
+    ended = wait_for("one of them to end", lambda: [one for one in (first, second) if not one.running()])
+    ended[0].fails(3, "another process runs with instance.id a")
+    left = second if ended[0] is first else first
+    log.produce(300)
+    scenario.wait_done(left)
+    assert left.terminate() == 0
+    log.check()
+
+
 def topic_missing(scenario):
     """A topic that does not exist is waited for, with a line that names it."""
     log = Log(scenario)
@@ -281,7 +298,7 @@ def broker_down(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     sigterm, second_sigterm, replay_after_kill, fewer_workers, state_dir_deleted, rebalance, two_instances_static,
-    paused_worker, second_process, topic_missing, stopped_while_waiting, fail_fast, broker_down)}
+    paused_worker, second_process, same_instance_id, topic_missing, stopped_while_waiting, fail_fast, broker_down)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

@@ -26,6 +26,7 @@
 enum request {
     PRODUCE = 0,
     OFFSET_COMMIT = 8,
+    HEARTBEAT = 12,
     INIT_PRODUCER_ID = 22,
     ADD_OFFSETS = 25,
     END_TXN = 26,
@@ -337,6 +338,43 @@ static void commit_coordinator_loads(void)
 static void producer_fenced(void)
 {
     goes_on(END_TXN, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, 1, 1, 1);
+}
+
+static void wait_restarts(uint64_t count)
+{
+    for (double until_s = ms_monotonic_s() + WAIT_S; restarts() < count; usleep(20000)) {
+        assert_false(ms_service_done(scene.service));
+        assert_true(ms_monotonic_s() < until_s);
+    }
+}
+
+/* The group has given a member's place to another. It may have been its own: it joined again because the answer to its join was
+ * lost. A new session tells. */
+static void member_replaced(void)
+{
+    scene.config.group_static = true;
+    must_start();
+    produce();
+    published();
+    fails_next(HEARTBEAT, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, 1);
+    wait_restarts(1);
+    produce();
+    published();
+    assert_int_equal(restarts(), 1);
+    must_stop();
+}
+
+/* Where the place is taken again soon, another process has the same name. */
+static void member_replaced_again(void)
+{
+    struct ms_error error;
+    scene.config.group_static = true;
+    must_start();
+    produce();
+    published();
+    fails_next(HEARTBEAT, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, 2);
+    assert_int_equal(ends(&error), MS_KAFKA_REFUSED);
+    assert_non_null(strstr(error.text, "another process runs with instance.id one"));
 }
 
 static void at_least_once_commit(void)
@@ -856,6 +894,8 @@ static const struct {
     S(offsets_generation),
     S(commit_coordinator_loads),
     S(producer_fenced),
+    S(member_replaced),
+    S(member_replaced_again),
     S(at_least_once_commit),
     S(coordinator_loads_at_start),
     S(transactional_id_forbidden),

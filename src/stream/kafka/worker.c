@@ -18,6 +18,8 @@
 #define NOT_SOUGHT_S 10 /* that the client may need until a partition it was assigned can be sought */
 #define ASKED_MS     10 /* the longest wait for records while an answer may come */
 
+#define REPLACED_AGAIN_S 60 /* within which a member that is replaced twice has a rival */
+
 static bool stopping(const struct ms_worker *worker)
 {
     return atomic_load_explicit(worker->stop, memory_order_relaxed) != 0;
@@ -184,6 +186,25 @@ static int source_of(const struct ms_worker *worker, const rd_kafka_message_t *m
     return message->rkt ? ms_source_of_topic(rd_kafka_topic_name(message->rkt), worker->config) : 0;
 }
 
+/* The group has given this member's place to another with the same group.instance.id. That may have been this one itself: where
+ * the coordinator moves, the answer to a join can be lost, and the join that follows replaces the one before. A new session
+ * tells: where another process has the name, the place is soon taken again. */
+static void member_replaced(struct ms_worker *worker, struct ms_error *error)
+{
+    double now_s = ms_monotonic_s();
+    bool again = worker->replaced_s > 0 && now_s - worker->replaced_s < REPLACED_AGAIN_S;
+    worker->replaced_s = now_s;
+    if (again)
+        ms_fail(error, MS_KAFKA_REFUSED,
+                "another process runs with instance.id %s (its member %s has taken over)",
+                worker->instance_id, worker->member_id);
+    else
+        ms_fail(error, MS_KAFKA_ABORT,
+                "the group has given the place of member %s to another join: its own, or that of another "
+                "process with instance.id %s",
+                worker->member_id, worker->instance_id);
+}
+
 /* A message that is no record: the end of a partition, or an error of the consumer. */
 static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *message)
 {
@@ -193,9 +214,7 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR__FATAL: {
         rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->consumer, text, sizeof text);
         if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-            ms_fail(&error, MS_KAFKA_REFUSED,
-                    "another process runs with instance.id %s (its member %s has taken over)",
-                    worker->instance_id, worker->member_id);
+            member_replaced(worker, &error);
         else
             ms_fail(&error, MS_KAFKA_ABORT, "consumer: %s", text);
         ms_session_break(&worker->session, error.status, &error);

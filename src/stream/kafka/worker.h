@@ -42,6 +42,7 @@ struct ms_worker {
     bool started;
     atomic_bool done;
     _Atomic int64_t closing_ms; /* since when its last session closes its clients, 0: not yet */
+    double replaced_s;          /* when another member had last taken this one's place, 0: never */
     enum ms_status status;      /* how it ended, and why: read after done */
     struct ms_error error;
     /* The session's. */
