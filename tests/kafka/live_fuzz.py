@@ -225,7 +225,13 @@ class Instance:
         if self.paused:
             self.resume()
         self.ended = True
-        code = self.service.terminate(90)
+        ms_kafka.wait_for("the first log line", lambda: self.service.log() or not self.up)
+        self.service.check_alive()
+        self.service.process.terminate()
+        ms_kafka.wait_for(f"the end of {self.name}", lambda: not self.up or self.run.tick_node(), 90)
+        code = self.service.process.returncode
+        if code == 1 and self.run.node_lately() and "the last commit failed" in self.service.log():
+            return
         assert code == 0, f"{self.name}: SIGTERM ended it with {code}"
 
 
@@ -236,7 +242,8 @@ class Round:
         self.scenario, self.chosen, self.draws, self.seconds = scenario, chosen, draws, seconds
         self.counts = collections.Counter()
         self.kafka = scenario.kafka
-        self.node, self.node_due, self.node_next = None, 0, time.monotonic() + 5
+        cluster = isinstance(self.kafka, ms_cluster.Cluster)
+        self.node, self.node_due, self.node_next = None, 0, time.monotonic() + (5 if cluster else -1000)
         self.profile_topic = f"{scenario.id}-profiles" if chosen["profiles"] else None
         self.dead_topic = f"{scenario.id}-dead" if chosen["dead"] else None
         self.instances = [Instance(self, name) for name in "abc"]
@@ -284,8 +291,15 @@ class Round:
                     instance.start()
             elif not instance.ended and not instance.up:
                 self._ended(instance)
-        if self.node and now >= self.node_due:
+        self.tick_node()
+
+    def tick_node(self):
+        if self.node and time.monotonic() >= self.node_due:
             self._node_back()
+
+    def node_lately(self):
+        """Whether a broker was away a short while ago: then a last commit may fail."""
+        return self.node is not None or time.monotonic() < self.node_next + 20
 
     def _ended(self, instance):
         """Growth of the topic is an end that asks for a decision, where the service knows one."""

@@ -291,18 +291,24 @@ class Checker:
         """Whatever was shown was true at some time, in order, and what is shown at the end is the last."""
         at = 0
         for out in outs:
-            if out.version is None:
-                continue
-            while at < len(expected) and expected[at][1].version != out.version:
-                at += 1
-            if at == len(expected):
-                raise Wrong(f"slot {slot}: a version that was never due here, or came twice", "another", _short(out), person)
-            self._same(person, *expected[at], out)
-            at += 1
+            if out.version is not None:
+                at = self._next_that_fits(person, slot, expected, at, out)
         last = expected[-1][1]
         found = outs[-1].version if outs else None
         if found != last.version:
             raise Wrong(f"slot {slot} at the end", last, found, person, last.offset)
+
+    def _next_that_fits(self, person, slot, expected, at, out):
+        """Behind the next change that the record can come from: another life may have the same version."""
+        wrong = Wrong(f"slot {slot}: a version that was never due here, or came twice", "another", _short(out), person)
+        for number in range(at, len(expected)):
+            if expected[number][1].version == out.version:
+                try:
+                    self._same(person, *expected[number], out)
+                    return number + 1
+                except Wrong as error:
+                    wrong = error
+        raise wrong
 
     def _with_profile(self, person, outs):
         """The order of clicks and profiles is not recorded: versions rise, nulls are counted, and the end is right."""
