@@ -348,6 +348,23 @@ static void wait_restarts(uint64_t count)
     }
 }
 
+/* A coordinator that takes the commit and does not answer: a service that is asked to stop does not wait for it without end. */
+static void stopped_while_committing(void)
+{
+    struct ms_error error;
+    must_start();
+    produce();
+    published();
+    for (int i = 0; i < 20; i++)
+        rd_kafka_mock_broker_push_request_error_rtts(scene.mock, broker_of(END_TXN), END_TXN, 1,
+                                                     RD_KAFKA_RESP_ERR_NO_ERROR, 100000);
+    produce();
+    usleep(1000000);
+    atomic_store(&scene.stop, 1);
+    assert_int_equal(ends(&error), MS_KAFKA);
+    assert_non_null(strstr(error.text, "the last commit failed"));
+}
+
 /* The group has given a member's place to another. It may have been its own: it joined again because the answer to its join was
  * lost. A new session tells. */
 static void member_replaced(void)
@@ -894,6 +911,7 @@ static const struct {
     S(offsets_generation),
     S(commit_coordinator_loads),
     S(producer_fenced),
+    S(stopped_while_committing),
     S(member_replaced),
     S(member_replaced_again),
     S(at_least_once_commit),

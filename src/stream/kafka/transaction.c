@@ -13,10 +13,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "stream/kafka/clients.h"
 #include "stream/source.h"
 
-#define MOST_WAIT_MS 500 /* for batches on their way before a commit flushes whatever is left */
+#define COMMIT_SLICE_MS                                                                                      \
+    1000 /* a commit that takes longer is resumed: the client (2.0.2) would wait for a silent coordinator without end */
+#define LAST_COMMIT_S 20  /* of a service that was asked to stop */
+#define MOST_WAIT_MS  500 /* for batches on their way before a commit flushes whatever is left */
 
 /* ---- emitting ---- */
 
@@ -123,6 +127,14 @@ static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topi
     }
 }
 
+/* Whether the worker was asked to stop longer ago than a last commit may take; *stop_s is when that was first seen, 0: not yet. */
+static bool stopped_for_long(const struct ms_worker *worker, double *stop_s)
+{
+    if (*stop_s == 0 && atomic_load(worker->stop))
+        *stop_s = ms_monotonic_s();
+    return *stop_s != 0 && ms_monotonic_s() - *stop_s > LAST_COMMIT_S;
+}
+
 static enum ms_status commit_exactly_once(struct ms_worker *worker,
                                           const rd_kafka_topic_partition_list_t *offsets,
                                           struct ms_error *error)
@@ -132,12 +144,13 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
         status = send_offsets(worker, offsets, error);
     if (status == MS_OK)
         ms_in_flight_wait(&worker->in_flight, MOST_WAIT_MS);
+    double stop_s = 0;
     while (status == MS_OK) {
-        rd_kafka_error_t *failure = rd_kafka_commit_transaction(worker->producer, -1);
+        rd_kafka_error_t *failure = rd_kafka_commit_transaction(worker->producer, COMMIT_SLICE_MS);
         if (!failure)
             break;
         if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
-            rd_kafka_error_is_fatal(failure) || atomic_load(worker->stop))
+            rd_kafka_error_is_fatal(failure) || stopped_for_long(worker, &stop_s))
             return ms_kafka_failed(failure, error, "commit_transaction");
         rd_kafka_error_destroy(failure); /* the same call resumes */
         rd_kafka_poll(worker->producer, 50);
