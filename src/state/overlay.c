@@ -427,6 +427,11 @@ enum ms_status ms_overlay_set_profile(struct ms_overlay *overlay, uint32_t index
     return MS_OK;
 }
 
+void ms_overlay_touch(struct ms_overlay *overlay, uint32_t index)
+{
+    changed(overlay, index);
+}
+
 void ms_overlay_forget(struct ms_overlay *overlay, uint32_t index, int64_t offset)
 {
     struct ms_user *user = ms_overlay_entry(overlay, index)->user;

@@ -65,6 +65,9 @@ enum ms_status ms_overlay_fold(struct ms_overlay *overlay, uint32_t index, const
 enum ms_status ms_overlay_set_profile(struct ms_overlay *overlay, uint32_t index, struct ms_bytes profile,
                                       int64_t offset, struct ms_error *error) MS_MUST_CHECK;
 
+/* What is stored of a user beside its events has changed: the next flush writes it. */
+void ms_overlay_touch(struct ms_overlay *overlay, uint32_t index);
+
 /* Forgets a user. The next flush deletes its rows. */
 void ms_overlay_forget(struct ms_overlay *overlay, uint32_t index, int64_t offset);
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "state/ingest.h"
+#include "stream/earlier.h"
 #include "stream/offsets.h"
 #include "stream/pay.h"
 #include "stream/publish.h"
@@ -28,6 +29,7 @@ struct ms_engine {
     struct ms_overlay *overlay;
     struct ms_publisher *publisher;
     struct ms_payer *payer;
+    struct ms_earlier *earlier;
     struct ms_positions positions;
     uint64_t decode_id;
     void *own[MS_SOURCES]; /* what a source's decoding needs */
@@ -97,6 +99,8 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
         status = ms_payer_new(&engine->payer, engine->store, engine->overlay, engine->publisher,
                               options->pay_records, error);
     if (status == MS_OK)
+        status = ms_earlier_new(&engine->earlier, engine->config, error);
+    if (status == MS_OK)
         status = open_sources(engine, error);
     if (status != MS_OK) {
         ms_engine_destroy(engine);
@@ -117,6 +121,7 @@ void ms_engine_destroy(struct ms_engine *engine)
     }
     for (int source = 0; source < MS_SOURCES; source++)
         ms_sources[source]->close(engine->own[source]);
+    ms_earlier_destroy(engine->earlier);
     ms_payer_destroy(engine->payer);
     ms_publisher_destroy(engine->publisher);
     ms_fold_context_free(&engine->fold_context);
@@ -228,8 +233,10 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
                                   .partitions = position->partitions,
                                   .slots = ms_model_config(engine->model)->interests,
                                   .began = position->began};
+    const struct ms_partition *partition = ms_positions_partition(&engine->positions, position->partition);
     if (position->source == MS_SOURCE_CLICKS)
-        note.debt = ms_debt_note(&ms_positions_partition(&engine->positions, position->partition)->debt);
+        note.debt = ms_debt_note(&partition->debt);
+    note.decoded_otherwise = position->decoded_otherwise && ms_debt_is_open(&partition->debt);
     return ms_offset_note_write(text, &note);
 }
 
@@ -412,6 +419,29 @@ static void prefetch(struct ms_engine *engine, size_t i)
         ms_fold_prefetch(engine->extractor, d->row);
 }
 
+/* Of a batch of one source: owes a record to all users that records of [L, C) may have been of under other settings of
+ * the decoder. */
+static enum ms_status owe_earlier(struct ms_engine *engine, int source, const struct ms_input *inputs,
+                                  size_t count, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    size_t users;
+    for (size_t i = 0; status == MS_OK && i < count; i++) {
+        const struct ms_position *position = ms_positions_find(&engine->positions, inputs[i].partition,
+                                                               source);
+        if (inputs[i].source == source && position && position->decoded_otherwise &&
+            inputs[i].offset < position->replay_until)
+            status = ms_earlier_add(engine->earlier, &inputs[i], &engine->decoded[i], error);
+    }
+    struct ms_wanted *wanted = ms_earlier_take(engine->earlier, &users);
+    if (status == MS_OK && users > 0)
+        status = ms_overlay_find(engine->overlay, wanted, users, error);
+    for (size_t i = 0; status == MS_OK && i < users; i++)
+        ms_publisher_owe(engine->publisher,
+                         ms_positions_find(&engine->positions, wanted[i].partition, source), wanted[i].entry);
+    return status;
+}
+
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error)
 {
@@ -428,6 +458,8 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
             prefetch(engine, i + AHEAD);
         status = process_one(engine, &inputs[i], &engine->decoded[i], error);
     }
+    for (int source = 0; status == MS_OK && engine->positions.debts > 0 && source < MS_SOURCES; source++)
+        status = owe_earlier(engine, source, inputs, count, error);
     ms_count(&engine->stats->events, count);
     return status;
 }

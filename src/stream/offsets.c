@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* The numbers of a note behind the first two, in the order in which they are written. */
-enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, NUMBERS };
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OTHERWISE, NUMBERS };
 
 static const struct {
     const char *word;
@@ -22,6 +22,7 @@ static const struct {
     [BEGAN] = {" began=", 10, MS_MAX_PARTITIONS},
     [DEBT] = {" debt=", 10, INT64_MAX},
     [SHOWN] = {" shown=", 10, UINT16_MAX},
+    [OTHERWISE] = {" otherwise=", 10, 1},
 };
 
 /* Appends to a note; MS_NOTE_BYTES is room enough for all of it. */
@@ -51,7 +52,8 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
                                       [PARTITIONS] = (uint64_t)note->partitions,
                                       [BEGAN] = (uint64_t)note->began,
                                       [DEBT] = note->debt.number,
-                                      [SHOWN] = (uint64_t)note->debt.shown_slots};
+                                      [SHOWN] = (uint64_t)note->debt.shown_slots,
+                                      [OTHERWISE] = note->decoded_otherwise};
     size_t size = 0;
     append(text, &size, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, note->origin, note->fold_id);
     for (int i = 0; i < NUMBERS; i++) {
@@ -151,6 +153,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
                                     .slots = (int)values[SLOTS],
                                     .partitions = (int)values[PARTITIONS],
                                     .began = (int)values[BEGAN],
+                                    .decoded_otherwise = values[OTHERWISE] > 0,
                                     .debt = debt};
     return true;
 }
@@ -230,9 +233,10 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .partitions = known->partitions,
                                      .must_send = fresh || note_is_old(known, rule)};
     /* What [L, C) published came from another model or other settings: it is owed anew at C. */
-    bool told = ms_position_replays(position) && known->ours;
-    position->decoded_otherwise = told && known->note.decode_id && known->note.decode_id != rule->decode_id;
-    position->republish = (told && known->note.fold_id != rule->fold_id) || position->decoded_otherwise;
+    bool other_decode = known->note.decode_id && known->note.decode_id != rule->decode_id;
+    position->decoded_otherwise = known->ours && (other_decode || known->note.decoded_otherwise);
+    position->republish = ms_position_replays(position) && known->ours &&
+                          (other_decode || known->note.fold_id != rule->fold_id);
     position->holes = ms_position_replays(position) ? position->replay_until - position->next : 0;
     position->shown_slots = position->republish ? known->note.slots : 0;
     if (known->ours)

@@ -18,14 +18,16 @@ struct ms_offset_note {
     int64_t origin;
     uint64_t fold_id;
     uint64_t decode_id; /* ms_sources_decode_id, 0: not told */
-    int slots;          /* 0: not told */
-    int partitions;     /* that the topic had, 0: not told */
+    bool
+        decoded_otherwise; /* what a debt owes was published under another decode id, if not all of it is paid */
+    int slots;             /* 0: not told */
+    int partitions;        /* that the topic had, 0: not told */
     int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
     struct ms_debt_note debt; /* of the clicks */
 };
 
 /* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
- * " began=P", " debt=N" and, while that is open, " shown=K" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
+ * " began=P", " debt=N" and, while that is open, " shown=K", " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
  * Returns its length. */
 #define MS_NOTE_BYTES 384
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);

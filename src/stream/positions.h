@@ -35,10 +35,11 @@ struct ms_position {
     int began;            /* what the note beside its offset says of the group's beginning (offsets.h) */
     bool must_send;       /* the next transaction carries its offset, whether it moved or not */
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
-    bool
-        decoded_otherwise; /* it was decoded by other settings: events of users may be in [L, C) under those only */
-    int shown_slots;       /* slots that the other fold may have shown of them */
-    uint64_t owes;         /* number of the debt to which users belong that change in silence, 0: to none */
+    /* What was published up to C, and is owed again, was decoded by other settings: it may have had events of users
+     * that have none there now. */
+    bool decoded_otherwise;
+    int shown_slots; /* slots that the other fold may have shown of them */
+    uint64_t owes;   /* number of the debt to which users belong that change in silence, 0: to none */
     struct ms_debt_note debt_note; /* what the note beside its offset tells */
     bool paused;                   /* the consumer does not fetch it: the worker's */
     bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */

@@ -86,6 +86,18 @@ static enum ms_status emit_null(struct ms_publisher *publisher, struct ms_positi
     return output.key.data ? emit(publisher, position, &output, error) : no_memory(error);
 }
 
+/* Null values under every key that the user ever had. */
+static enum ms_status emit_nulls(struct ms_publisher *publisher, struct ms_position *position,
+                                 const struct ms_user *user, struct ms_error *error)
+{
+    if (publisher->options.config->output_layout == MS_LAYOUT_USER)
+        return emit_null(publisher, position, user, -1, error);
+    enum ms_status status = MS_OK;
+    for (int slot = 0; slot < user->slots_max && status == MS_OK; slot++)
+        status = emit_null(publisher, position, user, slot, error);
+    return status;
+}
+
 static enum ms_status publish_user(struct ms_publisher *publisher, struct ms_position *position,
                                    const struct ms_record *record, struct ms_error *error)
 {
@@ -211,12 +223,7 @@ enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_pos
         if (i > 0)
             publisher->touched.items[i - 1].slots_shown = 0;
     }
-    if (publisher->options.config->output_layout == MS_LAYOUT_USER)
-        return emit_null(publisher, position, user, -1, error);
-    enum ms_status status = MS_OK;
-    for (int slot = 0; slot < user->slots_max && status == MS_OK; slot++)
-        status = emit_null(publisher, position, user, slot, error);
-    return status;
+    return emit_nulls(publisher, position, user, error);
 }
 
 enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct ms_position *position,
@@ -240,13 +247,35 @@ enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct m
 
 /* ---- the moments at which they are published ---- */
 
+void ms_publisher_owe(struct ms_publisher *publisher, const struct ms_position *position, uint32_t place)
+{
+    struct ms_user *user = ms_overlay_entry(publisher->options.overlay, place)->user;
+    if (position->owes && user->owed != position->owes) {
+        owe(user, position);
+        ms_overlay_touch(publisher->options.overlay, place);
+    }
+}
+
+/* It has no events as they are read now: a reader must not see it any more. Nothing is owed then, so that its row
+ * goes. */
+static enum ms_status publish_gone(struct ms_publisher *publisher, struct ms_position *position,
+                                   uint32_t place, struct ms_error *error)
+{
+    struct ms_user *user = ms_overlay_entry(publisher->options.overlay, place)->user;
+    enum ms_status status = emit_nulls(publisher, position, user, error);
+    user->owed = 0;
+    user->slots_max = 0;
+    ms_overlay_touch(publisher->options.overlay, place);
+    return status;
+}
+
 enum ms_status ms_publisher_owed(struct ms_publisher *publisher, struct ms_position *position, uint32_t place,
                                  struct ms_error *error)
 {
     struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
     entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
     return entry->user->version > 0 ? publish(publisher, position, entry->user, entry->user->slots_max, error)
-                                    : MS_OK;
+                                    : publish_gone(publisher, position, place, error);
 }
 
 enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error)

@@ -56,6 +56,10 @@ enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct m
                                         const char *topic, const struct ms_input *input, const char *reason,
                                         struct ms_error *error) MS_MUST_CHECK;
 
+/* The user at |place| may have been published under other settings of the decoder with events of the replay: it belongs
+ * to the debt, whether the replay changes it or not. */
+void ms_publisher_owe(struct ms_publisher *publisher, const struct ms_position *position, uint32_t place);
+
 /* Publishes the user at |place|, who is owed a record, with null values for all slots that it ever had and has
  * no longer. */
 enum ms_status ms_publisher_owed(struct ms_publisher *publisher, struct ms_position *position, uint32_t place,

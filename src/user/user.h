@@ -119,10 +119,10 @@ static inline struct ms_bytes ms_behavior_type(const struct ms_user *user, const
                              behavior->type_bytes};
 }
 
-/* Whether there is nothing to store of it: no event and no profile. */
+/* Whether there is nothing to store of it: no event, no profile, and nothing that is owed for it. */
 static inline bool ms_user_is_empty(const struct ms_user *user)
 {
-    return user->version == 0 && user->profile_bytes == 0;
+    return user->version == 0 && user->profile_bytes == 0 && user->owed == 0;
 }
 
 /* A user without events, with room for |floats| sums (zeros). NULL when memory ended. Free with free(). */

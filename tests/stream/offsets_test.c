@@ -231,7 +231,12 @@ static void other_decoding(void **state)
     known = known_of(40, 40); /* nothing was published under the other one */
     known.note.decode_id = DECODE + 1;
     assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
-    assert_true(!position.republish && !position.decoded_otherwise && position.must_send);
+    assert_true(!position.republish && position.must_send);
+    known = known_of(60, -1); /* a debt that is not paid, and the state is lost */
+    known.note.decoded_otherwise = true;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(!position.republish && position.decoded_otherwise);
+    known = known_of(40, 40);
     known.ours = false;
     assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
     assert_false(position.must_send);
@@ -316,6 +321,7 @@ static void note_there_and_back(void **state)
         assert_int_equal(back.began, notes[i].began);
         assert_int_equal(back.partitions, notes[i].partitions);
         assert_true(back.decode_id == notes[i].decode_id);
+        assert_int_equal(back.decoded_otherwise, notes[i].decoded_otherwise);
         assert_memory_equal(&back.debt.paid, &notes[i].debt.paid, sizeof back.debt.paid);
         assert_true(back.debt.number == notes[i].debt.number && back.debt.open == notes[i].debt.open &&
                     back.debt.shown_slots == notes[i].debt.shown_slots);
