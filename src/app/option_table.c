@@ -9,12 +9,16 @@
 #include "app/nearest.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "event/key.h"
 #include "mindstream/record.h"
 
 static_assert(MS_START_EARLIEST == 0 && MS_START_LATEST == 1, "the order of input.start's values");
 static_assert(MS_RECORD_PROTOBUF == 0 && MS_RECORD_JSON == 1, "the order of output.format's values");
 static_assert(MS_LAYOUT_USER == 0 && MS_LAYOUT_INTEREST == 1, "the order of output.layout's values");
 static_assert(MS_PUBLISH_LATEST == 0 && MS_PUBLISH_EVERY == 1, "the order of publish.mode's values");
+static_assert(MS_KEY_STRING == 0 && MS_KEY_JSON == 1 && MS_KEY_CONNECT == 2 && MS_KEY_LONG == 3 &&
+                  MS_KEY_REGISTRY_JSON == 4,
+              "the order of input.key.format's values");
 static_assert(MS_HEADERS_BOTH == 0 && MS_HEADERS_MINDSTREAM == 1 && MS_HEADERS_STREAMS == 2,
               "the order of dead.letter.headers' values");
 static_assert(MS_EXACTLY_ONCE == 0 && MS_AT_LEAST_ONCE == 1, "the order of processing.guarantee's values");
@@ -108,6 +112,15 @@ const struct ms_option ms_option_table[] = {
      .standard = "",
      AT(input_types),
      .description = "Accepted event types, comma-separated. Empty: all."},
+    {.key = "input.key.format",
+     .group = "Input",
+     .type = MS_OPTION_ENUM,
+     .standard = "string",
+     .values = "string|json|connect|long|registry-json",
+     AT(input_key_format),
+     .description =
+         "How a record key names a user: the bytes; a JSON text or integer; Kafka Connect's schema and payload; "
+         "8 or 4 bytes big-endian; a schema registry's header before JSON. Also of the profiles."},
     {.key = "input.id.max.bytes",
      .group = "Input",
      .type = MS_OPTION_BYTES,

@@ -33,6 +33,7 @@ struct ms_config {
     const char *input_format;
     const char *input_user_field, *input_item_field, *input_time_field, *input_type_field, *input_types;
     int64_t input_id_max_bytes;
+    int input_key_format; /* enum ms_key_format */
     const char *output_topic;
     int output_format; /* enum ms_record_format */
     int output_layout, publish_mode;

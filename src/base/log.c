@@ -67,7 +67,7 @@ bool ms_log_allow(struct ms_log_limit *limit, unsigned long long *suppressed)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (limit->last_s != 0 && now.tv_sec <= limit->last_s) {
+    if (limit->last_s != 0 && now.tv_sec < limit->last_s + (limit->every_s ? limit->every_s : 1)) {
         limit->suppressed++;
         return false;
     }

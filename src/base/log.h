@@ -18,8 +18,9 @@ bool ms_log_enabled(enum ms_log_level level);
 /* "error", "warn", "info", "debug"; false when |name| is none of them. */
 bool ms_log_parse_level(const char *name, enum ms_log_level *level);
 
-/* For lines that bad input could repeat without end: at most one line a second for each limiter. */
+/* For lines that bad input could repeat without end: at most one line in |every_s| for each limiter (0: each second). */
 struct ms_log_limit {
+    int every_s;
     long long last_s;
     unsigned long long suppressed;
 };

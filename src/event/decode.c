@@ -19,6 +19,8 @@
 
 struct ms_decoder {
     struct ms_json *json;
+    enum ms_key_format key_format;
+    struct ms_key_reader *key;
     struct ms_paths user, item, time, type;
     uint32_t id_max_bytes;
     struct ms_bytes *types; /* accepted; type_count 0 accepts all */
@@ -74,7 +76,10 @@ enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event
         goto done;
     }
     made->id_max_bytes = fields->id_max_bytes;
-    if ((status = ms_paths_parse(&made->user, "input.user.field", fields->user, error)) ||
+    made->key_format = fields->key_format;
+    if ((status = ms_key_reader_new(&made->key, fields->key_format, fields->user, fields->id_max_bytes,
+                                    error)) ||
+        (status = ms_paths_parse(&made->user, "input.user.field", fields->user, error)) ||
         (status = ms_paths_parse(&made->item, "input.item.field", fields->item, error)) ||
         (status = ms_paths_parse(&made->time, "input.time.field", fields->time, error)) ||
         (status = ms_paths_parse(&made->type, "input.type.field", fields->type, error)) ||
@@ -96,6 +101,7 @@ void ms_decoder_destroy(struct ms_decoder *decoder)
     if (!decoder)
         return;
     ms_json_destroy(decoder->json);
+    ms_key_reader_destroy(decoder->key);
     ms_paths_free(&decoder->user);
     ms_paths_free(&decoder->item);
     ms_paths_free(&decoder->time);
@@ -206,21 +212,6 @@ const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes)
                                                   : NULL;
 }
 
-static enum ms_status user_from_key(const struct ms_decoder *decoder, struct ms_bytes key,
-                                    struct ms_bytes *user, struct ms_error *error)
-{
-    if (key.size == 0)
-        return ms_fail(error, MS_EVENT, "user: the record key is empty");
-    if (key.size > decoder->id_max_bytes)
-        return ms_fail(error, MS_EVENT,
-                       "user: the record key is %zu bytes long, at most %" PRIu32 " are taken", key.size,
-                       decoder->id_max_bytes);
-    if (!ms_utf8_valid(key.data, key.size))
-        return ms_fail(error, MS_EVENT, "user: the record key is not UTF-8");
-    *user = key;
-    return MS_OK;
-}
-
 static enum ms_status missing(const char *role, const struct ms_paths *paths, const char *more,
                               struct ms_error *error)
 {
@@ -237,8 +228,9 @@ static enum ms_status read_user(const struct ms_decoder *decoder, struct ms_json
     const struct ms_path *path = ms_paths_find(&decoder->user, root, &value);
     if (path && !(key.size && ms_json_empty(value)))
         return read_id(decoder, "user", path, value, digits, user, error);
-    if (key.data)
-        return user_from_key(decoder, key, user, error);
+    enum ms_status status = ms_key_read(decoder->key, key, user, error);
+    if (status != MS_OK || user->data)
+        return status;
     return missing("user", &decoder->user, ", and the record has no key", error);
 }
 
@@ -343,10 +335,11 @@ static enum ms_status copy_texts(struct ms_arena *arena, struct ms_event *event,
 static enum ms_status decode_tombstone(const struct ms_decoder *decoder, struct ms_bytes key,
                                        int64_t record_time_ms, struct ms_event *event, struct ms_error *error)
 {
-    if (!key.data)
-        return ms_fail(error, MS_EVENT, "the record has neither a value nor a key");
     event->time_ms = record_time_ms < 0 ? 0 : record_time_ms;
-    return user_from_key(decoder, key, &event->user, error);
+    enum ms_status status = ms_key_read(decoder->key, key, &event->user, error);
+    if (status == MS_OK && !event->user.data)
+        return ms_fail(error, MS_EVENT, "the record has neither a value nor a key");
+    return status;
 }
 
 /* Fills *event with texts that still lie in the document, the key or |digits|. The type is asked before the
@@ -381,12 +374,32 @@ static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_b
     return MS_OK;
 }
 
+/* Looks at the key of a good event. One that cannot be read names another user than the value does. */
+static enum ms_status note_key(const struct ms_decoder *decoder, struct ms_bytes key, struct ms_bytes user,
+                               struct ms_event_notes *notes)
+{
+    struct ms_bytes named = key;
+    struct ms_error why;
+    if (decoder->key_format != MS_KEY_STRING) {
+        enum ms_status status = ms_key_read(decoder->key, key, &named, &why);
+        if (status == MS_MEMORY)
+            return status;
+        if (status != MS_OK)
+            named = (struct ms_bytes){"", 0};
+    }
+    notes->no_key = !named.data;
+    notes->key_differs = named.data &&
+                         (named.size != user.size || memcmp(named.data, user.data, user.size) != 0);
+    return MS_OK;
+}
+
 enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *arena, struct ms_bytes key,
                                struct ms_bytes value, int64_t record_time_ms, struct ms_event *event,
                                enum ms_event_kind *kind, struct ms_event_notes *notes, struct ms_error *error)
 {
     char digits[3][MS_JSON_DIGITS_MAX];
     struct ms_event made = {0};
+    struct ms_event_notes made_notes;
     enum ms_event_kind made_kind = MS_EVENT_FORGET;
     bool no_time = false;
     enum ms_status status = value.data ? decode_value(decoder, key, value, record_time_ms, digits, &made,
@@ -394,12 +407,13 @@ enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *aren
                                        : decode_tombstone(decoder, key, record_time_ms, &made, error);
     if (status)
         return status;
-    bool key_differs = key.data &&
-                       (key.size != made.user.size || memcmp(key.data, made.user.data, key.size) != 0);
-    status = copy_texts(arena, &made, error);
+    status = copy_texts(arena, &made, error); /* a user that the key names lies in the reader */
+    if (status == MS_OK && note_key(decoder, key, made.user, &made_notes) != MS_OK)
+        status = ms_fail(error, MS_MEMORY, "no memory to read a key of %zu bytes", key.size);
     if (status)
         return status;
-    *notes = (struct ms_event_notes){.key_differs = key_differs, .no_time = no_time};
+    made_notes.no_time = no_time;
+    *notes = made_notes;
     *kind = made_kind;
     *event = made;
     return MS_OK;

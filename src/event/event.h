@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "event/key.h"
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
@@ -35,11 +36,13 @@ struct ms_event_fields {
     const char *user, *item, *time, *type;
     const char *types;     /* comma-separated accepted types, "\\," for a comma in one; "" accepts all */
     uint32_t id_max_bytes; /* longest user or item id */
+    enum ms_key_format key_format; /* how a record key names a user */
 };
 
 /* What one record looked like beyond the event. */
 struct ms_event_notes {
-    bool key_differs; /* the record key is present and is not the event's user */
+    bool key_differs; /* the record key is present and does not name the event's user */
+    bool no_key;      /* the record has no key */
     bool no_time;     /* accepted, and the value has no time: the record's stands in */
 };
 
@@ -61,8 +64,8 @@ const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes);
 /* Decodes one record. |key| and |value| have data NULL where the record has none; |record_time_ms| stands in
  * for a missing time (negative: the record has none, then a missing time is MS_EVENT). The value is one JSON
  * object, read strictly (base/json.h); of a name that an object has twice the first counts. An id is a string
- * or a whole number (ms_json_id); times are as in event/time.h; a user that the value does not name is the
- * record key, which then must be UTF-8. The event's strings are copied to |arena| and hold until its reset.
+ * or a whole number (ms_json_id); times are as in event/time.h; a user that the value does not name is that of
+ * the record key. The event's strings are copied to |arena| and hold until its reset.
  * MS_EVENT with the reason when the record is bad, MS_MEMORY; nothing is written to *event, *kind and *notes
  * then. One thread a decoder; no allocation once warm. */
 enum ms_status ms_decode_event(struct ms_decoder *decoder, struct ms_arena *arena, struct ms_bytes key,

@@ -6,12 +6,13 @@
 #include "base/log.h"
 #include "stream/source.h"
 
-#define SHOWN_BYTES 100 /* of a key or a user in a log line */
+#define SHOWN_BYTES    100 /* of a user in a log line */
+#define NO_KEY_EVERY_S 60  /* where one record has no key, all may have none, for good */
 
 /* What decoding needs of its own. */
 struct clicks {
     struct ms_decoder *decoder;
-    struct ms_log_limit key_limit;
+    struct ms_log_limit key_limit, no_key_limit, nobody_limit;
 };
 
 static void close_clicks(void *own)
@@ -29,10 +30,12 @@ static enum ms_status open_clicks(void **own, const struct ms_config *config, st
                                            .time = config->input_time_field,
                                            .type = config->input_type_field,
                                            .types = config->input_types,
-                                           .id_max_bytes = (uint32_t)config->input_id_max_bytes};
+                                           .id_max_bytes = (uint32_t)config->input_id_max_bytes,
+                                           .key_format = (enum ms_key_format)config->input_key_format};
     struct clicks *clicks = calloc(1, sizeof *clicks);
     if (!clicks)
         return ms_fail(error, MS_MEMORY, "no memory for a worker");
+    clicks->no_key_limit.every_s = NO_KEY_EVERY_S;
     enum ms_status status = ms_decoder_new(&clicks->decoder, &fields, error);
     if (status != MS_OK) {
         close_clicks(clicks);
@@ -46,7 +49,8 @@ static uint64_t decode_id(const struct ms_config *config)
 {
     const char *const texts[] = {config->input_format,     config->input_user_field, config->input_item_field,
                                  config->input_time_field, config->input_type_field, config->input_types};
-    uint64_t numbers[] = {MS_DECODE_RULES, (uint64_t)config->input_id_max_bytes};
+    uint64_t numbers[] = {MS_DECODE_RULES, (uint64_t)config->input_id_max_bytes,
+                          (uint64_t)config->input_key_format};
     uint64_t id = ms_digest(numbers, sizeof numbers);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         id = ms_digest_next(id, texts[i] ? texts[i] : "", texts[i] ? strlen(texts[i]) + 1 : 1);
@@ -58,17 +62,39 @@ static int shown(struct ms_bytes bytes)
     return bytes.size < SHOWN_BYTES ? (int)bytes.size : SHOWN_BYTES;
 }
 
-static void tell_key_differs(struct clicks *clicks, const struct ms_source_context *context,
-                             const struct ms_input *input, struct ms_bytes user)
+/* Warns of a record with its key, and says which format the key may be in; at a bounded rate. */
+static void tell(struct ms_log_limit *limit, const struct ms_source_context *context, const char *event,
+                 const struct ms_input *input, struct ms_bytes user, const char *text)
 {
+    char key[MS_KEY_SHOWN];
     unsigned long long held_back;
-    ms_count(&context->stats->key_differs, 1);
-    if (ms_log_allow(&clicks->key_limit, &held_back))
-        ms_log(MS_LOG_WARN, "key_differs",
-               "topic=%s partition=%d offset=%lld key=\"%.*s\" user=\"%.*s\" not_shown=%llu: the topic is "
-               "not keyed by user, so a user's events may be split over partitions",
-               context->config->input_topic, input->partition, (long long)input->offset, shown(input->key),
-               input->key.data, shown(user), user.data, held_back);
+    if (!ms_log_allow(limit, &held_back))
+        return;
+    const char *like = ms_key_looks_like(input->key, (enum ms_key_format)context->config->input_key_format);
+    ms_log(MS_LOG_WARN, event,
+           "topic=%s partition=%d offset=%lld key=%s%s%s user=\"%.*s\" not_shown=%llu text=\"%s%s%s\"",
+           context->config->input_topic, input->partition, (long long)input->offset,
+           input->key.data ? "\"" : "", input->key.data ? ms_key_show(key, input->key) : "null",
+           input->key.data ? "\"" : "", shown(user), user.data, held_back, text,
+           like ? "; the key looks like input.key.format=" : "", like ? like : "");
+}
+
+/* What the keys say of how the topic is written. */
+static void tell_keys(struct clicks *clicks, const struct ms_source_context *context,
+                      const struct ms_input *input, const struct ms_event_notes *notes, struct ms_bytes user)
+{
+    if (notes->key_differs) {
+        ms_count(&context->stats->key_differs, 1);
+        tell(&clicks->key_limit, context, "key_differs", input, user,
+             "the topic is not keyed by user, so a user's events may be split over partitions");
+    }
+    if (notes->no_key) {
+        ms_count(&context->stats->no_key, 1);
+        tell(
+            &clicks->no_key_limit, context, "no_key", input, user,
+            "records without a key are spread over the partitions, and so are a user's events: each partition "
+            "has a user of its own; write the user as the key");
+    }
 }
 
 static enum ms_status decode_click(void *own, const struct ms_source_context *context,
@@ -86,22 +112,28 @@ static enum ms_status decode_click(void *own, const struct ms_source_context *co
     }
     if (status != MS_OK)
         return ms_fail(error, status, "%s", why.text);
-    if (notes.key_differs)
-        tell_key_differs(clicks, context, input, decoded->event.user);
+    if (notes.key_differs || notes.no_key)
+        tell_keys(clicks, context, input, &notes, decoded->event.user);
     decoded->needs_user = decoded->kind != MS_EVENT_FILTERED;
     if (decoded->kind == MS_EVENT_ACCEPTED)
         decoded->history_time_ms = decoded->event.time_ms;
     return MS_OK;
 }
 
-static enum ms_status forget(const struct ms_source_context *context, struct ms_position *position,
-                             uint32_t place, const struct ms_input *input, bool silent,
-                             struct ms_error *error)
+static enum ms_status forget(struct clicks *clicks, const struct ms_source_context *context,
+                             struct ms_position *position, uint32_t place, const struct ms_input *input,
+                             bool silent, struct ms_error *error)
 {
     const struct ms_user *user = ms_overlay_entry(context->overlay, place)->user;
-    /* No such user, or forgotten already: whether a row is still on disk must not matter. */
-    if (user->version == 0 && user->profile_bytes == 0)
+    /* No such user, or forgotten already: whether a row is still on disk must not matter. Someone asked for it. */
+    if (user->version == 0 && user->profile_bytes == 0) {
+        if (silent)
+            return MS_OK;
+        ms_count(&context->stats->forgot_nobody, 1);
+        tell(&clicks->nobody_limit, context, "forgot_nobody", input, ms_user_id(user),
+             "there is no such user in this partition, so nothing was forgotten");
         return MS_OK;
+    }
     enum ms_status status = ms_publisher_forget(context->publisher, position, place, silent, error);
     if (status != MS_OK)
         return status;
@@ -129,9 +161,10 @@ static enum ms_status fold(const struct ms_source_context *context, struct ms_po
     return ms_publisher_changed(context->publisher, position, place, slots_shown, silent, error);
 }
 
-static enum ms_status apply_click(const struct ms_source_context *context, struct ms_position *position,
-                                  uint32_t place, const struct ms_decoded *decoded,
-                                  const struct ms_input *input, bool silent, struct ms_error *error)
+static enum ms_status apply_click(void *own, const struct ms_source_context *context,
+                                  struct ms_position *position, uint32_t place,
+                                  const struct ms_decoded *decoded, const struct ms_input *input, bool silent,
+                                  struct ms_error *error)
 {
     if (decoded->kind == MS_EVENT_FILTERED) {
         ms_count(&context->stats->filtered, 1);
@@ -141,7 +174,7 @@ static enum ms_status apply_click(const struct ms_source_context *context, struc
     if (input->offset < entry->user->own_offset)
         return MS_OK; /* a replay meets users that are further than L */
     return decoded->kind == MS_EVENT_FORGET
-               ? forget(context, position, place, input, silent, error)
+               ? forget(own, context, position, place, input, silent, error)
                : fold(context, position, place, ms_slots_shown(entry), decoded, input, silent, error);
 }
 

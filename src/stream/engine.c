@@ -363,7 +363,7 @@ static enum ms_status apply(struct ms_engine *engine, struct ms_position *positi
 {
     if (!d->reason)
         return ms_sources[input->source]->apply(
-            &engine->context, position,
+            engine->own[input->source], &engine->context, position,
             d->wanted == UINT32_MAX ? UINT32_MAX : engine->wanted[d->wanted].entry, d, input, silent, error);
     return silent ? MS_OK
                   : ms_publisher_dead_letter(engine->publisher, position,

@@ -71,7 +71,7 @@ struct ms_source {
                              struct ms_decoded *decoded, struct ms_error *error);
     /* Applies a good record to the user at |place| of the overlay (where needs_user). |silent|: what comes of
      * it is published already. */
-    enum ms_status (*apply)(const struct ms_source_context *context, struct ms_position *position,
+    enum ms_status (*apply)(void *own, const struct ms_source_context *context, struct ms_position *position,
                             uint32_t place, const struct ms_decoded *decoded, const struct ms_input *input,
                             bool silent, struct ms_error *error);
 };

@@ -22,6 +22,8 @@
     X(forgotten, "users forgotten")                                                                          \
     X(dead_letters, "records that could not be decoded")                                                     \
     X(key_differs, "records whose key is not their user")                                                    \
+    X(no_key, "records without a key")                                                                       \
+    X(forgot_nobody, "tombstones of users that are not there")                                               \
     X(records, "records published")                                                                          \
     X(commits, "transactions committed")                                                                     \
     X(commit_us, "time spent committing")                                                                    \

@@ -54,13 +54,15 @@ static void run(const char *name, const char *text, const struct ms_event_fields
 
 int main(void)
 {
-    const struct ms_event_fields defaults = {"user_id", "item_id", "timestamp", "event_type", "", 1024};
+    const struct ms_event_fields defaults = {"user_id", "item_id", "timestamp",  "event_type",
+                                             "",        1024,      MS_KEY_STRING};
     const struct ms_event_fields track = {"userId,anonymousId",
                                           "properties.product_id",
                                           "timestamp,originalTimestamp",
                                           "event",
                                           "Product Clicked",
-                                          1024};
+                                          1024,
+                                          MS_KEY_STRING};
     run("flat", flat, &defaults);
     run("nested", nested, &track);
     return 0;

@@ -284,7 +284,7 @@ static void test_notes_and_texts(void **state)
     for (int i = 0; i < 3; i++) {
         struct ms_event event;
         enum ms_event_kind kind;
-        struct ms_event_notes notes = {true, true};
+        struct ms_event_notes notes = {true, true, true};
         assert_int_equal(ms_decode_event(decoder, &arena, (struct ms_bytes){NULL, 0},
                                          (struct ms_bytes){values[i], strlen(values[i])}, 0, &event, &kind,
                                          &notes, &error),

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-const struct ms_event_fields default_fields = {"user_id", "item_id", "timestamp", "event_type", "", 1024};
+const struct ms_event_fields default_fields = {"user_id", "item_id", "timestamp",  "event_type",
+                                               "",        1024,      MS_KEY_STRING};
 
 /* An exact-size heap copy, so that a sanitizer or valgrind sees a read beyond the record. */
 static struct ms_bytes exact_copy(const char *text)
@@ -57,6 +58,7 @@ static void check_row(struct ms_decoder *decoder, struct ms_arena *arena, const 
         if (status != MS_OK)
             fail_msg("%s: %s", shown, error.text);
         assert_int_equal(kind, row->kind);
+        assert_int_equal(notes.no_key, !row->key);
         free((void *)(uintptr_t)key.data); /* the event keeps nothing of the record */
         free((void *)(uintptr_t)value.data);
         key.data = value.data = NULL;

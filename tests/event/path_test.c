@@ -56,7 +56,7 @@ static void test_fallbacks(void **state)
 static void test_user_only_from_key(void **state)
 {
     (void)state;
-    const struct ms_event_fields fields = {"", "item_id", " ", "", " ", 100};
+    const struct ms_event_fields fields = {"", "item_id", " ", "", " ", 100, MS_KEY_STRING};
     static const struct row rows[] = {
         {.key = "k",
          .value = "{\"user_id\":\"u\",\"item_id\":\"i\",\"timestamp\":1}",

@@ -14,13 +14,15 @@
 
 enum { WIDE = 1, HAS_KEY = 2, HAS_VALUE = 4, HAS_TIME = 8, KEY_IS_PATH = 16 };
 
-static const struct ms_event_fields plain = {"user_id", "item_id", "timestamp", "event_type", "", 64};
+static const struct ms_event_fields plain = {"user_id", "item_id", "timestamp",  "event_type",
+                                             "",        64,        MS_KEY_STRING};
 static const struct ms_event_fields wide = {"user_id,userId,a.b[0].c",
                                             "item_id,items[1].id,p.product_id",
                                             "timestamp,t.s",
                                             "event_type,e",
                                             "click,3,",
-                                            64};
+                                            64,
+                                            MS_KEY_STRING};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -112,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char path[256];
         memcpy(path, text, key_bytes);
         path[key_bytes] = '\0';
-        const struct ms_event_fields fields = {path, path, path, path, path, 64};
+        const struct ms_event_fields fields = {path, path, path, path, path, 64, MS_KEY_STRING};
         own = decoder_of(&fields);
         decoder = own ? own : decoder;
     }

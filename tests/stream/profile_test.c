@@ -443,13 +443,13 @@ static void bad_profiles(void **state)
     const struct {
         const char *key, *value, *reason;
     } bad[] = {{NULL, F, "the user as its key"},
-               {"", F, "the user as its key"},
+               {"", F, "the record key is empty"},
                {"u", "{", NULL},
                {"u", "", NULL},
                {"u", "[]", "not a JSON object"},
                {"u", "null", "not a JSON object"},
                {"u", large, "longer than 65536 bytes"},
-               {"0123456789012345678901234567890u", F, "input.id.max.bytes"},
+               {"0123456789012345678901234567890u", F, "bytes long, at most"},
                {"\xff", F, "UTF-8"}};
     size_t count = sizeof bad / sizeof *bad;
     start(rig);
