@@ -5,6 +5,7 @@
 #ifndef MINDSTREAM_EXTRACT_H
 #define MINDSTREAM_EXTRACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@ MS_API_BEGIN
 /* The interests of one user. The arrays belong to the extractor that made them and hold until its next call.
  */
 struct ms_interests {
-    int count;            /* K'u; 0 when no behavior is routable */
+    int count;            /* K'u; 0 when no behavior is routable, or when a number overflowed float32 */
     int dim;              /* floats of a vector */
     const float *vectors; /* [count][dim] after head and normalize */
     const float *weights; /* [count] share of the routing mass, summing to 1 */
@@ -37,6 +38,10 @@ struct ms_extractor;
 enum ms_status ms_extractor_new(struct ms_extractor **extractor, const struct ms_model *model,
                                 struct ms_error *error) MS_MUST_CHECK;
 void ms_extractor_destroy(struct ms_extractor *extractor);
+
+/* Whether the interests that it made last have overflowed float32 on their way: they have count 0 then. Embeddings, or the
+ * weights of a head, are too large. */
+bool ms_extractor_overflowed(const struct ms_extractor *extractor);
 
 /* The profile that is concatenated to every interest before the head, from now on: profile_dim floats, the
  * fields' embeddings in their order (several values of a field: their mean); copied. NULL, and a new

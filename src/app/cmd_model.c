@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "interest/overflow.h"
 #include "mindstream/extract.h"
 #include "mindstream/model.h"
 #include "model/config.h"
@@ -170,6 +171,26 @@ static enum ms_status load_model(struct ms_model **model, const struct model_arg
     return status;
 }
 
+/* Says which tensor lets vectors leave float32; null in JSON where none does. */
+static json_t *overflow_json(const struct ms_model *model)
+{
+    struct ms_overflow found;
+    if (!ms_overflow_possible(model, &found))
+        return json_null();
+    return json_pack("{s:s, s:f, s:s, s:f}", "tensor", found.tensor, "largest", found.largest, "what",
+                     found.what, "bound", found.bound);
+}
+
+static void print_overflow(const struct ms_model *model)
+{
+    struct ms_overflow found;
+    if (ms_overflow_possible(model, &found))
+        printf(
+            "warning: tensor %s has numbers up to %.3g: %s may reach %.3g, beyond float32 (3.4e38); a user whose "
+            "vectors overflow is published without interests\n",
+            found.tensor, found.largest, found.what, found.bound);
+}
+
 static enum ms_status run_check(void *context, struct ms_error *error)
 {
     const struct model_arguments *arguments = context;
@@ -179,14 +200,16 @@ static enum ms_status run_check(void *context, struct ms_error *error)
         return status;
     const struct ms_model_config *config = ms_model_config(model);
     if (arguments->json)
-        status = print_json(json_pack("{s:b, s:s, s:I, s:i, s:i}", "ok", 1, "model", config->id, "items",
+        status = print_json(json_pack("{s:b, s:s, s:I, s:i, s:i, s:o}", "ok", 1, "model", config->id, "items",
                                       (json_int_t)ms_model_item_count(model), "interests", config->interests,
-                                      "dim", config->dim),
+                                      "dim", config->dim, "overflow", overflow_json(model)),
                             error);
-    else
+    else {
+        print_overflow(model);
         printf("%s: ok, %s, %s, %u items, %d interests of %d floats, window %d\n", arguments->dir, config->id,
                config->extractor_name, ms_model_item_count(model), config->interests, config->dim,
                config->max_behaviors);
+    }
     ms_model_destroy(model);
     return status;
 }
@@ -227,7 +250,8 @@ static const struct ms_command check_command = {
     .summary = "whether a model directory is good",
     .description =
         "Reads config.json, model.safetensors and items.txt as the service would and ends with one line: what the model\n"
-        "is, or the first thing that is wrong with it.\n",
+        "is, or the first thing that is wrong with it. A line before it warns of a tensor whose numbers are so large that\n"
+        "vectors may overflow float32.\n",
     .rows = rows,
     .examples = "mindstream model check models/2026-11-20 && mv -T models/2026-11-20 models/next\n",
     .exit_status = "0 the model is good, 1 it is not or cannot be read, 2 bad usage",

@@ -180,6 +180,15 @@ static const struct ms_fold_ops fold = {.refusal = fold_refusal,
                                         .prefetch = fold_prefetch,
                                         .interests = fold_interests};
 
+/* The net's hidden numbers lie in (-1, 1). */
+static bool overflows(const struct ms_model *model, double *capsule, struct ms_overflow *found)
+{
+    double logit = ms_product_bound(model, "attention.w2", 1.0) + ms_largest_of(model, "attention.b2");
+    return ms_overflows(model, "attention.w2", "the logit of an item", logit, found) ||
+           ms_overflows(model, "item_embedding", "the sum of a user's items",
+                        *capsule * ms_items_in_sum(model), found);
+}
+
 static const struct options defaults = {.from_newest = false};
 
 const struct ms_kind ms_kind_comirec_sa = {
@@ -196,4 +205,5 @@ const struct ms_kind ms_kind_comirec_sa = {
     .carve = carve,
     .extract = extract,
     .fold = &fold,
+    .overflows = overflows,
 };

@@ -101,9 +101,22 @@ struct ms_interests ms_extract_full(struct ms_extractor *x, const uint32_t *item
                                .logits = initial_logits ? initial_logits + skipped * x->K : NULL,
                                .logit_rows = initial_logits ? logit_rows - skipped : 0,
                                .coupling = coupling};
+    x->overflowed = false;
     if (n == 0)
         return (struct ms_interests){0, (int)x->dim, x->vectors, x->weights};
-    return x->kind->extract(x, &window);
+    return ms_only_finite(x, x->kind->extract(x, &window));
+}
+
+struct ms_interests ms_only_finite(const struct ms_extractor *x, struct ms_interests interests)
+{
+    if (x->overflowed)
+        interests.count = 0;
+    return interests;
+}
+
+bool ms_extractor_overflowed(const struct ms_extractor *x)
+{
+    return x->overflowed;
 }
 
 size_t ms_extract_logit_rows(const struct ms_model *model, size_t items)

@@ -47,6 +47,7 @@ struct ms_extractor {
 
     double *z64, *mass64;     /* capsules [K, padded][stride] and what they weigh [K, padded], in double */
     float *vectors, *weights; /* results: [K][dim] and [K] */
+    bool overflowed;          /* what is being made has left float32 somewhere */
     char *memory;             /* the one block that all the scratch lies in */
 };
 
@@ -80,6 +81,9 @@ struct ms_interests ms_finish_weights(struct ms_extractor *x, const float *mass,
 /* As ms_finish_f32, of finished, padded capsules in double. */
 struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules, const double *mass,
                                   size_t count);
+/* No interests where one has left float32: a number in its place would be wrong. */
+struct ms_interests ms_only_finite(const struct ms_extractor *x, struct ms_interests interests);
+
 /* Whether a capsule is published as it is: no head, no profile, no normalize. */
 bool ms_publishes_capsules(const struct ms_extractor *x);
 

@@ -76,5 +76,6 @@ void ms_fold_prefetch(const struct ms_extractor *x, uint32_t item)
 
 struct ms_interests ms_fold_interests(struct ms_extractor *x, const float *state, uint64_t events_folded)
 {
-    return x->kind->fold->interests(x, state, events_folded);
+    x->overflowed = false;
+    return ms_only_finite(x, x->kind->fold->interests(x, state, events_folded));
 }

@@ -39,9 +39,24 @@ void ms_head_carve(struct ms_extractor *x, struct ms_carver *carver)
     }
 }
 
-/* A float that may be published: never NaN or infinite, whatever sizes of number the model has. */
-static float publishable(double value)
+/* Notes a number that float32 does not have. */
+static void note(struct ms_extractor *x, double value)
 {
+    x->overflowed |= !(fabs(value) <= (double)FLT_MAX);
+}
+
+static void note_all(struct ms_extractor *x, const float *v, size_t n)
+{
+    bool finite = true;
+    for (size_t i = 0; i < n; i++)
+        finite &= fabsf(v[i]) <= FLT_MAX;
+    x->overflowed |= !finite;
+}
+
+/* A float that may be published: never NaN or infinite, whatever sizes of number the model has. */
+static float publishable(struct ms_extractor *x, double value)
+{
+    note(x, value);
     if (isnan(value))
         return 0.0f;
     return (float)fmin(fmax(value, -(double)FLT_MAX), (double)FLT_MAX);
@@ -97,6 +112,7 @@ static const float *run_head_f32(struct ms_extractor *x, const float *v, size_t 
             float *row = out + j * x->head_stride;
             for (size_t o = 0; layer->bias && o < layer->out; o++)
                 row[o] += layer->bias[o];
+            note_all(x, row, layer->out); /* relu would make 0 of what has no value */
             for (size_t o = 0; layer->relu && o < layer->out; o++)
                 row[o] = row[o] > 0.0f ? row[o] : 0.0f;
             memset(row + layer->out, 0, (x->head_stride - layer->out) * sizeof *row);
@@ -116,6 +132,7 @@ static const double *run_head_f64(struct ms_extractor *x, const double *v, size_
                 double sum = layer->bias ? (double)layer->bias[o] : 0.0;
                 for (size_t i = 0; i < layer->in; i++)
                     sum += (double)layer->weight[o * layer->in + i] * v[j * x->head_stride + i];
+                x->overflowed |= !isfinite(sum);
                 out[j * x->head_stride + o] = layer->relu ? fmax(sum, 0.0) : sum;
             }
         }
@@ -151,11 +168,13 @@ struct ms_interests ms_finish_f64(struct ms_extractor *x, const double *capsules
             norm += v[j * stride + c] * v[j * stride + c];
         if (x->spec->normalize)
             factor = inverse_length(norm);
+        for (size_t c = 0; c < x->dim; c++)
+            note(x, v[j * stride + c] * factor);
         x->kernels->publish_f64(v + j * stride, x->dim, factor, x->vectors + j * x->dim);
         total += mass[j];
     }
     for (size_t j = 0; j < count; j++)
-        x->weights[j] = total > 0.0 ? publishable(mass[j] / total) : 1.0f / (float)count;
+        x->weights[j] = total > 0.0 ? publishable(x, mass[j] / total) : 1.0f / (float)count;
     return (struct ms_interests){(int)count, (int)x->dim, x->vectors, x->weights};
 }
 
@@ -174,7 +193,7 @@ static void normalize_f32(struct ms_extractor *x, const float *v, size_t stride,
         double norm = norm_in_double(from, x->dim);
         double factor = x->spec->normalize ? inverse_length(norm) : 1.0;
         for (size_t c = 0; c < x->dim; c++)
-            x->vectors[j * x->dim + c] = publishable(factor * (double)from[c]);
+            x->vectors[j * x->dim + c] = publishable(x, factor * (double)from[c]);
     }
 }
 
@@ -197,6 +216,7 @@ struct ms_interests ms_finish_f32(struct ms_extractor *x, const float *z, size_t
         plain = plain && isfinite(factors[j]);
     if (plain && width == x->dim) {
         x->kernels->scale_rows(z, count, width, factors, x->vectors, x->dim);
+        note_all(x, x->vectors, count * x->dim);
     } else {
         normalize_f32(x, run_head_f32(x, compose_f32(x, z, width, factors, count), count), x->head_stride,
                       count);

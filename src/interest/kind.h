@@ -4,6 +4,7 @@
 #define MS_INTEREST_KIND_H
 
 #include "interest/extractor.h"
+#include "interest/overflow.h"
 #include "model/kind.h"
 
 /* One event, as the fold of a kind sees it. */
@@ -46,6 +47,10 @@ struct ms_kind {
 
     /* NULL: the kind needs the whole window. */
     const struct ms_fold_ops *fold;
+
+    /* Whether the kind's own numbers may leave float32 (overflow.h), and else how large those of a capsule may be: *capsule
+     * comes as the largest number of the items. NULL: no sums in float32, and capsules are means of items. */
+    bool (*overflows)(const struct ms_model *model, double *capsule, struct ms_overflow *found);
 
     /* How many rows of initial logits a call of |items| items may bring, at least |items|. NULL: none. */
     size_t (*logit_rows)(const struct ms_model *model, size_t items);

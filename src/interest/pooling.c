@@ -107,6 +107,14 @@ static struct ms_interests fold_interests(struct ms_extractor *x, const float *s
 static const struct ms_fold_ops fold = {
     .floats = fold_floats, .event = fold_event, .prefetch = fold_prefetch, .interests = fold_interests};
 
+static bool overflows(const struct ms_model *model, double *capsule, struct ms_overflow *found)
+{
+    double sum = *capsule * ms_items_in_sum(model);
+    if (options_of(model)->method == SUM)
+        *capsule = sum;
+    return ms_overflows(model, "item_embedding", "the sum of a user's items", sum, found);
+}
+
 static const struct options defaults = {.method = MEAN, .decay = 0.9};
 
 const struct ms_kind ms_kind_pooling = {
@@ -119,4 +127,5 @@ const struct ms_kind ms_kind_pooling = {
     .count = ms_count_by_rule,
     .extract = extract,
     .fold = &fold,
+    .overflows = overflows,
 };

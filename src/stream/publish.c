@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "mindstream/record.h"
 
+#define SHOWN_BYTES 100 /* of an id in a log line */
+
 /* A user that waits for its record. It is held in the overlay. */
 struct waiting {
     struct ms_position *position; /* whose record changed it first */
@@ -24,7 +26,7 @@ struct ms_publisher {
     struct ms_encoder *encoder;
     struct waiting_list touched; /* for the commit */
     struct ms_emitted emitted;
-    struct ms_log_limit bad_limit;
+    struct ms_log_limit bad_limit, overflow_limit;
 };
 
 enum ms_status ms_publisher_new(struct ms_publisher **out, const struct ms_publisher_options *options,
@@ -59,6 +61,11 @@ void ms_publisher_destroy(struct ms_publisher *publisher)
 }
 
 /* ---- records ---- */
+
+static int shown(struct ms_bytes bytes)
+{
+    return bytes.size < SHOWN_BYTES ? (int)bytes.size : SHOWN_BYTES;
+}
 
 static enum ms_status emit(struct ms_publisher *publisher, struct ms_position *position,
                            const struct ms_output *output, struct ms_error *error)
@@ -121,6 +128,24 @@ static enum ms_status publish_interests(struct ms_publisher *publisher, struct m
     return status;
 }
 
+/* The user's vectors have left float32, so its record has no interests. Its newest item may be the reason. */
+static void tell_overflow(struct ms_publisher *publisher, const struct ms_user *user)
+{
+    unsigned long long held_back;
+    struct ms_bytes id = ms_user_id(user), item = {"", 0};
+    ms_count(&publisher->options.stats->overflows, 1);
+    if (!ms_log_allow(&publisher->overflow_limit, &held_back))
+        return;
+    if (user->count)
+        item = ms_behavior_item(user, &ms_user_behaviors(user)[user->count - 1]);
+    ms_log(
+        MS_LOG_WARN, "overflow",
+        "user=\"%.*s\" partition=%d version=%llu newest_item=\"%.*s\" not_shown=%llu text=\"its vectors overflow "
+        "float32, so it is published without interests; `mindstream model check` names the tensor\"",
+        shown(id), id.data, user->partition, (unsigned long long)user->version, shown(item), item.data,
+        held_back);
+}
+
 /* The user's record, or its records in layout interest with null values for slots that it no longer has. */
 static enum ms_status publish(struct ms_publisher *publisher, struct ms_position *position,
                               const struct ms_user *user, uint16_t slots_shown, struct ms_error *error)
@@ -131,6 +156,8 @@ static enum ms_status publish(struct ms_publisher *publisher, struct ms_position
                                .event_time_ms = user->last_time_ms,
                                .model = {model, strlen(model)},
                                .interests = ms_user_interests(publisher->options.fold_context, user)};
+    if (record.interests.count == 0 && ms_extractor_overflowed(publisher->options.fold_context->extractor))
+        tell_overflow(publisher, user);
     if (publisher->options.config->output_layout == MS_LAYOUT_USER)
         return publish_user(publisher, position, &record, error);
     enum ms_status status = publish_interests(publisher, position, &record, error);

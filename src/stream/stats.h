@@ -24,6 +24,7 @@
     X(key_differs, "records whose key is not their user")                                                    \
     X(no_key, "records without a key")                                                                       \
     X(forgot_nobody, "tombstones of users that are not there")                                               \
+    X(overflows, "records without interests, because vectors overflowed float32")                            \
     X(records, "records published")                                                                          \
     X(commits, "transactions committed")                                                                     \
     X(commit_us, "time spent committing")                                                                    \

@@ -216,6 +216,25 @@ def short_batches(scenario):
     assert len(scenario.kafka.read(scenario.output)) == 1000
 
 
+def overflowing_vectors(scenario):
+    """A user whose sums leave float32 is published without interests, counted and warned of by name; others are as always."""
+    scenario.topics(1)
+    embedding = np.ones((2, 4), np.float32)
+    embedding[1] = 3e38
+    ms_model.write_model(scenario.model_dir, {"extractor": "pooling", "dim": 4, "interests": 1, "max_behaviors": 20,
+                                              "pooling": {"method": "sum"}}, {"item_embedding": embedding}, ["small", "large"])
+    service = scenario.service(workers=1, output_format="json", routing_mode="incremental").start()
+    scenario.kafka.produce(scenario.input, [event("u1", "small", 1), event("u1", "large", 2), event("u1", "large", 3),
+                                            event("u2", "small", 4)])
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    found = [json.loads(record.value) for record in scenario.kafka.read(scenario.output)]
+    assert [(record["user_id"], record["version"], len(record["interests"])) for record in found] == [
+        ("u1", 1, 1), ("u1", 2, 1), ("u1", 3, 0), ("u2", 1, 1)], found
+    assert " warn overflow user=\"u1\"" in service.log() and "newest_item=\"large\"" in service.log()
+    assert " overflows=1 " in service.log()
+
+
 def pass_through_refused(scenario):
     """A key that librdkafka refuses is an error at start that names it."""
     scenario.topics(1)
@@ -225,7 +244,7 @@ def pass_through_refused(scenario):
 
 SCENARIOS = {function.__name__: function for function in (
     dead_letters, bad_without_dead_letters, tombstones_every, tombstones_latest, layout_interest, at_least_once,
-    short_batches, incremental, pooling, pass_through_refused)}
+    short_batches, overflowing_vectors, incremental, pooling, pass_through_refused)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

@@ -1,4 +1,5 @@
 /* The kinds mind and comirec-dr: MIND's capsule routing, with the defaults of either paper's code. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -170,6 +171,20 @@ static size_t logit_rows(const struct ms_model *model, size_t items)
     return routing->padded_softmax && window > items ? window : items;
 }
 
+/* Items as they are projected, their sums, and capsules that the squash keeps short. */
+static bool overflows(const struct ms_model *model, double *capsule, struct ms_overflow *found)
+{
+    const struct ms_routing *routing = (const void *)ms_model_spec(model)->options;
+    double items = ms_items_in_sum(model), item = *capsule;
+    const char *tensor = "item_embedding";
+    *capsule = (double)routing->squash_scale;
+    if (routing->bilinear != MS_BILINEAR_NONE && item * items <= (double)FLT_MAX) {
+        tensor = "routing.bilinear";
+        item = ms_product_bound(model, tensor, item) + ms_largest_of(model, "routing.bilinear_bias");
+    }
+    return ms_overflows(model, tensor, "the sum of a user's items", item * items, found);
+}
+
 static const struct ms_routing mind_defaults = {
     .iterations = 3,
     .softmax = MS_SOFTMAX_INTERESTS,
@@ -216,7 +231,7 @@ static const struct ms_routing comirec_dr_defaults = {
                   .bytes_of_tables = ms_mind_bytes_of_tables},                                               \
         .count = ms_count_by_rule, .context_bytes = sizeof(struct ms_mind), .bind = bind_context,            \
         .carve = carve, .extract = route, .fold = &ms_mind_fold, .logit_rows = logit_rows,                   \
-        .item_vectors = ms_mind_item_vectors                                                                 \
+        .item_vectors = ms_mind_item_vectors, .overflows = overflows                                         \
     }
 
 const struct ms_kind ms_kind_mind = ROUTING_KIND("mind", mind_defaults, MS_COUNT_LOG2_FLOOR);

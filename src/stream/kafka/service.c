@@ -250,7 +250,7 @@ void ms_service_log(struct ms_service *service)
            " commit_ms=%.2f flushes=%" PRIu64 " flush_ms=%.1f publish_ms_p50=%.1f "
            "publish_ms_p99=%.1f dead_letters=%" PRIu64 " duplicates=%" PRIu64 " filtered=%" PRIu64
            " unknown_items=%" PRIu64 " key_differs=%" PRIu64 " no_key=%" PRIu64 " forgot_nobody=%" PRIu64
-           " replay_holes=%" PRIu64 " restarts=%" PRIu64,
+           " overflows=%" PRIu64 " replay_holes=%" PRIu64 " restarts=%" PRIu64,
            (double)since(&total->events, &before->events) / seconds, ms_counted(&total->events),
            ms_counted(&total->lag), ms_counted(&total->records), ms_counted(&total->replayed),
            since(&total->flushed_users, &before->flushed_users), ms_counted(&total->users),
@@ -262,7 +262,7 @@ void ms_service_log(struct ms_service *service)
            (double)ms_histogram_quantile(&total->publish_us, 0.99) / 1e3, ms_counted(&total->dead_letters),
            ms_counted(&total->duplicates), ms_counted(&total->filtered), ms_counted(&total->unknown_items),
            ms_counted(&total->key_differs), ms_counted(&total->no_key), ms_counted(&total->forgot_nobody),
-           ms_counted(&total->replay_holes), ms_counted(&total->restarts));
+           ms_counted(&total->overflows), ms_counted(&total->replay_holes), ms_counted(&total->restarts));
     service->logged_s = now_s;
 #define MS_KEEP(name, help) ms_gauge(&service->before.name, ms_counted(&total->name));
     MS_COUNTERS(MS_KEEP)
