@@ -45,6 +45,7 @@ def letter_as_it_came(scenario):
         assert letter.header_list[:len(came)] == came, f"{letter.header_list}, which does not begin with {came}"
         names = [name for name, _ in letter.header_list[len(came):]]
         assert names == OURS + STREAMS, f"{names}"
+    assert "warn dead_letter_topic" not in scenario.log, "a topic like the input topic is warned of"
     found = letters[0].headers
     assert found["__streams.errors.topic"] == found["source-topic"] == scenario.input.encode()
     assert found["__streams.errors.partition"] == found["source-partition"] == b"0"
@@ -82,6 +83,7 @@ def letter_cut(scenario):
     assert len(letters) == len(parts), f"{len(letters)} dead letters"
     for letter, (key, value, headers) in zip(letters, parts):
         check_cut(letter, key, value, headers)
+    assert "it takes less than the input topic" in scenario.log
     assert len(letters[0].value) > 1500 and len(letters[1].key) > 1500, "more was cut than had to be"
     assert letters[1].value == letters[2].value == BAD, "what would have fitted was cut"
     assert len(letters[2].header_list) > 10 and ("small", b"s") in letters[3].header_list

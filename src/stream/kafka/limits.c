@@ -68,8 +68,7 @@ static void ask_dead_letters(struct ms_limits *limits, rd_kafka_t *rk, const str
     limits->no_dead_letters = rules->most_bytes < MS_DEAD_LETTER_LEAST;
     if (limits->no_dead_letters)
         warn(config, "it takes too little: " ONLY_COUNTED);
-    else if (ask(rk, config->input_topic, &input) && input.max_message_bytes > 0 &&
-             (size_t)input.max_message_bytes > rules->most_bytes)
+    else if (ask(rk, config->input_topic, &input) && found.max_message_bytes < input.max_message_bytes)
         warn(config, "it takes less than the input topic: longer dead letters are cut");
 }
 
