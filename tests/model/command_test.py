@@ -52,7 +52,8 @@ def good_directories(directory):
     check(code == 0 and err == "" and out == f"{directory}: ok, shop@7, mind, 3 items, 2 interests of 4 floats, window 8\n",
           f"{code} {out} {err}")
     code, out, _ = run("check", "--json", directory)
-    check(code == 0 and json.loads(out) == {"ok": True, "model": "shop@7", "items": 3, "interests": 2, "dim": 4}, out)
+    good = {"ok": True, "model": "shop@7", "items": 3, "interests": 2, "dim": 4, "overflow": None}
+    check(code == 0 and json.loads(out) == good, out)
     code, out, _ = run("info", directory)
     check(code == 0, "info")
     rows = [line.split(None, 1) for line in out.splitlines()]
