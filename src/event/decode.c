@@ -207,7 +207,7 @@ static enum ms_status read_id(const struct ms_decoder *decoder, const char *role
 const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes)
 {
     return text.size == 0                         ? "empty"
-           : text.size > id_max_bytes             ? "longer than ids may be"
+           : text.size > id_max_bytes             ? "too long"
            : !ms_utf8_valid(text.data, text.size) ? "not UTF-8"
                                                   : NULL;
 }

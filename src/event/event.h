@@ -58,7 +58,7 @@ void ms_decoder_destroy(struct ms_decoder *decoder);
 bool ms_decoder_accepts(const struct ms_decoder *decoder, struct ms_bytes type);
 
 /* Checks a text that is to be an id, for events that do not come as JSON: NULL, or a static text that says what it is: "empty",
- * "longer than ids may be", "not UTF-8". */
+ * "too long", "not UTF-8". */
 const char *ms_id_fault(struct ms_bytes text, uint32_t id_max_bytes);
 
 /* Decodes one record. |key| and |value| have data NULL where the record has none; |record_time_ms| stands in

@@ -105,11 +105,15 @@ static bool is_text(struct ms_bytes cell, const char *text)
     return cell.size == strlen(text) && memcmp(cell.data, text, cell.size) == 0;
 }
 
-/* Whether a header's cell names the column |wanted|; RecBole writes a type behind the name: "user_id:token". */
+/* Whether a header's cell names the column |wanted|. Blanks around a name do not count, nor does the type that RecBole writes
+ * behind it: "user_id:token". */
 static bool names_column(struct ms_bytes cell, const char *wanted)
 {
     static const char *const types[] = {"", ":token", ":float", ":token_seq", ":float_seq"};
     size_t bytes = strlen(wanted);
+    if (is_text(cell, wanted))
+        return true;
+    cell = ms_bytes_trim(cell);
     if (cell.size < bytes || memcmp(cell.data, wanted, bytes) != 0)
         return false;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -221,12 +225,14 @@ static enum ms_status read_header(struct ms_sheet *sheet, struct ms_bytes line, 
                                   struct ms_error *error)
 {
     enum ms_passed fault;
+    if (memchr(line.data, '\r', line.size) && !memchr(line.data, '"', line.size))
+        return ms_fail(error, MS_FORMAT, "lines end in a carriage return alone; tr '\\r' '\\n' mends that");
+    if (line.size && *line.data == '#') /* numpy writes its header as a comment */
+        line = ms_bytes_trim((struct ms_bytes){line.data + 1, line.size - 1});
     enum ms_status status = split_record(sheet, line, &sheet->columns, &fault, error);
     *placed = status != MS_OK && status != MS_EVENT && status != MS_MEMORY;
     if (status == MS_EVENT)
         return ms_fail_in(error, MS_FORMAT, "the header");
-    if (status == MS_OK && memchr(line.data, '\r', line.size))
-        return ms_fail(error, MS_FORMAT, "lines end in a carriage return alone; tr '\\r' '\\n' mends that");
     if (status != MS_OK)
         return status;
     find_blanks(sheet);
@@ -294,6 +300,14 @@ static enum ms_status read_id(const struct ms_sheet *sheet, const char *role, si
     return MS_OK;
 }
 
+/* An event may have an empty type. */
+static enum ms_status read_type(const struct ms_sheet *sheet, struct ms_bytes *type, struct ms_error *error)
+{
+    *type = sheet->type < sheet->columns ? sheet->cells[sheet->type].text : (struct ms_bytes){"", 0};
+    const char *fault = type->size ? ms_id_fault(*type, MS_TYPE_MAX_BYTES) : NULL;
+    return fault ? ms_fail(error, MS_EVENT, "type: column %zu is %s", sheet->type + 1, fault) : MS_OK;
+}
+
 static enum ms_status read_time(const struct ms_sheet *sheet, int64_t *time_ms, enum ms_passed *fault,
                                 struct ms_error *error)
 {
@@ -324,7 +338,9 @@ static enum ms_status read_cells(const struct ms_sheet *sheet, struct ms_event *
     *fault = MS_PASSED_USER;
     if ((status = read_id(sheet, "user", sheet->user, &event->user, error)))
         return status;
-    event->type = sheet->type < sheet->columns ? sheet->cells[sheet->type].text : (struct ms_bytes){"", 0};
+    *fault = MS_PASSED_SHAPE;
+    if ((status = read_type(sheet, &event->type, error)))
+        return status;
     *fault = MS_PASSED_TYPE;
     if (sheet->type < sheet->columns && !ms_decoder_accepts(sheet->decoder, event->type))
         return MS_EVENT;

@@ -118,6 +118,8 @@ static void separators(void **state)
     gives(f, "\"user_id\",\"item_id\",\"a;b;c;d\"\nu,b,\nu,a,\n", "u b  0@2\nu a  0@3");
     refuses(f, "user_id item_id\nu a\n",
             "it is one cell: user_id item_id; name what separates cells with --separator");
+    gives(f, "# user_id,item_id,timestamp\nu,b,2e0\nu,a,1\n", PAIR); /* numpy.savetxt */
+    gives(f, " user_id ,item_id , timestamp\nu,b,2\nu,a, 1\n", PAIR);
     f->options.separator = ' ';
     gives(f, "user_id item_id timestamp\nu b 2\nu a 1\n", PAIR);
     f->options.separator = ':';
@@ -134,6 +136,7 @@ static void spreadsheets(void **state)
     gives(f, "\"sep=,\"\nuser_id,item_id,timestamp\n\"u\",\"=\"\"007\"\"\",2\n", "u 007  2000@3");
     gives(f, "\xef\xbb\xbf\"user_id\",\"item_id\",\"timestamp\"\n\"u\",\"b\",\"2020-09-13 12:26:40\"\n",
           "u b  1600000000000@2");
+    refuses(f, "user_id,item_id,\"a\nb\"\rx\nu,a,1\n", "the header: column 3: text follows the end of a quoted cell");
     refuses(f, "user_id,item_id\ru,a\ru,b\r", "line 1: lines end in a carriage return alone");
 }
 
@@ -349,6 +352,7 @@ static void types(void **state)
             "the header has no column 'event_type', but user_id, item_id, timestamp; name it with --type");
     f->options.type = "kind";
     f->options.types = NULL;
+    refuses(f, "user_id,item_id,kind\nu,a,\xff\n", "line 2: type: column 3 is not UTF-8");
     gives(f, "user_id,item_id,kind\nu,a,pv\n", "u a pv 0@2");
     f->options.types = "a,,b";
     assert_int_not_equal(read_all(f, found, sizeof found, NULL), MS_OK);
