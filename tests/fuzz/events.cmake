@@ -1,0 +1,1 @@
+ms_fuzz(events events_fuzz.c LIBS ms_train)
