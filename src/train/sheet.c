@@ -245,7 +245,7 @@ enum ms_status ms_sheet_begin(struct ms_sheet *sheet, const struct ms_events_opt
 {
     struct ms_bytes line;
     enum ms_status status;
-    char separator = options->separator;
+    char separator = 0;
     sheet->options = options;
     sheet->lines = lines;
     sheet->decoder = decoder;
@@ -255,8 +255,7 @@ enum ms_status ms_sheet_begin(struct ms_sheet *sheet, const struct ms_events_opt
     do {
         status = ms_lines_next(lines, &line, error);
     } while (status == MS_OK && line.data &&
-             (ms_bytes_trim(line).size == 0 ||
-              (!options->separator && !separator && is_separator_line(line, &separator))));
+             (ms_bytes_trim(line).size == 0 || (!separator && is_separator_line(line, &separator))));
     if (status != MS_OK)
         return status;
     *placed = false;
@@ -266,6 +265,7 @@ enum ms_status ms_sheet_begin(struct ms_sheet *sheet, const struct ms_events_opt
     if (options->columns && (status = split_names(sheet, error)))
         return status;
     bool quotes = options->quotes != MS_CSV_PLAIN;
+    separator = options->separator ? options->separator : separator;
     sheet->style.separator = separator ? separator
                                        : find_separator(line, quotes, options->columns ? sheet->columns : 0);
     if (!options->columns)

@@ -1,6 +1,7 @@
 """`mindstream inspect users` with its filters, export, import and diff, on state directories that state_writer makes
 (argv[1]), against what the events themselves say."""
 import csv
+import gzip
 import io
 import json
 import os
@@ -117,6 +118,8 @@ def check_round(world, scratch, state, mode):
         done = inspect("diff", state, copy, *arguments)
         check("no difference", done.returncode == 0 and b"8 users in both, 0 only in A, 0 only in B" in done.stdout, done)
     check("partitions", shown("partitions", "--state-dir", copy) == shown("partitions", "--state-dir", state))
+    packed = inspect("import", "-", "--state-dir", copy + "-packed", input=gzip.compress(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")))
+    check("import of a compressed export", packed.returncode == 0 and exported("--state-dir", copy + "-packed") == text, packed)
     again = inspect("import", path, "--state-dir", copy)
     check("adds to none", again.returncode == 2 and b"not empty" in again.stderr, again)
     check("nothing is left beside it", [n for n in os.listdir(scratch) if ".import-" in n] == [])
@@ -126,8 +129,8 @@ def check_round(world, scratch, state, mode):
 def check_part(scratch, state, path):
     """Some users under another application.id: a test bed without offsets."""
     chosen, bed = os.path.join(scratch, "chosen"), os.path.join(scratch, "bed")
-    with open(chosen, "w", encoding="utf-8") as file:
-        file.write("short\n\nlate\nnobody\n")
+    with open(chosen, "wb") as file:
+        file.write(b"\xef\xbb\xbfshort\r\n\r\n \nlate\r\nnobody")
     refused = inspect("import", path, "--users", chosen, "--state-dir", bed)
     check("a part is refused", refused.returncode == 2 and b"--application-id" in refused.stderr and not os.path.exists(bed), refused)
     done = inspect("import", path, "--users", chosen, "--application-id", "bed", "--state-dir", bed)

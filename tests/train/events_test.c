@@ -136,7 +136,11 @@ static void spreadsheets(void **state)
     gives(f, "\"sep=,\"\nuser_id,item_id,timestamp\n\"u\",\"=\"\"007\"\"\",2\n", "u 007  2000@3");
     gives(f, "\xef\xbb\xbf\"user_id\",\"item_id\",\"timestamp\"\n\"u\",\"b\",\"2020-09-13 12:26:40\"\n",
           "u b  1600000000000@2");
-    refuses(f, "user_id,item_id,\"a\nb\"\rx\nu,a,1\n", "the header: column 3: text follows the end of a quoted cell");
+    f->options.separator = ';'; /* given and written */
+    gives(f, "sep=;\nuser_id;item_id\nu;a\n", "u a  0@3");
+    f->options.separator = 0;
+    refuses(f, "user_id,item_id,\"a\nb\"\rx\nu,a,1\n",
+            "the header: column 3: text follows the end of a quoted cell");
     refuses(f, "user_id,item_id\ru,a\ru,b\r", "line 1: lines end in a carriage return alone");
 }
 
