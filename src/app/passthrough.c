@@ -127,6 +127,8 @@ bool ms_passthrough_is_harmless(const char *key)
                                            "message.send.max.retries",
                                            "message.timeout.ms",
                                            "metadata.max.age.ms",
+                                           "metadata.recovery.rebootstrap.trigger.ms",
+                                           "metadata.recovery.strategy",
                                            "partition.assignment.strategy",
                                            "partitioner",
                                            "queue.buffering.backpressure.threshold",

@@ -68,6 +68,10 @@ static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *c
                                 struct ms_error *error)
 {
     enum ms_status status = set(conf, "socket.nagle.disable", "true", error);
+    /* A newer client (2.16) begins again from bootstrap.servers when its brokers are away. It may lose its way to
+     * the transaction coordinator then, and a call that asks it never returns. Older ones have no such key. */
+    if (status == MS_OK)
+        (void)rd_kafka_conf_set(conf, "metadata.recovery.strategy", "none", NULL, 0);
     for (; status == MS_OK && defaults->key; defaults++)
         status = set(conf, defaults->key, defaults->value, error);
     for (size_t i = 0; status == MS_OK && i < config->passthrough_count; i++) {
@@ -108,13 +112,17 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
 {
     /* Half of the queue is what comes in while the other half is taken (fetch.h): a tenth of a second's
      * events of a worker that does nothing but catch up. */
-    const struct setting defaults[] = {{"client.id", client_id},
-                                       {"partition.assignment.strategy", "range"},
-                                       {"queued.min.messages", "40000"},
-                                       {"fetch.wait.max.ms", "100"},
-                                       /* partitions that are added move users: to be noticed soon */
-                                       {"topic.metadata.refresh.interval.ms", "30000"},
-                                       {NULL, NULL}};
+    const struct setting defaults[] = {
+        {"client.id", client_id},
+        {"partition.assignment.strategy", "range"},
+        {"queued.min.messages", "40000"},
+        {"fetch.wait.max.ms", "100"},
+        /* partitions that are added move users: to be noticed soon */
+        {"topic.metadata.refresh.interval.ms", "30000"},
+        /* How long a client (2.16) takes a deleted topic for one that its brokers do not know yet. Who is
+         * told so asks them again. */
+        {"topic.metadata.propagation.max.ms", "5000"},
+        {NULL, NULL}};
     /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back
      * offsets of transactions that are still in doubt. */
     const struct setting fixed[] = {

@@ -105,8 +105,31 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
     return list;
 }
 
+/* When a commit that begins now is given up: the coordinator aborts a transaction after this time. */
+static double commit_deadline_s(const struct ms_worker *worker)
+{
+    char text[32] = "";
+    size_t size = sizeof text;
+    rd_kafka_conf_res_t known = rd_kafka_conf_get(rd_kafka_conf(worker->producer), "transaction.timeout.ms",
+                                                  text, &size);
+    return ms_monotonic_s() + (known == RD_KAFKA_CONF_OK ? atof(text) / 1e3 : 60.0);
+}
+
+/* Whether the same call may do it yet. */
+static bool may_resume(const rd_kafka_error_t *failure)
+{
+    return rd_kafka_error_is_retriable(failure) && !rd_kafka_error_txn_requires_abort(failure) &&
+           !rd_kafka_error_is_fatal(failure);
+}
+
+/* Whether the same call may be made again. */
+static bool goes_on(const struct ms_worker *worker, const rd_kafka_error_t *failure, double deadline_s)
+{
+    return may_resume(failure) && !atomic_load(worker->stop) && ms_monotonic_s() < deadline_s;
+}
+
 static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topic_partition_list_t *offsets,
-                                   struct ms_error *error)
+                                   double deadline_s, struct ms_error *error)
 {
     for (;;) {
         rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(worker->consumer);
@@ -117,8 +140,7 @@ static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topi
         rd_kafka_consumer_group_metadata_destroy(group);
         if (!failure)
             return MS_OK;
-        if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
-            rd_kafka_error_is_fatal(failure) || atomic_load(worker->stop))
+        if (!goes_on(worker, failure, deadline_s))
             return ms_kafka_failed(failure, error, "send_offsets_to_transaction");
         ms_log(MS_LOG_DEBUG, "retry", "call=send_offsets_to_transaction error=\"%s\"",
                rd_kafka_error_string(failure));
@@ -140,8 +162,9 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
                                           struct ms_error *error)
 {
     enum ms_status status = begin(worker, error);
+    double deadline_s = commit_deadline_s(worker);
     if (status == MS_OK)
-        status = send_offsets(worker, offsets, error);
+        status = send_offsets(worker, offsets, deadline_s, error);
     if (status == MS_OK)
         ms_in_flight_wait(&worker->in_flight, MOST_WAIT_MS);
     double stop_s = 0;
@@ -149,8 +172,7 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
         rd_kafka_error_t *failure = rd_kafka_commit_transaction(worker->producer, COMMIT_SLICE_MS);
         if (!failure)
             break;
-        if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure) ||
-            rd_kafka_error_is_fatal(failure) || stopped_for_long(worker, &stop_s))
+        if (!may_resume(failure) || ms_monotonic_s() >= deadline_s || stopped_for_long(worker, &stop_s))
             return ms_kafka_failed(failure, error, "commit_transaction");
         rd_kafka_error_destroy(failure); /* the same call resumes */
         rd_kafka_poll(worker->producer, 50);
