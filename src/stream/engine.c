@@ -476,11 +476,16 @@ enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error
     return ms_publisher_commit(engine->publisher, error);
 }
 
+static void measure(const struct ms_engine *engine)
+{
+    ms_gauge(&engine->stats->users, ms_overlay_users(engine->overlay));
+    ms_gauge(&engine->stats->user_bytes, ms_overlay_bytes(engine->overlay));
+}
+
 void ms_engine_committed(struct ms_engine *engine)
 {
     ms_positions_committed(&engine->positions);
-    ms_gauge(&engine->stats->users, ms_overlay_users(engine->overlay));
-    ms_gauge(&engine->stats->user_bytes, ms_overlay_bytes(engine->overlay));
+    measure(engine);
 }
 
 bool ms_engine_flush_due(const struct ms_engine *engine)
@@ -506,6 +511,7 @@ enum ms_status ms_engine_flush_begin(struct ms_engine *engine, struct ms_error *
     if (status != MS_OK)
         return status;
     ms_positions_flushed(&engine->positions);
+    measure(engine);
     ms_count(&engine->stats->flushed_users, users);
     return MS_OK;
 }

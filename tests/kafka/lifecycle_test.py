@@ -1,6 +1,7 @@
 """Starting, stopping and sharing the work: nothing is lost or doubled, whoever comes and goes."""
 
 import random
+import re
 import shutil
 import signal
 import threading
@@ -129,6 +130,42 @@ def state_dir_deleted(scenario):
     scenario.wait_done(service)
     assert service.terminate() == 0
     log.check()
+
+
+def debt_bounded(scenario):
+    """State lost together with other settings: every user is owed one record. They come once, in transactions of bounded size,
+    also when the service is killed while it publishes them, and its users take no more memory than they may."""
+    users, budget = 40000, 8e6
+    scenario.topics(2)
+    items = ms_history.small_model(scenario.model_dir, dim=32)
+    scenario.kafka.produce(scenario.input, [event(f"u{user}", items[(user + round_) % 60], 1700000000000 + 1000 * round_ + user)
+                                            for round_ in range(2) for user in range(users)])
+    service = scenario.service(workers=1, publish_mode="latest", routing_mode="incremental",
+                               state_memory_bytes=int(budget)).start()
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    shutil.rmtree(service.settings["state.dir"])
+    before = {record.partition: record.offset for record in scenario.kafka.read(scenario.output)}
+    service.settings["state.behaviors.max"] = 150
+    for pause_s in (0, 0.05):
+        service.start()
+        wait_for("a debt", lambda: " debt partition=" in service.log(), every_s=0.01)
+        time.sleep(pause_s)
+        service.kill9()
+    service.start()
+    scenario.kafka.produce(scenario.input, [(f"u{user}", *event(f"u{user}", items[0], 1700000900000)[1:]) for user in range(100)])
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    held = [float(found) for found in re.findall(r"memory_mb=([0-9.]+)", open(service.log_path, encoding="utf-8").read())]
+    published = {}
+    for record in scenario.kafka.read(scenario.output):
+        if record.offset > before[record.partition]:
+            published.setdefault(record.key.decode(), []).append(int(record.headers["mindstream-version"]))
+    assert len(published) == users, f"{len(published)} of {users} users were published again"
+    for user, versions in published.items():
+        expected = [2, 3] if int(user[1:]) < 100 else [2]
+        assert versions == expected, f"{user} was published as {versions}, not {expected}"
+    assert held and max(held) * 1e6 <= 2 * budget, f"users took {max(held)} MB of {budget / 1e6}"
 
 
 def rebalance(scenario):
@@ -297,7 +334,7 @@ def broker_down(scenario):
 
 
 SCENARIOS = {function.__name__: function for function in (
-    sigterm, second_sigterm, replay_after_kill, fewer_workers, state_dir_deleted, rebalance, two_instances_static,
+    sigterm, second_sigterm, replay_after_kill, fewer_workers, state_dir_deleted, debt_bounded, rebalance, two_instances_static,
     paused_worker, second_process, same_instance_id, topic_missing, stopped_while_waiting, fail_fast, broker_down)}
 
 if __name__ == "__main__":
