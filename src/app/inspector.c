@@ -153,7 +153,8 @@ static enum ms_status read_chunks(struct ms_inspector *inspector, struct ms_user
     bool good = true;
     if ((*user)->complete)
         return MS_OK;
-    for (uint32_t chunk = (*user)->first_chunk; good && chunk < (*user)->sealed; chunk++)
+    for (uint32_t chunk = (*user)->first_chunk; good && chunk != (*user)->sealed;
+         chunk = ms_chunk_number(chunk + 1))
         good = ms_key_list_add_chunk(&keys, (*user)->partition, ms_user_id(*user), chunk);
     const struct ms_bytes *list = good ? ms_key_list_keys(&keys) : NULL;
     enum ms_status status = list ? ms_store_get(inspector->store, list, keys.count, &values, error)

@@ -44,7 +44,7 @@ static struct ms_bytes bytes_of(const struct ms_buffer *buffer)
 bool ms_flush_needs_history(const struct ms_user *user)
 {
     return !user->complete && !user->ordered &&
-           user->sealed - user->first_chunk > 2 * (user->kept / MS_CHUNK) + SPARE_DEAD_CHUNKS;
+           ms_user_live_chunks(user) > 2 * (user->kept / MS_CHUNK) + SPARE_DEAD_CHUNKS;
 }
 
 /* ---- chunks ---- */
@@ -70,7 +70,7 @@ static bool note_chunk(struct ms_flush *flush, const struct ms_user *user, uint3
 /* Notes what a settled user's history has to write: the chunks that died and those that are full now. */
 static bool encode_chunks(struct ms_flush *flush, const struct ms_user *user)
 {
-    for (uint32_t c = user->stored_first_chunk; c < user->first_chunk; c++) {
+    for (uint32_t c = user->stored_first_chunk; c != user->first_chunk; c = ms_chunk_number(c + 1)) {
         if (!note_chunk(flush, user, c, flush->chunk_values.size, true))
             return false;
     }
@@ -78,7 +78,7 @@ static bool encode_chunks(struct ms_flush *flush, const struct ms_user *user)
     for (uint32_t i = 0; i < sealable; i++) {
         size_t value = flush->chunk_values.size;
         if (!ms_user_encode_chunk(user, i, &flush->chunk_values) ||
-            !note_chunk(flush, user, user->sealed + i, value, false))
+            !note_chunk(flush, user, ms_chunk_number(user->sealed + i), value, false))
             return false;
     }
     return true;

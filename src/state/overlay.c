@@ -212,7 +212,7 @@ static enum ms_status read_chunks(struct ms_overlay *overlay, const uint32_t *in
     ms_key_list_clear(&overlay->keys);
     for (size_t i = 0; i < count; i++) {
         const struct ms_user *user = entry_at(overlay, indices[i])->user;
-        for (uint32_t c = user->first_chunk; c < user->sealed; c++) {
+        for (uint32_t c = user->first_chunk; c != user->sealed; c = ms_chunk_number(c + 1)) {
             if (!ms_key_list_add_chunk(&overlay->keys, user->partition, ms_user_id(user), c))
                 return no_memory(error);
         }
@@ -222,7 +222,7 @@ static enum ms_status read_chunks(struct ms_overlay *overlay, const uint32_t *in
     for (size_t i = 0; status == MS_OK && i < count; i++) {
         struct ms_entry *entry = entry_at(overlay, indices[i]);
         struct ms_user *user = entry->user;
-        size_t chunks = user->sealed - user->first_chunk;
+        size_t chunks = ms_user_live_chunks(user);
         uint32_t before = user->block_bytes;
         ms_user_trim(user); /* or what memory holds of the chunks would come twice */
         status = ms_user_decode_chunks(&user, overlay->values.values + next, chunks, error);

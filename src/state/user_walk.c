@@ -84,8 +84,10 @@ static bool find_chunk(struct ms_user_walk *walk)
     rocksdb_iterator_t *it = walk->chunks;
     for (int i = 0; i < STEPS_BEFORE_SEEK && rocksdb_iter_valid(it); i++) {
         int order = compare(it, &walk->key);
-        if (order >= 0)
-            return order == 0;
+        if (order == 0)
+            return true;
+        if (order > 0) /* no such row, or the numbers of a user's chunks have come round */
+            break;
         rocksdb_iter_next(it);
     }
     rocksdb_iter_seek(it, walk->key.data, walk->key.size);
@@ -109,7 +111,8 @@ static enum ms_status complete(struct ms_user_walk *walk, struct ms_user **user,
 {
     size_t count = 0;
     walk->text.size = 0;
-    for (uint32_t chunk = (*user)->first_chunk; chunk < (*user)->sealed; chunk++, count++) {
+    for (uint32_t chunk = (*user)->first_chunk; chunk != (*user)->sealed;
+         chunk = ms_chunk_number(chunk + 1), count++) {
         if (!ms_key_chunk(&walk->key, (*user)->partition, ms_user_id(*user), chunk))
             return ms_fail(error, MS_MEMORY, "no memory for a key");
         if (!find_chunk(walk)) {

@@ -19,7 +19,7 @@
  *   varint   slots_max: most interests there ever were
  *   varint   routable events folded into the sums
  *   varint   behaviors kept
- *   varint   first live chunk
+ *   varint   first live chunk; chunks are counted modulo 2^27
  *   varint   live chunks (those after them are in the tail)
  *   varint   behaviors in the tail
  *   varint   floats of the sums, n
@@ -150,7 +150,7 @@ bool ms_user_encode_head(const struct ms_user *user, struct ms_buffer *out)
     at = put_number(at, user->events_folded);
     at = put_number(at, user->kept);
     at = put_number(at, user->first_chunk);
-    at = put_number(at, sealed - user->first_chunk);
+    at = put_number(at, ms_chunk_number(sealed - user->first_chunk));
     at = put_number(at, tail);
     at = put_number(at, floats);
     at = put_number(at, user->profile_bytes);
@@ -283,8 +283,8 @@ static const char *decode_numbers(struct reader *r, struct head *head)
     user->slots_max = (uint16_t)get_up_to(r, UINT16_MAX);
     user->events_folded = get_number(r);
     user->kept = get_up_to(r, MAX_KEPT);
-    user->first_chunk = get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT);
-    user->sealed = user->first_chunk + get_up_to(r, UINT32_MAX / MS_CHUNK - MAX_KEPT - user->first_chunk);
+    user->first_chunk = get_up_to(r, MS_CHUNK_NUMBERS - 1);
+    user->sealed = ms_chunk_number(user->first_chunk + get_up_to(r, MAX_KEPT));
     head->tail = get_up_to(r, MS_CHUNK - 1);
     head->floats = get_up_to(r, MAX_FLOATS);
     head->profile_bytes = get_up_to(r, UINT32_MAX);
@@ -292,8 +292,7 @@ static const char *decode_numbers(struct reader *r, struct head *head)
         return "its value is damaged (a number in its head)";
     if (head->floats * sizeof(float) + head->profile_bytes > (size_t)(r->end - r->at))
         return "its value is damaged (lengths do not add up)";
-    if (user->kept < head->tail ||
-        user->kept - head->tail > (user->sealed - user->first_chunk) * (uint64_t)MS_CHUNK)
+    if (user->kept < head->tail || user->kept - head->tail > ms_user_live_chunks(user) * (uint64_t)MS_CHUNK)
         return "its value is damaged (more behaviors kept than stored)";
     if (user->sums_left_out && (head->floats || user->sealed != user->first_chunk))
         return "its value is damaged (sums left out that cannot be)";
@@ -378,7 +377,7 @@ enum ms_status ms_user_decode_chunks(struct ms_user **user, const struct ms_byte
     int64_t sealed_time_ms = (*user)->sealed_time_ms;
     bool ordered = (*user)->ordered;
     enum ms_status status = MS_OK;
-    assert(count == (*user)->sealed - first);
+    assert(count == ms_user_live_chunks(*user));
     for (size_t i = 0; i < count && status == MS_OK; i++)
         status = decode_chunk(user, values[i], first + (uint32_t)i, error);
     struct ms_user *u = *user;

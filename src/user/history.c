@@ -9,7 +9,7 @@
 static int by_arrival(const void *a, const void *b)
 {
     uint32_t x = ((const struct ms_behavior *)a)->arrival, y = ((const struct ms_behavior *)b)->arrival;
-    return x < y ? -1 : x > y;
+    return x == y ? 0 : ms_arrived_before(x, y) ? -1 : 1;
 }
 
 static int by_time(const void *a, const void *b)
@@ -25,7 +25,7 @@ static uint32_t tail_start(const struct ms_user *user)
 {
     const struct ms_behavior *b = ms_user_behaviors(user);
     uint32_t at = user->count;
-    while (at > 0 && b[at - 1].arrival >= user->sealed * MS_CHUNK)
+    while (at > 0 && !ms_arrived_before(b[at - 1].arrival, user->sealed * MS_CHUNK))
         at--;
     return at;
 }
@@ -36,7 +36,7 @@ static void renumber_tail(struct ms_user *user)
     struct ms_behavior *b = ms_user_behaviors(user);
     uint32_t next = user->sealed * MS_CHUNK, in_tail = 0;
     for (uint32_t i = 0; !user->ordered && i < user->count; i++)
-        in_tail += b[i].arrival >= next;
+        in_tail += !ms_arrived_before(b[i].arrival, next);
     if (!user->ordered && in_tail == user->next_arrival - next)
         return;
     if (!user->ordered)
@@ -54,7 +54,7 @@ static bool ordered_again(const struct ms_user *user)
 {
     const struct ms_behavior *b = ms_user_behaviors(user);
     for (uint32_t i = 1; i < user->count; i++) {
-        if (b[i].arrival < b[i - 1].arrival)
+        if (ms_arrived_before(b[i].arrival, b[i - 1].arrival))
             return false;
     }
     uint32_t tail = tail_start(user);
@@ -67,11 +67,11 @@ static uint32_t first_live_chunk(const struct ms_user *user)
     const struct ms_behavior *b = ms_user_behaviors(user);
     if (!user->complete) { /* ordered: the kept ones are the last that arrived */
         uint32_t alive = user->kept - (user->count - tail_start(user));
-        return user->sealed - (alive + MS_CHUNK - 1) / MS_CHUNK;
+        return ms_chunk_number(user->sealed - (alive + MS_CHUNK - 1) / MS_CHUNK);
     }
     uint32_t first = user->sealed * MS_CHUNK;
     for (uint32_t i = 0; i < user->count; i++) {
-        if (b[i].arrival < first)
+        if (ms_arrived_before(b[i].arrival, first))
             first = b[i].arrival;
         if (user->ordered)
             break;
@@ -99,7 +99,7 @@ void ms_user_settle(struct ms_user *user)
         user->ordered = ordered_again(user);
     if (user->complete || user->ordered)
         user->first_chunk = first_live_chunk(user);
-    if (user->complete && user->sealed - user->first_chunk > 2 * (user->count / MS_CHUNK) + SPARE_CHUNKS)
+    if (user->complete && ms_user_live_chunks(user) > 2 * (user->count / MS_CHUNK) + SPARE_CHUNKS)
         ms_user_reseal(user);
     renumber_tail(user);
     if (user->first_chunk == user->sealed)
@@ -112,7 +112,7 @@ bool ms_user_reaches_back(const struct ms_user *user)
     if (user->ordered)
         return false;
     for (uint32_t i = 0; i < user->count && b[i].time_ms < user->sealed_time_ms; i++) {
-        if (b[i].arrival >= user->sealed * MS_CHUNK)
+        if (!ms_arrived_before(b[i].arrival, user->sealed * MS_CHUNK))
             return true;
     }
     return false;
@@ -128,7 +128,7 @@ void ms_user_trim(struct ms_user *user)
         struct ms_behavior *b = ms_user_behaviors(user);
         uint32_t left = 0;
         for (uint32_t i = 0; i < user->count; i++) {
-            if (b[i].arrival >= user->sealed * MS_CHUNK)
+            if (!ms_arrived_before(b[i].arrival, user->sealed * MS_CHUNK))
                 b[left++] = b[i];
         }
         user->count = left;
@@ -154,7 +154,7 @@ int64_t ms_user_sealed_time_after(const struct ms_user *user)
         const struct ms_behavior *b = ms_user_behaviors(user);
         uint32_t base = user->sealed * MS_CHUNK;
         for (uint32_t i = user->count; i > 0 && b[i - 1].time_ms > time_ms; i--) {
-            if (b[i - 1].arrival >= base && b[i - 1].arrival < base + sealed * MS_CHUNK) {
+            if (b[i - 1].arrival - base < sealed * MS_CHUNK) {
                 time_ms = b[i - 1].time_ms;
                 break;
             }
@@ -177,7 +177,7 @@ void ms_user_tail_pick(const struct ms_user *user, uint32_t from, uint32_t count
     }
     while (at > 0 && found < count) {
         at--;
-        if (b[at].arrival >= from && b[at].arrival < from + count) {
+        if (b[at].arrival - from < count) {
             list[b[at].arrival - from] = &b[at];
             found++;
         }
@@ -188,7 +188,7 @@ void ms_user_tail_pick(const struct ms_user *user, uint32_t from, uint32_t count
 void ms_user_stored(struct ms_user *user)
 {
     user->sealed_time_ms = ms_user_sealed_time_after(user);
-    user->sealed += ms_user_sealable(user);
+    user->sealed = ms_chunk_number(user->sealed + ms_user_sealable(user));
     user->stored_first_chunk = user->first_chunk;
     user->stored = !ms_user_is_empty(user);
 }

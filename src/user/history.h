@@ -2,7 +2,7 @@
  * row. Pure.
  *
  * Every behavior has an arrival number, counted up in order of arrival. Chunk c holds the arrivals
- * c * MS_CHUNK .. c * MS_CHUNK + MS_CHUNK - 1. The tail holds those from sealed * MS_CHUNK on. A chunk is live
+ * c * MS_CHUNK .. c * MS_CHUNK + MS_CHUNK - 1; both are counted round and round (user.h). The tail holds those from sealed * MS_CHUNK on. A chunk is live
  * while one of its behaviors is kept; the live ones are first_chunk .. sealed-1.
  *
  *     settle -> encode (codec.h) -> stored -> perhaps trim */

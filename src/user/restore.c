@@ -76,11 +76,11 @@ bool ms_user_arrival_places(const struct ms_user *user, uint32_t *places)
     const struct ms_behavior *behaviors = ms_user_behaviors(user);
     bool in_order = true;
     for (uint32_t i = 1; in_order && i < user->count; i++)
-        in_order = behaviors[i].arrival > behaviors[i - 1].arrival;
+        in_order = ms_arrived_before(behaviors[i - 1].arrival, behaviors[i].arrival);
     for (uint32_t i = 0; i < user->count; i++) {
         places[i] = in_order ? i : 0;
         for (uint32_t other = 0; !in_order && other < user->count; other++)
-            places[i] += behaviors[other].arrival < behaviors[i].arrival;
+            places[i] += ms_arrived_before(behaviors[other].arrival, behaviors[i].arrival);
     }
     return in_order;
 }

@@ -18,11 +18,12 @@
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
-#define MS_CHUNK 32 /* behaviors of a sealed chunk */
+#define MS_CHUNK         32         /* behaviors of a sealed chunk */
+#define MS_CHUNK_NUMBERS (1u << 27) /* chunks are counted modulo this, so their arrivals modulo 2^32 */
 
 struct ms_behavior {
     int64_t time_ms;
-    uint32_t arrival; /* order of arrival; below MS_CHUNK * sealed: in a chunk, else in the tail */
+    uint32_t arrival; /* order of arrival; before MS_CHUNK * sealed: in a chunk, else in the tail */
     uint32_t item;    /* the model's number of the item, MS_NO_ITEM when the model does not know it */
     uint32_t text;    /* offset of the item's bytes in the user's text; the type's follow */
     uint16_t item_bytes;
@@ -64,6 +65,24 @@ struct ms_user {
     uint32_t text_used, text_capacity;
     uint32_t profile_bytes, profile_capacity;
 };
+
+/* Arrivals and chunks are counted for ever, so their numbers come round. What a user keeps is a small part of a
+ * round: the difference tells which of two came first. */
+static inline bool ms_arrived_before(uint32_t arrival, uint32_t other)
+{
+    return (int32_t)(arrival - other) < 0;
+}
+
+static inline uint32_t ms_chunk_number(uint32_t number)
+{
+    return number % MS_CHUNK_NUMBERS;
+}
+
+/* Chunks first_chunk .. sealed-1: how many are live. */
+static inline uint32_t ms_user_live_chunks(const struct ms_user *user)
+{
+    return ms_chunk_number(user->sealed - user->first_chunk);
+}
 
 /* The id is right behind the counters, so that finding a user touches only the front of its block. */
 static inline char *ms_user_id_bytes(const struct ms_user *user)

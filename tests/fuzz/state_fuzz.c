@@ -76,7 +76,7 @@ static void stored_bytes(struct input *in)
     size_t head_bytes = (size_t)take(in) | (size_t)take(in) << 8;
     struct ms_bytes head = take_bytes(in, head_bytes);
     if (ms_user_decode_head(&user, 1, user_id, head, &error) == MS_OK) {
-        size_t count = user->sealed - user->first_chunk;
+        size_t count = ms_user_live_chunks(user);
         if (count && count <= MAX_CHUNKS) {
             for (size_t i = 0; i < count; i++)
                 chunks[i] = take_bytes(in, (size_t)take(in) * 4);
@@ -125,7 +125,7 @@ static void whole(struct ms_user **user, const struct rows *rows)
 {
     struct ms_bytes values[256];
     struct ms_error error;
-    uint32_t first = (*user)->first_chunk, count = (*user)->sealed - first;
+    uint32_t first = (*user)->first_chunk, count = ms_user_live_chunks(*user);
     if ((*user)->complete)
         return;
     for (uint32_t i = 0; i < count; i++)

@@ -237,7 +237,7 @@ static enum ms_status on_chunk(void *context, uint16_t partition, struct ms_byte
     if (values.values[0].data) {
         struct ms_user *user;
         check(ms_user_decode_head(&user, partition, id, values.values[0], error) == MS_OK, error->text);
-        alive = number >= user->first_chunk && number < user->sealed;
+        alive = ms_chunk_number(number - user->first_chunk) < ms_user_live_chunks(user);
         free(user);
     }
     counting->counts.chunks++;

@@ -144,6 +144,38 @@ static void extremes_come_back(void **state)
     stored_free(&stored);
 }
 
+/* A user that has sealed all chunk numbers but a few: its next ones, and its arrivals, begin again at 0. */
+static void numbers_come_round(void **state)
+{
+    (void)state;
+    for (uint32_t left = 1; left <= 4; left++) {
+        struct stored stored;
+        struct ms_error error = {0};
+        struct ms_user *user = someone(70, 3), *back;
+        user->sealed = user->first_chunk = user->stored_first_chunk = (1u << 27) - left;
+        user->next_arrival += user->sealed * MS_CHUNK;
+        for (uint32_t i = 0; i < user->count; i++)
+            ms_user_behaviors(user)[i].arrival += user->sealed * MS_CHUNK;
+        store(user, &stored);
+        assert_int_equal(stored.count, 2);
+        if (ms_user_decode_head(&back, 3, user_id, head_of(&stored), &error) != MS_OK)
+            fail_msg("%s", error.text);
+        assert_int_equal(back->sealed, ((1u << 27) - left + 2) % (1u << 27));
+        assert_int_equal(ms_user_decode_chunks(&back, stored.values, stored.count, &error), MS_OK);
+        same_behaviors(user, back);
+        add(&back, 1000 * 70, (struct ms_bytes){"one more", 8}, no_bytes);
+        add(&user, 1000 * 70, (struct ms_bytes){"one more", 8}, no_bytes);
+        stored_free(&stored);
+        store(back, &stored); /* its tail of six and one */
+        assert_int_equal(stored.count, 0);
+        same_behaviors(user, back);
+        assert_int_equal(ms_user_tail_count(back), 7);
+        free(back);
+        free(user);
+        stored_free(&stored);
+    }
+}
+
 static void refused(const struct ms_buffer *value, size_t size, enum ms_status status, const char *text)
 {
     struct ms_user *user = NULL;
@@ -312,8 +344,11 @@ static void a_block_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),     cmocka_unit_test(extremes_come_back),
-        cmocka_unit_test(damaged_heads_are_refused), cmocka_unit_test(damaged_chunks_leave_the_user),
+        cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(extremes_come_back),
+        cmocka_unit_test(numbers_come_round),
+        cmocka_unit_test(damaged_heads_are_refused),
+        cmocka_unit_test(damaged_chunks_leave_the_user),
         cmocka_unit_test(a_block_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

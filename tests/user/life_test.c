@@ -71,9 +71,19 @@ struct life {
     struct life_source source;
     uint64_t random;
     bool dirty;
+    uint32_t sealed_before; /* chunks that a new user has sealed already, and lost */
 };
 
 static const struct ms_bytes user_id = {"user\0one", 8};
+
+static struct ms_user *new_user(const struct life *life)
+{
+    struct ms_user *user = ms_user_new(7, user_id, life->fold_context.first_floats);
+    assert_non_null(user);
+    user->sealed = user->first_chunk = user->stored_first_chunk = life->sealed_before;
+    user->next_arrival = user->sealed * MS_CHUNK;
+    return user;
+}
 
 /* Brings the chunks of |*user| into memory, as they stand in the rows. */
 static void complete(struct life *life, struct ms_user **user)
@@ -83,7 +93,7 @@ static void complete(struct life *life, struct ms_user **user)
     uint32_t count = 0;
     if ((*user)->complete)
         return;
-    for (uint32_t c = (*user)->first_chunk; c < (*user)->sealed; c++) {
+    for (uint32_t c = (*user)->first_chunk; c != (*user)->sealed; c = ms_chunk_number(c + 1)) {
         uint32_t at = c % MAX_ROWS;
         assert_true(life->rows->live[at] && life->rows->number[at] == c);
         values[count++] = (struct ms_bytes){life->rows->chunks[at].data, life->rows->chunks[at].size};
@@ -100,18 +110,18 @@ static void flush(struct life *life, bool fails)
     struct ms_user *user = life->user;
     struct rows *rows = life->rows;
     struct ms_buffer value = {0};
-    if (!user->complete && user->sealed - user->first_chunk > 2 * (user->kept / MS_CHUNK) + 8) {
+    if (!user->complete && ms_user_live_chunks(user) > 2 * (user->kept / MS_CHUNK) + 8) {
         complete(life, &life->user);
         user = life->user;
     }
     ms_user_settle(user);
     if (!fails) {
-        for (uint32_t c = user->stored_first_chunk; c < user->first_chunk; c++)
+        for (uint32_t c = user->stored_first_chunk; c != user->first_chunk; c = ms_chunk_number(c + 1))
             rows_delete(rows, c);
         for (uint32_t i = 0; i < ms_user_sealable(user); i++) {
             value.size = 0;
             assert_true(ms_user_encode_chunk(user, i, &value));
-            rows_put(rows, user->sealed + i, &value);
+            rows_put(rows, ms_chunk_number(user->sealed + i), &value);
         }
         rows->stored = user->version > 0;
         rows->head.size = 0;
@@ -120,7 +130,7 @@ static void flush(struct life *life, bool fails)
             rows->put_bytes += rows->head.size;
         ms_user_stored(user);
         user->stored = rows->stored;
-        assert_int_equal(rows->live_count, user->sealed - user->first_chunk);
+        assert_int_equal(rows->live_count, ms_user_live_chunks(user));
         life->dirty = false;
     }
     ms_buffer_free(&value);
@@ -145,8 +155,7 @@ static void reload(struct life *life, bool whole)
     if (!life->rows->stored) {
         assert_int_equal(life->rows->live_count, 0);
         rows_clear(life->rows);
-        life->user = ms_user_new(7, user_id, life->fold_context.first_floats);
-        assert_non_null(life->user);
+        life->user = new_user(life);
         return;
     }
     life->user = read_back(life);
@@ -245,14 +254,13 @@ static void step(struct life *life, uint32_t behaviors_max)
 }
 
 static void live(struct life_model *model, bool incremental, uint32_t behaviors_max, uint64_t seed,
-                 uint32_t steps)
+                 uint32_t steps, uint32_t sealed_before)
 {
-    struct life life = {.model = model, .random = seed};
+    struct life life = {.model = model, .random = seed, .sealed_before = sealed_before};
     life.rows = calloc(1, sizeof *life.rows);
     life_folder(&life.fold_context, model, incremental, behaviors_max);
     life_source_start(&life.source, seed * 77);
-    life.user = ms_user_new(7, user_id, life.fold_context.first_floats);
-    assert_non_null(life.user);
+    life.user = new_user(&life);
     for (uint32_t i = 0; i < steps; i++)
         step(&life, behaviors_max);
     compare(&life, true);
@@ -275,8 +283,22 @@ static void lives(void **state)
         for (uint32_t seed = 1; seed <= seeds; seed++) {
             if (more)
                 printf("max %u seed %u\n", maxima[m], seed);
-            live(&model, seed % 2, maxima[m], seed, 400 + maxima[m] * 4);
+            live(&model, seed % 2, maxima[m], seed, 400 + maxima[m] * 4, 0);
         }
+    }
+    life_model_close(&model);
+}
+
+/* After 2^32 events of a user, the numbers of its arrivals and of its chunks come round. */
+static void numbers_come_round(void **state)
+{
+    const uint32_t maxima[] = {5, 32, 64, 200};
+    struct life_model model;
+    (void)state;
+    life_model_open(&model, 1, 4, 8);
+    for (uint32_t m = 0; m < sizeof maxima / sizeof *maxima; m++) {
+        for (uint32_t seed = 1; seed <= 24; seed++)
+            live(&model, seed % 2, maxima[m], seed, 400 + maxima[m] * 4, MS_CHUNK_NUMBERS - seed % 12 - 1);
     }
     life_model_close(&model);
 }
@@ -487,9 +509,12 @@ static void stored_bytes_do_not_change(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(few_events_bring_their_sums),  cmocka_unit_test(bytes_do_not_grow),
-        cmocka_unit_test(pinned_chunks_do_not_pile_up), cmocka_unit_test(gaps_are_counted),
-        cmocka_unit_test(stored_bytes_do_not_change),   cmocka_unit_test(lives)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(few_events_bring_their_sums),
+                                       cmocka_unit_test(bytes_do_not_grow),
+                                       cmocka_unit_test(pinned_chunks_do_not_pile_up),
+                                       cmocka_unit_test(gaps_are_counted),
+                                       cmocka_unit_test(stored_bytes_do_not_change),
+                                       cmocka_unit_test(lives),
+                                       cmocka_unit_test(numbers_come_round)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
