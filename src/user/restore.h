@@ -13,7 +13,7 @@ struct ms_restored_behavior {
 struct ms_user_parts {
     uint16_t partition;
     struct ms_bytes id, profile;
-    uint64_t version, fold_id, events_folded;
+    uint64_t version, fold_id, events_folded, owed;
     int64_t own_offset, profile_offset, last_time_ms, sums_time_ms;
     uint16_t slots, slots_max;
     bool sums_left_out;

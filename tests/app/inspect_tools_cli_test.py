@@ -120,6 +120,11 @@ def check_round(world, scratch, state, mode):
     check("partitions", shown("partitions", "--state-dir", copy) == shown("partitions", "--state-dir", state))
     packed = inspect("import", "-", "--state-dir", copy + "-packed", input=gzip.compress(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")))
     check("import of a compressed export", packed.returncode == 0 and exported("--state-dir", copy + "-packed") == text, packed)
+    owed, owing = path + ".owed", os.path.join(scratch, f"{mode}-owing")
+    with open(owed, "wb") as file:  # a user that is owed a record stays so
+        file.write(text.replace(b',"behaviors":', b',"owed":7,"behaviors":'))
+    done = inspect("import", owed, "--state-dir", owing)
+    check("owed", done.returncode == 0 and exported("--state-dir", owing).count(b'"owed":7') == 8, done)
     again = inspect("import", path, "--state-dir", copy)
     check("adds to none", again.returncode == 2 and b"not empty" in again.stderr, again)
     check("nothing is left beside it", [n for n in os.listdir(scratch) if ".import-" in n] == [])

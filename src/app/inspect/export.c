@@ -151,6 +151,8 @@ static bool put_stored(struct export *export, const struct ms_user *user)
                     user->own_offset, user->profile_offset, user->fold_id, user->slots, user->slots_max,
                     user->events_folded) &&
                 put_time(export, "sums_time", user->sums_time_ms);
+    if (good && user->owed)
+        good = PUT(export, ",\"owed\":%" PRIu64, user->owed);
     if (good && user->profile_bytes)
         good = PUT(export, ",") && put_name_and_string(export, "profile", ms_user_profile(user));
     good = good && put_behaviors(export, user) && put_arrival(export, user) && PUT(export, ",\"sums\":");
@@ -456,7 +458,7 @@ const struct ms_command ms_inspect_export = {
     .notes =
         "jsonl: the first line is {format, application_id, input_topic, all_users, model, partitions [{partition, applied,\n"
         "row}]}; then a line a user: {user_id, partition, version, event_time, own_offset, profile_offset, fold_id, slots,\n"
-        "slots_max, events_folded, sums_time, profile, behaviors [{item, time, type}] oldest first, arrived (their order of\n"
+        "slots_max, events_folded, sums_time, owed (where it is owed a record: number of the debt), profile, behaviors [{item, time, type}] oldest first, arrived (their order of\n"
         "arrival where it is another), sums (null: folded again from the behaviors), and with a model\n"
         "interests [{slot, weight, vector}]}.\n"
         "csv: user_id, partition, version, event_time, slot, weight, v0, v1, ...; a row an interest.\n"

@@ -285,6 +285,10 @@ static bool read_counters(struct ms_json_value root, struct ms_user_parts *parts
         !get_count(root, "events_folded", INT64_MAX, &parts->events_folded) ||
         !get_integer(root, "sums_time", &parts->sums_time_ms))
         return false;
+    struct ms_json_value owed;
+    if (ms_json_member(root, "owed", strlen("owed"), &owed) &&
+        !get_count(root, "owed", INT64_MAX, &parts->owed))
+        return false;
     get_string(root, "profile", &parts->profile);
     parts->partition = (uint16_t)partition;
     parts->slots = (uint16_t)slots;
@@ -314,8 +318,10 @@ static enum ms_status take_user(struct import *import, struct ms_json_value root
     }
     if (!has_row(import, parts.partition))
         return bad(import, "its partition is not in the first line", error);
-    if (import->moved)
+    if (import->moved) { /* and nobody has seen anything there */
         parts.own_offset = parts.profile_offset = -1;
+        parts.owed = 0;
+    }
     enum ms_status status = ms_user_restore(&user, &parts, error);
     if (status != MS_OK)
         return ms_fail_in(error, status, "%s:%" PRIu64, import->file.lines.source.name,
