@@ -15,6 +15,7 @@ const char *malloc_conf =
 
 static const struct ms_command *const commands[] = {
     &ms_command_run,
+    &ms_command_replay,
     &ms_command_inspect,
     &ms_command_model,
     &ms_command_topics,

@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "state/sealed.h"
 
 enum ms_status ms_dir_make(const char *dir, struct ms_error *error)
 {
@@ -107,6 +109,63 @@ enum ms_status ms_dir_make_part(const char *dir, const char *name, struct ms_err
     if (fstat(fd, &found) != 0 || found.st_uid != geteuid())
         status = ms_fail(error, MS_STATE, "%s: belongs to user %ld, not to the user of this process (%ld)",
                          path, (long)found.st_uid, (long)geteuid());
+    close(fd);
+    return status;
+}
+
+/* Removes the plain files of DIR/NAME, and that directory. */
+static bool remove_part(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (!list)
+        return errno == ENOENT;
+    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
+        if (!is_dots(entry->d_name))
+            unlinkat(dirfd(list), entry->d_name, 0);
+    }
+    closedir(list);
+    return unlinkat(dir, name, AT_REMOVEDIR) == 0;
+}
+
+static bool remove_file(int dir, const char *name)
+{
+    return unlinkat(dir, name, 0) == 0 || errno == ENOENT;
+}
+
+/* Whether DIR/LOCK is held; the lock stays with *fd where it is not. */
+static bool is_held(int dir, int *fd)
+{
+    *fd = openat(dir, "LOCK", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return *fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0;
+}
+
+static enum ms_status remove_all(const char *path, int dir, const char *witness, struct ms_error *error)
+{
+    bool removed = remove_part(dir, "ingest") && remove_part(dir, "db") && remove_file(dir, "identity") &&
+                   remove_file(dir, "contents") && remove_file(dir, "identity.new") &&
+                   remove_file(dir, "contents.new") && remove_file(dir, witness);
+    return removed ? MS_OK
+                   : ms_fail(error, MS_IO, "%s: cannot remove the state in it: %s", path, strerror(errno));
+}
+
+enum ms_status ms_dir_remove_state(const char *dir, const char *witness, struct ms_error *error)
+{
+    struct ms_buffer text = {0};
+    bool found = false, sealed = false;
+    int lock = -1, fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
+    enum ms_status status = ms_sealed_read(dir, witness, &text, &found, &sealed, error);
+    ms_buffer_free(&text);
+    if (status == MS_OK && (!found || !sealed))
+        status = ms_dir_check_unclaimed(dir, error);
+    else if (status == MS_OK && is_held(fd, &lock))
+        status = ms_fail(error, MS_STATE_BUSY, "%s: the state directory is in use", dir);
+    else if (status == MS_OK)
+        status = remove_all(dir, fd, witness, error);
+    if (lock >= 0)
+        close(lock);
     close(fd);
     return status;
 }

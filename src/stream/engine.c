@@ -38,6 +38,8 @@ struct ms_engine {
     struct ms_decoded *decoded;
     struct ms_wanted *wanted;
     size_t batch_capacity;
+    void (*on_bad)(void *context, const struct ms_input *input, const char *reason);
+    void *on_bad_context;
 };
 
 /* Opens the sources whose topics are configured. */
@@ -81,6 +83,8 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     engine->owner = options->owner;
     engine->memory_bytes = options->memory_bytes;
     engine->decode_id = ms_sources_decode_id(engine->config);
+    engine->on_bad = options->on_bad;
+    engine->on_bad_context = options->on_bad_context;
     enum ms_status status = ms_positions_init(&engine->positions)
                                 ? MS_OK
                                 : ms_fail(error, MS_MEMORY, "no memory for a worker");
@@ -365,6 +369,8 @@ static enum ms_status apply(struct ms_engine *engine, struct ms_position *positi
         return ms_sources[input->source]->apply(
             engine->own[input->source], &engine->context, position,
             d->wanted == UINT32_MAX ? UINT32_MAX : engine->wanted[d->wanted].entry, d, input, silent, error);
+    if (silent && engine->on_bad)
+        engine->on_bad(engine->on_bad_context, input, d->reason);
     return silent ? MS_OK
                   : ms_publisher_dead_letter(engine->publisher, position,
                                              ms_source_topic(input->source, engine->config), input, d->reason,

@@ -29,6 +29,9 @@ struct ms_engine_options {
     uint32_t owner;
     struct ms_sink sink;
     struct ms_stats *stats;
+    /* Told of each bad record that a replay passes over in silence; NULL: nobody is. */
+    void (*on_bad)(void *context, const struct ms_input *input, const char *reason);
+    void *on_bad_context;
 };
 
 enum ms_status ms_engine_new(struct ms_engine **engine, const struct ms_engine_options *options,

@@ -33,6 +33,7 @@ static void take_counters(struct ms_user *user, const struct ms_user_parts *part
     user->fold_id = parts->fold_id;
     user->owed = parts->owed;
     user->events_folded = parts->events_folded;
+    user->owed = parts->owed;
     user->own_offset = parts->own_offset;
     user->profile_offset = parts->profile_offset;
     user->last_time_ms = parts->last_time_ms;

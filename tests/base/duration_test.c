@@ -23,7 +23,12 @@ static void accepted(void **state)
                  {"12h", 43200000},
                  {"007d", 604800000},
                  {"9223372036854775807", INT64_MAX},
-                 {"106751991167d", 9223372036828800000}};
+                 {"106751991167d", 9223372036828800000},
+                 {"PT6H", 21600000},
+                 {"P1DT30M", 88200000},
+                 {"P7D", 604800000},
+                 {"PT1H2M3S", 3723000},
+                 {"PT0S", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t ms = -1;
         if (!ms_duration_parse(cases[i].text, strlen(cases[i].text), &ms) || ms != cases[i].ms)
@@ -37,8 +42,30 @@ static void accepted(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "", "s", "-1", "+1", " 1", "1 s", "1w", "1.5h", "1hs", "1S", "9223372036854775808", "106751991168d"};
+    static const char *const texts[] = {"",
+                                        "s",
+                                        "-1",
+                                        "+1",
+                                        " 1",
+                                        "1 s",
+                                        "1w",
+                                        "1.5h",
+                                        "1hs",
+                                        "1S",
+                                        "9223372036854775808",
+                                        "106751991168d",
+                                        "P",
+                                        "PT",
+                                        "P1",
+                                        "P1H",
+                                        "PT1D",
+                                        "P1Y",
+                                        "PT1M1H",
+                                        "PT1H1H",
+                                        "P1DT",
+                                        "PT1.5H",
+                                        "pt1h",
+                                        "PT9223372036854775807H"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         int64_t ms = 77;
         if (ms_duration_parse(texts[i], strlen(texts[i]), &ms) || ms != 77)

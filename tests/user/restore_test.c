@@ -32,6 +32,7 @@ static struct ms_user *user_of(const int64_t *times)
     user->own_offset = 1234;
     user->last_time_ms = user->sums_time_ms = 5000;
     user->events_folded = 98;
+    user->owed = 5;
     user->slots = 2;
     user->slots_max = 3;
     assert_true(ms_user_set_profile(&user, (struct ms_bytes){"{}", 2}));
@@ -53,6 +54,7 @@ static struct ms_user_parts parts_of(const struct ms_user *user, struct ms_resto
                                   .version = user->version,
                                   .fold_id = user->fold_id,
                                   .events_folded = user->events_folded,
+                                  .owed = user->owed,
                                   .own_offset = user->own_offset,
                                   .profile_offset = user->profile_offset,
                                   .last_time_ms = user->last_time_ms,

@@ -458,8 +458,8 @@ const struct ms_command ms_inspect_export = {
     .notes =
         "jsonl: the first line is {format, application_id, input_topic, all_users, model, partitions [{partition, applied,\n"
         "row}]}; then a line a user: {user_id, partition, version, event_time, own_offset, profile_offset, fold_id, slots,\n"
-        "slots_max, events_folded, sums_time, owed (where it is owed a record: number of the debt), profile, behaviors [{item, time, type}] oldest first, arrived (their order of\n"
-        "arrival where it is another), sums (null: folded again from the behaviors), and with a model\n"
+        "slots_max, events_folded, sums_time, owed, profile, behaviors [{item, time, type}] oldest first, arrived (their\n"
+        "order of arrival where it is another), sums (null: folded again from the behaviors), and with a model\n"
         "interests [{slot, weight, vector}]}.\n"
         "csv: user_id, partition, version, event_time, slot, weight, v0, v1, ...; a row an interest.\n"
         "npy: NAME.npy is [interests, dim] float32; line i of NAME.ids is USER#SLOT of row i, control characters as \\xNN.\n",

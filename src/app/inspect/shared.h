@@ -63,7 +63,7 @@ extern const struct ms_command ms_inspect_user, ms_inspect_users, ms_inspect_par
     }
 
 #define MS_INSPECT_JSON_RULES                                                                                \
-    "JSON (keys may be added, none change; times in ms; fold and decode ids as 16 hexadecimal digits; null where there is none):\n"
+    "JSON (keys may be added, none change; times in ms; ids of fold and decoder as 16 hexadecimal digits; null: none):\n"
 
 extern const char ms_inspect_exit_status[];
 

@@ -1,0 +1,332 @@
+/* The plan of a replay, its workers, and what they have done. */
+#include "stream/kafka/replay.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "state/dir.h"
+#include "stream/kafka/clients.h"
+#include "stream/kafka/replay_inside.h"
+#include "stream/source.h"
+
+#define BLOCK_CACHE ((size_t)32 << 20)
+#define FIRST_OWNER 1
+
+/* ---- opening ---- */
+
+static enum ms_status open_store(struct ms_replay *replay, struct ms_error *error)
+{
+    const struct ms_config *config = replay->options.config;
+    const struct ms_store_options options = {.dir = config->state_dir,
+                                             .application_id = config->application_id,
+                                             .input_topic = config->input_topic,
+                                             .instance_id = config->instance_id,
+                                             .block_cache_bytes = BLOCK_CACHE};
+    return ms_store_open(&replay->store, &options, error);
+}
+
+/* Where each part stands, from the rows of the state. */
+static enum ms_status read_rows(struct ms_replay *replay, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; status == MS_OK && i < replay->plan.count; i++) {
+        const struct ms_replay_part *part = &replay->plan.parts[i];
+        struct ms_partition_row row = MS_EMPTY_ROW;
+        bool found = false;
+        if (replay->store)
+            status = ms_store_partition(replay->store, (uint16_t)part->partition, &row, &found, error);
+        int64_t applied = found ? row.sources[part->source].applied : -1;
+        atomic_init(&replay->next[i], applied >= 0 ? applied : part->from);
+    }
+    return status;
+}
+
+static bool nothing_stored(struct ms_replay *replay, struct ms_error *error)
+{
+    for (unsigned p = 0; p < MS_MAX_PARTITIONS; p++) {
+        struct ms_partition_row row;
+        bool found = false;
+        if (ms_store_partition(replay->store, (uint16_t)p, &row, &found, error) != MS_OK || found)
+            return false;
+    }
+    return true;
+}
+
+/* A replay that was begun here goes on only as it was begun. */
+static enum ms_status check_same(const struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
+{
+    const struct ms_replay_options *options = &replay->options;
+    const char *dir = options->config->state_dir;
+    const struct ms_replay_plan *plan = &replay->plan;
+    if (plan->stage == MS_REPLAY_HANDED)
+        return ms_fail(error, MS_USAGE, "%s: was handed over to the service; give another state directory",
+                       dir);
+    if (strcmp(plan->from, options->from) != 0 || strcmp(plan->to, options->to) != 0)
+        return ms_fail(
+            error, MS_USAGE,
+            "%s: a replay from %s to %s was begun here; go on with these, or begin again with --restart", dir,
+            plan->from, plan->to);
+    if (plan->fold_id != fold_id || plan->decode_id != ms_sources_decode_id(&replay->config))
+        return ms_fail(
+            error, MS_USAGE,
+            "%s: a replay under another model or other settings was begun here; go on with those, or begin "
+            "again with --restart",
+            dir);
+    return MS_OK;
+}
+
+static enum ms_status fold_id_of(struct ms_replay *replay, uint64_t *fold_id, struct ms_error *error)
+{
+    struct ms_extractor *extractor = NULL;
+    struct ms_fold_context context = {0};
+    enum ms_status status = ms_extractor_new(&extractor, replay->options.model, error);
+    if (status == MS_OK)
+        status = ms_fold_context_init(&context, replay->options.model, extractor, replay->options.incremental,
+                                      &replay->options.decay, (uint32_t)replay->config.state_behaviors_max,
+                                      error);
+    if (status == MS_OK) {
+        *fold_id = context.fold_id;
+        ms_fold_context_free(&context);
+    }
+    ms_extractor_destroy(extractor);
+    return status;
+}
+
+static enum ms_status make_plan(struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
+{
+    struct ms_bound from, to;
+    struct ms_replay_plan *plan = &replay->plan;
+    enum ms_status status = ms_bound_parse(&from, "--from", replay->options.from, error);
+    if (status == MS_OK)
+        status = ms_bound_parse(&to, "--to", replay->options.to, error);
+    if (status != MS_OK)
+        return status;
+    *plan = (struct ms_replay_plan){.fold_id = fold_id, .decode_id = ms_sources_decode_id(&replay->config)};
+    snprintf(plan->from, sizeof plan->from, "%s", replay->options.from);
+    snprintf(plan->to, sizeof plan->to, "%s", replay->options.to);
+    return ms_replay_resolve(replay, &from, &to, error);
+}
+
+/* Fixes the plan, or takes up the one that is there. Makes nothing. */
+static enum ms_status settle_plan(struct ms_replay *replay, bool dry, struct ms_error *error)
+{
+    const char *dir = replay->options.config->state_dir;
+    uint64_t fold_id;
+    enum ms_status status = fold_id_of(replay, &fold_id, error);
+    if (status == MS_OK && !dry && !replay->options.restart)
+        status = ms_replay_plan_read(&replay->plan, dir, &replay->resumes, error);
+    if (status != MS_OK)
+        return status;
+    return replay->resumes ? check_same(replay, fold_id, error) : make_plan(replay, fold_id, error);
+}
+
+/* Opens the directory for the plan: a new one, or that of the replay that goes on. */
+static enum ms_status settle_state(struct ms_replay *replay, struct ms_error *error)
+{
+    const char *dir = replay->options.config->state_dir;
+    enum ms_status status = MS_OK;
+    if (replay->options.restart)
+        status = ms_dir_remove_state(dir, "replay", error);
+    if (status == MS_OK)
+        status = open_store(replay, error);
+    if (status != MS_OK || replay->resumes)
+        return status;
+    if (!nothing_stored(replay, error))
+        return ms_fail(error, MS_STATE,
+                       "%s: holds the state of a service, and no replay; give a new or empty --state-dir",
+                       dir);
+    return ms_replay_plan_write(&replay->plan, dir, error);
+}
+
+enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_options *options, bool dry,
+                              struct ms_error *error)
+{
+    struct ms_replay *replay = calloc(1, sizeof *replay);
+    if (!replay)
+        return ms_fail(error, MS_MEMORY, "no memory for a replay");
+    replay->options = *options;
+    replay->config = *options->config;
+    snprintf(replay->group, sizeof replay->group, "%s-replay", options->config->application_id);
+    replay->config.application_id = replay->group;
+    enum ms_status status = settle_plan(replay, dry, error);
+    if (status == MS_OK && !dry)
+        status = settle_state(replay, error);
+    if (status == MS_OK && !(replay->next = calloc(replay->plan.count + 1, sizeof *replay->next)))
+        status = ms_fail(error, MS_MEMORY, "no memory for a replay");
+    if (status == MS_OK)
+        status = read_rows(replay, error);
+    if (status == MS_OK && replay->resumes)
+        status = ms_replay_check_logs(replay, error);
+    if (status != MS_OK) {
+        ms_replay_close(replay);
+        return status;
+    }
+    *out = replay;
+    return MS_OK;
+}
+
+void ms_replay_close(struct ms_replay *replay)
+{
+    if (!replay)
+        return;
+    for (int i = 0; i < replay->reader_count; i++) {
+        pthread_mutex_destroy(&replay->readers[i].stats.lock);
+        ms_engine_destroy(replay->readers[i].engine);
+    }
+    free(replay->readers);
+    free(replay->next);
+    ms_replay_plan_free(&replay->plan);
+    ms_store_close(replay->store);
+    free(replay);
+}
+
+const struct ms_replay_plan *ms_replay_plan_of(const struct ms_replay *replay)
+{
+    return &replay->plan;
+}
+
+bool ms_replay_resumes(const struct ms_replay *replay)
+{
+    return replay->resumes;
+}
+
+/* ---- the workers ---- */
+
+/* No more workers than partitions: a partition is folded in its order. */
+static int reader_count(const struct ms_replay *replay)
+{
+    int partitions = ms_replay_partitions(&replay->plan, MS_SOURCE_CLICKS);
+    int workers = (int)replay->config.workers;
+    return workers < partitions ? workers : partitions > 0 ? partitions : 1;
+}
+
+enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error)
+{
+    int count = reader_count(replay);
+    size_t memory = (size_t)replay->config.state_memory_bytes;
+    memory = (memory > 2 * BLOCK_CACHE ? memory - BLOCK_CACHE : memory / 2) / (size_t)count;
+    if (replay->plan.stage != MS_REPLAY_READING)
+        return MS_OK;
+    replay->readers = calloc((size_t)count, sizeof *replay->readers);
+    if (!replay->readers)
+        return ms_fail(error, MS_MEMORY, "no memory for the workers of a replay");
+    enum ms_status status = MS_OK;
+    for (int i = 0; status == MS_OK && i < count; i++) {
+        struct ms_replay_reader *reader = &replay->readers[i];
+        reader->replay = replay;
+        reader->number = i;
+        reader->of = count;
+        pthread_mutex_init(&reader->stats.lock, NULL);
+        replay->reader_count = i + 1;
+        status = ms_replay_engine(replay, &reader->engine, &reader->stats, memory, FIRST_OWNER + (uint32_t)i,
+                                  reader, error);
+        if (status == MS_OK && pthread_create(&reader->thread, NULL, ms_replay_reader_main, reader) != 0)
+            status = ms_fail(error, MS_MEMORY, "no thread for a worker");
+        reader->started = status == MS_OK;
+    }
+    if (status != MS_OK)
+        atomic_store(&replay->failed, true);
+    return status;
+}
+
+bool ms_replay_done(const struct ms_replay *replay)
+{
+    for (int i = 0; i < replay->reader_count; i++) {
+        if (replay->readers[i].started && !atomic_load(&replay->readers[i].done))
+            return false;
+    }
+    return true;
+}
+
+bool ms_replay_where(const struct ms_replay *replay, size_t i, struct ms_replay_at *at)
+{
+    if (i >= replay->plan.count)
+        return false;
+    *at = (struct ms_replay_at){.part = replay->plan.parts[i],
+                                .next = atomic_load_explicit(&replay->next[i], memory_order_relaxed)};
+    return true;
+}
+
+struct ms_replay_counts ms_replay_counted(const struct ms_replay *replay)
+{
+    struct ms_replay_counts counts = {.published = atomic_load(&replay->published)};
+    struct ms_replay_at at;
+    for (int i = 0; i < replay->reader_count; i++) {
+        const struct ms_stats *stats = &replay->readers[i].stats;
+        counts.read += ms_counted(&stats->events);
+        counts.folded += ms_counted(&stats->replayed);
+        counts.bad += ms_counted(&stats->dead_letters);
+    }
+    for (size_t i = 0; ms_replay_where(replay, i, &at); i++)
+        counts.left += at.next < at.part.to ? (uint64_t)(at.part.to - at.next) : 0;
+    return counts;
+}
+
+/* The ends of a replay that followed are where it was told to end. */
+static bool settle_ends(struct ms_replay *replay)
+{
+    bool whole = true;
+    for (size_t i = 0; i < replay->plan.count; i++) {
+        struct ms_replay_part *part = &replay->plan.parts[i];
+        int64_t next = atomic_load(&replay->next[i]);
+        whole &= next >= part->to;
+        if (replay->options.follow && part->source == MS_SOURCE_CLICKS && next > part->to)
+            part->to = next;
+    }
+    return whole;
+}
+
+enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (int i = 0; i < replay->reader_count; i++) {
+        struct ms_replay_reader *reader = &replay->readers[i];
+        if (!reader->started)
+            continue;
+        pthread_join(reader->thread, NULL);
+        reader->started = false;
+        if (status == MS_OK && reader->status != MS_OK) {
+            status = reader->status;
+            *error = reader->error;
+        }
+        ms_engine_destroy(reader->engine);
+        reader->engine = NULL;
+    }
+    *whole = settle_ends(replay);
+    if (status == MS_OK && *whole && replay->plan.stage == MS_REPLAY_READING) {
+        replay->plan.stage = MS_REPLAY_READ;
+        status = ms_replay_plan_write(&replay->plan, replay->config.state_dir, error);
+    }
+    return status;
+}
+
+/* The reasons of all workers together. */
+static void merge_reasons(const struct ms_replay *replay, struct ms_replay_reason merged[MS_REPLAY_REASONS])
+{
+    for (int w = 0; w < replay->reader_count; w++) {
+        for (size_t i = 0; i < MS_REPLAY_REASONS && replay->readers[w].reasons[i].count; i++) {
+            const struct ms_replay_reason *one = &replay->readers[w].reasons[i];
+            size_t at = 0;
+            while (at + 1 < MS_REPLAY_REASONS && merged[at].count && strcmp(merged[at].what, one->what) != 0)
+                at++;
+            if (!merged[at].count)
+                merged[at] = *one;
+            else
+                merged[at].count += one->count;
+        }
+    }
+}
+
+bool ms_replay_reason(const struct ms_replay *replay, size_t i, struct ms_replay_reason *reason)
+{
+    struct ms_replay_reason merged[MS_REPLAY_REASONS] = {{{0}, 0}};
+    merge_reasons(replay, merged);
+    if (i >= MS_REPLAY_REASONS || !merged[i].count)
+        return false;
+    *reason = merged[i];
+    return true;
+}

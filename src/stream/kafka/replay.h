@@ -1,0 +1,86 @@
+/* A replay: reads the input topics from a beginning to an end that are fixed at its start, into a state directory of its
+ * own, without joining the group.
+ *
+ *     open -> (start -> done? ... -> finish) -> publish -> hand over -> close
+ *
+ * Its partitions are folded as those of a service that starts with committed offsets at the end: in silence, so L in the
+ * rows of the state says how far it has come, and a replay that was killed goes on there. The file DIR/replay holds the
+ * plan (replay_plan.h). */
+#ifndef MS_KAFKA_REPLAY_H
+#define MS_KAFKA_REPLAY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/config.h"
+#include "mindstream/extract.h"
+#include "stream/replay_plan.h"
+
+struct ms_replay;
+
+struct ms_replay_options {
+    const struct ms_config
+        *config; /* state.dir is where the replay builds; outlives the replay, as all here */
+    const struct ms_model *model;
+    struct ms_decay decay;
+    bool incremental;
+    const atomic_int *stop; /* set: end where it is, after a flush */
+    const char *from, *to;  /* as in ms_bound_parse */
+    double rate;            /* most events a second, 0: as fast as it goes */
+    double checkpoint_s;    /* seconds of reading that a kill may cost */
+    bool follow;            /* go on at the end until |stop| */
+    bool restart;           /* drop what an earlier replay has built here */
+};
+
+/* How far a part is. */
+struct ms_replay_at {
+    struct ms_replay_part part;
+    int64_t next; /* the next offset to fold */
+};
+
+struct ms_replay_counts {
+    uint64_t read;      /* records in this run */
+    uint64_t folded;    /* events in this run */
+    uint64_t bad;       /* records that could not be decoded */
+    uint64_t left;      /* records before the ends, holes counted */
+    uint64_t published; /* records of ms_replay_publish */
+};
+
+/* Why records were bad: the words before the colon of their reasons, and how many. */
+#define MS_REPLAY_REASONS 16
+struct ms_replay_reason {
+    char what[32];
+    uint64_t count;
+};
+
+/* Asks the brokers for the logs' ends and fixes the plan, or reads that of a replay that was begun here. MS_USAGE where
+ * that one was asked for otherwise, MS_OFFSETS where the plan does not fit the logs, MS_STATE where the directory holds
+ * something else, MS_KAFKA. With |dry| nothing is written or made. */
+enum ms_status ms_replay_open(struct ms_replay **replay, const struct ms_replay_options *options, bool dry,
+                              struct ms_error *error) MS_MUST_CHECK;
+void ms_replay_close(struct ms_replay *replay);
+
+const struct ms_replay_plan *ms_replay_plan_of(const struct ms_replay *replay);
+/* Whether the plan was there before. */
+bool ms_replay_resumes(const struct ms_replay *replay);
+
+/* Starts the workers. */
+enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+bool ms_replay_done(const struct ms_replay *replay);
+/* Where part |i| of the plan stands, false behind the last; and what was counted. Any thread. */
+bool ms_replay_where(const struct ms_replay *replay, size_t i, struct ms_replay_at *at);
+struct ms_replay_counts ms_replay_counted(const struct ms_replay *replay);
+/* Reason |i|, false behind the last. After ms_replay_finish. */
+bool ms_replay_reason(const struct ms_replay *replay, size_t i, struct ms_replay_reason *reason);
+/* Waits for the workers, which flush, and notes what is read. *whole tells whether all of it is. */
+enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms_error *error) MS_MUST_CHECK;
+
+/* Publishes one record of each user to output.topic, in the order of partition and id, in transactions of bounded size. What
+ * a former run published is not published again. */
+enum ms_status ms_replay_publish(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+
+/* Sets the group's offsets to the ends of the plan, with the notes beside them, so that a service with this state goes on
+ * there. MS_KAFKA_REFUSED where the group has members, who are named, or other offsets. */
+enum ms_status ms_replay_hand_over(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+
+#endif

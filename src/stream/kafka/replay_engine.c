@@ -1,0 +1,75 @@
+/* The engine of a replay, and the positions it folds from. */
+#include <string.h>
+
+#include "stream/kafka/replay_inside.h"
+#include "stream/source.h"
+
+static enum ms_status drop_record(void *context, const struct ms_output *output, struct ms_error *error)
+{
+    (void)context;
+    (void)output;
+    (void)error;
+    return MS_OK;
+}
+
+/* Counts by the words before the reason's first colon; what finds no room counts as the last. */
+static void count_bad(void *context, const struct ms_input *input, const char *reason)
+{
+    struct ms_replay_reader *reader = context;
+    size_t size = strcspn(reason, ":"), i = 0;
+    (void)input;
+    if (size >= sizeof reader->reasons[0].what)
+        size = sizeof reader->reasons[0].what - 1;
+    while (i + 1 < MS_REPLAY_REASONS && reader->reasons[i].count &&
+           (strncmp(reader->reasons[i].what, reason, size) != 0 || reader->reasons[i].what[size]))
+        i++;
+    if (!reader->reasons[i].count)
+        memcpy(reader->reasons[i].what, reason, size);
+    reader->reasons[i].count++;
+    ms_count(&reader->stats.dead_letters, 1);
+}
+
+enum ms_status ms_replay_engine(struct ms_replay *replay, struct ms_engine **engine, struct ms_stats *stats,
+                                size_t memory_bytes, uint32_t owner, struct ms_replay_reader *reader,
+                                struct ms_error *error)
+{
+    const struct ms_engine_options options = {.config = &replay->config,
+                                              .model = replay->options.model,
+                                              .store = replay->store,
+                                              .decay = &replay->options.decay,
+                                              .incremental = replay->options.incremental,
+                                              .memory_bytes = memory_bytes,
+                                              .owner = owner,
+                                              .sink = {.emit = drop_record},
+                                              .stats = stats,
+                                              .on_bad = reader ? count_bad : NULL,
+                                              .on_bad_context = reader};
+    return ms_engine_new(engine, &options, error);
+}
+
+int ms_replay_partitions(const struct ms_replay_plan *plan, int source)
+{
+    int count = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        count += plan->parts[i].source == source;
+    return count;
+}
+
+struct ms_position ms_replay_position(const struct ms_replay *replay, const struct ms_replay_part *part,
+                                      const struct ms_partition_row *row)
+{
+    int64_t applied = row->sources[part->source].applied;
+    bool follows = replay->options.follow && part->source == MS_SOURCE_CLICKS &&
+                   replay->plan.stage == MS_REPLAY_READING;
+    int64_t until = follows ? INT64_MAX : part->to;
+    return (struct ms_position){.source = part->source,
+                                .partition = part->partition,
+                                .committed = until,
+                                .next = applied >= 0 ? applied : part->from,
+                                .replay_until = until,
+                                .origin = part->from,
+                                .flushed = applied,
+                                .holes = until - (applied >= 0 ? applied : part->from),
+                                .partitions = ms_replay_partitions(&replay->plan, part->source),
+                                .began = ms_replay_partitions(&replay->plan, part->source)};
+}

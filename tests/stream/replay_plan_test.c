@@ -1,0 +1,147 @@
+/* The bounds of a replay as people write them, and its plan as a file. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stream/replay_plan.h"
+
+static void bounds(void **state)
+{
+    static const struct {
+        const char *text;
+        struct ms_bound bound;
+    } cases[] = {{"earliest", {MS_BOUND_EARLIEST, 0}},
+                 {"latest", {MS_BOUND_LATEST, 0}},
+                 {"offset:0", {MS_BOUND_OFFSET, 0}},
+                 {"offset:123456789012", {MS_BOUND_OFFSET, 123456789012}},
+                 {"last:PT6H", {MS_BOUND_LAST, 21600000}},
+                 {"last:7d", {MS_BOUND_LAST, 604800000}},
+                 {"2023-11-14T22:13:20Z", {MS_BOUND_TIME, 1700000000000}},
+                 {"2023-11-14", {MS_BOUND_TIME, 1699920000000}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ms_bound bound;
+        assert_int_equal(ms_bound_parse(&bound, "--from", cases[i].text, NULL), MS_OK);
+        assert_int_equal(bound.kind, cases[i].bound.kind);
+        assert_int_equal(bound.value, cases[i].bound.value);
+    }
+}
+
+static void no_bounds(void **state)
+{
+    static const char *const texts[] = {
+        "",       "Earliest",   "offset:",     "offset:-1", "offset:1x", "offset:99999999999999999999",
+        "last:",  "last:0",     "last:P1Y",    "last:PT",   "12345",     "2023-13-01",
+        "offset", "last:-PT1H", "2023-11-14Tx"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct ms_bound bound;
+        struct ms_error error;
+        assert_int_equal(ms_bound_parse(&bound, "--to", texts[i], &error), MS_USAGE);
+        assert_non_null(strstr(error.text, "--to '"));
+    }
+}
+
+static void make_dir(char path[64])
+{
+    snprintf(path, 64, "/tmp/ms-replay-plan-XXXXXX");
+    assert_non_null(mkdtemp(path));
+}
+
+static void remove_dir(const char *path)
+{
+    char file[128];
+    snprintf(file, sizeof file, "%s/replay", path);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/replay.new", path);
+    unlink(file);
+    rmdir(path);
+}
+
+static struct ms_replay_plan some_plan(void)
+{
+    struct ms_replay_plan plan = {.from = "last:PT6H",
+                                  .to = "latest",
+                                  .fold_id = 0xfedcba9876543210,
+                                  .decode_id = 7,
+                                  .stage = MS_REPLAY_READ};
+    for (int i = 0; i < 20; i++) {
+        const struct ms_replay_part part = {
+            .source = i / 10, .partition = i % 10, .from = 3 * i, .to = INT64_MAX - i};
+        if (!ms_replay_plan_add(&plan, &part)) {
+            ms_replay_plan_free(&plan);
+            break;
+        }
+    }
+    assert_int_equal(plan.count, 20);
+    return plan;
+}
+
+static void written_and_read(void **state)
+{
+    char dir[64];
+    struct ms_error error;
+    struct ms_replay_plan plan = some_plan(), again;
+    bool found;
+    (void)state;
+    make_dir(dir);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_OK);
+    assert_false(found);
+    assert_int_equal(ms_replay_plan_write(&plan, dir, &error), MS_OK);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_OK);
+    assert_true(found);
+    assert_string_equal(again.from, plan.from);
+    assert_string_equal(again.to, plan.to);
+    assert_int_equal(again.stage, plan.stage);
+    assert_int_equal(again.count, plan.count);
+    assert_memory_equal(again.parts, plan.parts, plan.count * sizeof *plan.parts);
+    assert_int_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
+    again.parts[3].to--;
+    assert_int_not_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
+    again.parts[3].to++;
+    again.decode_id++;
+    assert_int_not_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
+    ms_replay_plan_free(&again);
+    ms_replay_plan_free(&plan);
+    remove_dir(dir);
+}
+
+static void damaged(void **state)
+{
+    char dir[64], path[128];
+    struct ms_error error;
+    struct ms_replay_plan plan = some_plan(), again;
+    bool found;
+    (void)state;
+    make_dir(dir);
+    snprintf(path, sizeof path, "%s/replay", dir);
+    assert_int_equal(ms_replay_plan_write(&plan, dir, &error), MS_OK);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, 12, SEEK_SET);
+    fputc('x', file);
+    fclose(file);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_STATE);
+    ms_replay_plan_free(&again);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("format=1\nstage=reading\n", file); /* without a seal */
+    fclose(file);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_STATE);
+    ms_replay_plan_free(&again);
+    ms_replay_plan_free(&plan);
+    remove_dir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bounds), cmocka_unit_test(no_bounds),
+                                       cmocka_unit_test(written_and_read), cmocka_unit_test(damaged)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
