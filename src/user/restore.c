@@ -31,7 +31,6 @@ static void take_counters(struct ms_user *user, const struct ms_user_parts *part
 {
     user->version = parts->version;
     user->fold_id = parts->fold_id;
-    user->owed = parts->owed;
     user->events_folded = parts->events_folded;
     user->owed = parts->owed;
     user->own_offset = parts->own_offset;

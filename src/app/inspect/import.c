@@ -290,7 +290,6 @@ static bool read_counters(struct ms_json_value root, struct ms_user_parts *parts
         !get_count(root, "owed", INT64_MAX, &parts->owed))
         return false;
     get_string(root, "profile", &parts->profile);
-    get_count(root, "owed", INT64_MAX, &parts->owed);
     parts->partition = (uint16_t)partition;
     parts->slots = (uint16_t)slots;
     parts->slots_max = (uint16_t)slots_max;
