@@ -14,6 +14,7 @@
 
 #include "app/commands.h"
 #include "base/progress.h"
+#include "base/scratch.h"
 #include "mindstream/extract.h"
 #include "synth/generator.h"
 #include "synth/model.h"
@@ -173,18 +174,6 @@ static enum ms_status make_model(struct ms_model **model, const char *dir, int K
     return ms_model_load(model, dir, error);
 }
 
-static void remove_model(const char *dir)
-{
-    static const char *const names[] = {"config.json", "items.txt", "model.safetensors",
-                                        ".mindstream-written"};
-    char path[PATH_MAX + 32];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        unlink(path);
-    }
-    rmdir(dir);
-}
-
 /* Whether a row belongs to the short run: one of the three differs from m=50, K=4, dim=64 at most. */
 static bool in_short_run(const struct row *row)
 {
@@ -264,8 +253,7 @@ static enum ms_status write_json(const struct row *rows, size_t count, const cha
 static enum ms_status bench_routing(bool all, const char *json, struct ms_error *error)
 {
     struct row *rows = calloc((size_t)LENGTHS * INTERESTS * DIMS, sizeof *rows);
-    char dir[PATH_MAX];
-    const char *parent = getenv("TMPDIR");
+    struct ms_scratch scratch;
     uint64_t random = 1;
     uint32_t *histories = malloc(sizeof *histories * HISTORIES * MOST);
     if (!rows || !histories) {
@@ -278,12 +266,11 @@ static enum ms_status bench_routing(bool all, const char *json, struct ms_error 
         random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         histories[i] = (uint32_t)(random >> 33) % ITEMS;
     }
-    snprintf(dir, sizeof dir, "%s/mindstream-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-    enum ms_status status = mkdtemp(dir) ? MS_OK : ms_fail(error, MS_IO, "%s: cannot be made", dir);
-    if (status == MS_OK) {
-        status = bench_all(rows, count, histories, dir, error);
-        remove_model(dir);
-    }
+    enum ms_status status = ms_scratch_make_in_tmp(&scratch, "/mindstream-bench", ms_scratch_remove_all,
+                                                   error);
+    if (status == MS_OK)
+        status = bench_all(rows, count, histories, scratch.path, error);
+    ms_scratch_remove(&scratch);
     free(histories);
     if (status == MS_OK && !(json && strcmp(json, "-") == 0))
         print_table(rows, count);

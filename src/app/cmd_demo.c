@@ -1,7 +1,6 @@
 /* mindstream demo: runs the real service on an embedded broker, feeds it generated clicks, and shows what came of one
  * user. */
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,6 +13,8 @@
 #include "app/inspector.h"
 #include "app/service_setup.h"
 #include "base/progress.h"
+#include "base/room.h"
+#include "base/scratch.h"
 #include "mindstream/record.h"
 #include "synth/model.h"
 #include "view/escape.h"
@@ -31,6 +32,8 @@
 /* The mock keeps about 5 MiB a partition: neither the service nor the reader may fall that far behind. */
 #define MAX_UNREAD 10000
 #define BROKEN     3
+#define THREADS    24 /* of broker, service, clients and database, and room besides */
+#define ROOM_BYTES ((size_t)400 << 20)
 #define MAX_STEP   500 /* most clicks between two looks at the screen */
 
 struct demo_arguments {
@@ -40,7 +43,8 @@ struct demo_arguments {
 
 struct demo {
     const struct demo_arguments *arguments;
-    char dir[256], state_dir[300], model_dir[300];
+    struct ms_scratch scratch;
+    char state_dir[PATH_MAX + 16], model_dir[PATH_MAX + 16];
     struct ms_generator *generator;
     struct ms_demo_broker *broker;
     struct ms_demo_clicks clicks;
@@ -61,30 +65,18 @@ struct demo {
 
 static enum ms_status make_dir(struct demo *demo, struct ms_error *error)
 {
-    const char *tmp = getenv("TMPDIR");
-    char path[sizeof demo->dir];
-    if ((size_t)snprintf(path, sizeof path, "%s/mindstream-demo-XXXXXX", tmp && tmp[0] ? tmp : "/tmp") >=
-        sizeof path)
-        return ms_fail(error, MS_IO, "TMPDIR is longer than %zu bytes", sizeof path);
-    if (!mkdtemp(path))
-        return ms_fail(error, MS_IO, "%s: cannot make a temporary directory: %s", path, strerror(errno));
-    snprintf(demo->dir, sizeof demo->dir, "%s", path);
-    snprintf(demo->state_dir, sizeof demo->state_dir, "%s/state", path);
-    snprintf(demo->model_dir, sizeof demo->model_dir, "%s/model", path);
-    return MS_OK;
-}
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
-{
-    (void)status, (void)type, (void)ftw;
-    return remove(path);
+    enum ms_status status = ms_scratch_make_in_tmp(&demo->scratch, "/mindstream-demo", ms_scratch_remove_all,
+                                                   error);
+    snprintf(demo->state_dir, sizeof demo->state_dir, "%s/state", demo->scratch.path);
+    snprintf(demo->model_dir, sizeof demo->model_dir, "%s/model", demo->scratch.path);
+    return status;
 }
 
 /* The settings, as --set would give them. No file and no environment variable is read. One worker and no static
  * membership: the mock cluster supports neither the offsets of a rebalance nor static members. */
 static enum ms_status make_options(struct demo *demo, struct ms_error *error)
 {
-    char bootstrap[300], state_dir[330], model_dir[330];
+    char bootstrap[300], state_dir[PATH_MAX + 32], model_dir[PATH_MAX + 32];
     snprintf(bootstrap, sizeof bootstrap, "bootstrap.servers=%s", ms_demo_broker_bootstrap(demo->broker));
     snprintf(state_dir, sizeof state_dir, "state.dir=%s", demo->state_dir);
     snprintf(model_dir, sizeof model_dir, "model.dir=%s", demo->model_dir);
@@ -116,6 +108,9 @@ static enum ms_status start_demo(struct demo *demo, struct ms_error *error)
     struct ms_generator_settings settings = ms_generator_defaults();
     settings.users = USERS;
     settings.items = ITEMS;
+    /* The clients would wait for threads that never start. */
+    if (!ms_has_room_for_threads(THREADS, ROOM_BYTES))
+        return ms_fail(error, MS_MEMORY, "no memory for a broker, a service and their threads");
     enum ms_status status = make_dir(demo, error);
     if (status == MS_OK)
         status = ms_generator_new(&demo->generator, &settings, error);
@@ -154,8 +149,7 @@ static enum ms_status end_demo(struct demo *demo, enum ms_status status, struct 
     ms_options_destroy(demo->options);
     ms_demo_broker_destroy(demo->broker);
     ms_generator_destroy(demo->generator);
-    if (demo->dir[0])
-        nftw(demo->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    ms_scratch_remove(&demo->scratch);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/terminate.h"
 
 /* What jemalloc is told (it looks for this name): the users of a large state lie in huge pages, which halves
  * the cost of finding them, and memory is kept for half a minute before it goes back. MALLOC_CONF overrides
@@ -49,6 +50,7 @@ int main(int argc, char **argv)
 {
     if (!fill_standard_descriptors())
         return 1;
+    ms_terminate_with_status();
     /* A reader that goes away is an error of the write, not the end of a process that holds a transaction. */
     signal(SIGPIPE, SIG_IGN);
     return ms_command_main(&root, argc, argv);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/scratch.h"
 #include "model/mark.h"
 
 /* A file on its way. The first failure is kept in |status|; later writes do nothing then. */
@@ -303,19 +304,18 @@ static enum ms_status write_files(const char *dir, const struct ms_write_model *
     return status;
 }
 
-/* Renames |made| to |dir| in one step. A model that was there is removed afterwards. */
+/* Renames |made| to |dir| in one step. A model that was there is |made| then. */
 static enum ms_status replace(const char *made, const char *dir, struct ms_error *error)
 {
-    if (renameat2(AT_FDCWD, made, AT_FDCWD, dir, RENAME_EXCHANGE) == 0) {
-        remove_model(made);
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
         return MS_OK;
-    }
     return rename(made, dir) == 0 ? MS_OK : ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
 }
 
 enum ms_status ms_model_write(const char *name, const struct ms_write_model *model, struct ms_error *error)
 {
-    char dir[PATH_MAX], made[PATH_MAX + 16];
+    char dir[PATH_MAX];
+    struct ms_scratch made;
     size_t size = strlen(name);
     while (size > 1 && name[size - 1] == '/')
         size--;
@@ -325,13 +325,13 @@ enum ms_status ms_model_write(const char *name, const struct ms_write_model *mod
     enum ms_status status = check_target(dir, model->replace, error);
     if (status != MS_OK)
         return status;
-    snprintf(made, sizeof made, "%s.new-XXXXXX", dir);
-    if (!mkdtemp(made) || chmod(made, 0755) != 0)
-        return ms_fail(error, MS_IO, "%s: %s", made, strerror(errno));
-    status = write_files(made, model, error);
+    status = ms_scratch_make(&made, dir, ".new", remove_model, error);
+    if (status == MS_OK && chmod(made.path, 0755) != 0)
+        status = ms_fail(error, MS_IO, "%s: %s", made.path, strerror(errno));
     if (status == MS_OK)
-        status = replace(made, dir, error);
-    if (status != MS_OK)
-        remove_model(made);
+        status = write_files(made.path, model, error);
+    if (status == MS_OK)
+        status = replace(made.path, dir, error);
+    ms_scratch_remove(&made); /* the model of before, or half of this one */
     return status;
 }

@@ -9,10 +9,14 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/room.h"
 #include "state/dir.h"
 #include "state/store_inside.h"
 
 #define RUNS          20                 /* sorted runs at which a merge begins */
+#define OPENERS       4                  /* threads that open tables */
+#define THREADS       (OPENERS + 4)      /* that RocksDB starts; it throws where it cannot */
+#define ROOM_BYTES    ((size_t)32 << 20) /* besides their stacks */
 #define CHECKSUM_XXH3 4                  /* rocksdb::kXXH3, which the C header does not name */
 #define CACHE_SHARD   ((size_t)16 << 20) /* least bytes of a shard of the block cache */
 
@@ -176,6 +180,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_paranoid_checks(store->options, 1);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
     set_compaction(store);
+    rocksdb_options_set_max_file_opening_threads(store->options, OPENERS);
     /* All tables are opened and checked at once, which a reader beside a running service needs too. */
     rocksdb_options_set_max_open_files(store->options, -1);
     rocksdb_options_set_max_manifest_file_size(store->options, (size_t)16 << 20);
@@ -191,6 +196,8 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
 
 static enum ms_status open_db(struct ms_store *store, struct ms_error *error)
 {
+    if (!ms_has_room_for_threads(THREADS, ROOM_BYTES))
+        return ms_fail(error, MS_MEMORY, "%s: no memory to open the database", store->dir);
     char *path = path_of(store->dir, "db"), *text = NULL;
     const char *name = "default";
     const rocksdb_options_t *options = store->options;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "interest/blas.h"
 #include "mindstream/model.h"
 
 #define BATCH_ROWS    512     /* vectors of a batch */
@@ -66,7 +67,10 @@ enum ms_status ms_catalogue_init(struct ms_catalogue *catalogue, const float *em
                                  int dim, struct ms_error *error)
 {
     size_t blocks = ((size_t)count + BLOCK_ITEMS - 1) / BLOCK_ITEMS;
-    double *lengths = calloc(blocks + 1, sizeof *lengths);
+    enum ms_status status = ms_blas_ready(error);
+    double *lengths = status == MS_OK ? calloc(blocks + 1, sizeof *lengths) : NULL;
+    if (status != MS_OK)
+        return status;
     if (!lengths)
         return ms_fail(error, MS_MEMORY, "no memory for the lengths of %u items", count);
     for (uint32_t item = 0; item < count; item++) {

@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "interest/blas.h"
 #include "interest/mind/float32.h"
 #include "model/file.h"
 
@@ -50,6 +51,8 @@ static enum ms_status project_items(const struct ms_model *model, struct ms_mind
     int in = ms_model_config(model)->item_dim, out = capsule_dim(model);
     enum ms_status status = make_block(&tables->projected, table_bytes(model, out), "projected items", dir,
                                        error);
+    if (status == MS_OK)
+        status = ms_blas_ready(error);
     if (status != MS_OK)
         return status;
     for (uint32_t first = 0, count = ms_model_item_count(model); first < count; first += PROJECT_ROWS) {
