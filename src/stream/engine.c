@@ -437,7 +437,7 @@ static enum ms_status owe_earlier(struct ms_engine *engine, int source, const st
                                                                source);
         if (inputs[i].source == source && position && position->decoded_otherwise &&
             inputs[i].offset < position->replay_until)
-            status = ms_earlier_add(engine->earlier, &inputs[i], &engine->decoded[i], error);
+            status = ms_earlier_add(engine->earlier, &inputs[i], &engine->decoded[i], &engine->arena, error);
     }
     struct ms_wanted *wanted = ms_earlier_take(engine->earlier, &users);
     if (status == MS_OK && users > 0)

@@ -31,9 +31,10 @@ static void expect_users(struct ms_earlier *earlier, struct ms_bytes key, struct
     const struct ms_input input = {.partition = 7, .key = key};
     const struct ms_decoded decoded = {.event = {.user = user}};
     const char *expected[] = {first, second};
+    struct ms_arena arena = {0};
     struct ms_error error;
     size_t count, wants = second ? 2 : first ? 1 : 0;
-    assert_int_equal(ms_earlier_add(earlier, &input, &decoded, &error), MS_OK);
+    assert_int_equal(ms_earlier_add(earlier, &input, &decoded, &arena, &error), MS_OK);
     const struct ms_wanted *wanted = ms_earlier_take(earlier, &count);
     assert_int_equal(count, wants);
     for (size_t i = 0; i < count; i++) {
@@ -42,6 +43,7 @@ static void expect_users(struct ms_earlier *earlier, struct ms_bytes key, struct
         assert_memory_equal(wanted[i].id.data, expected[i], wanted[i].id.size);
         assert_true(wanted[i].hash == ms_overlay_hash(7, wanted[i].id));
     }
+    ms_arena_free(&arena);
 }
 
 static void whoever_key_or_event_names(void **state)
@@ -62,6 +64,9 @@ static void whoever_key_or_event_names(void **state)
     expect_users(earlier, text(""), none, NULL, NULL);
     expect_users(earlier, text("too-long-"), none, NULL, NULL);
     expect_users(earlier, text("\xff"), none, NULL, NULL);
+    expect_users(earlier, text("\"u1\""), none, "\"u1\"", "u1"); /* in whatever format the key was read */
+    expect_users(earlier, (struct ms_bytes){"\0\0\0\0\0\0\0\xff", 8}, none, "255", NULL);
+    expect_users(earlier, text("12345678"), none, "12345678", NULL);
     ms_earlier_destroy(earlier);
     ms_earlier_destroy(NULL);
 }
