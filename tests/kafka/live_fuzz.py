@@ -464,6 +464,7 @@ class Round:
                               fields_of(service), int(service["state_behaviors_max"]), float(service["routing_decay"]), self.profile_topic,
                               self.chosen["alone"])
         taken = self._read(self.scenario.input)
+        self.counts["empty rounds"] += not taken  # all brokers' coordinators were away too long for the producers
         self.counts["records"] += len(taken)
         model.clicks(taken)
         if self.profile_topic:

@@ -43,7 +43,7 @@ class Person:
         self.version = self.slots = self.slots_max = 0
         self.event_time = None
         self.profile = None      # the newest record of the profile topic
-        self.profile_changes = 0
+        self.forgotten = False   # ever, also before its first event
 
     @property
     def key(self):
@@ -92,7 +92,7 @@ class Model:
             record.topic, record.partition, record.offset, record.key, record.value, record.header_list, record.timestamp)
 
     def _forget(self, person, offset):
-        person.profile = None
+        person.forgotten = True
         if not person.version:
             return
         person.changes.append(Change(None, offset, None, 0, person.slots_max, "forgotten"))
@@ -118,9 +118,7 @@ class Model:
             if isinstance(found, ms_events.Bad):
                 self._dead(record)
                 continue
-            person = self.person(record.partition, found[0])
-            person.profile_changes += person.profile != found[1]
-            person.profile = found[1]
+            self.person(record.partition, found[0]).profile = found[1]
 
     def published(self, person, version, profile=None):
         """The vectors of a user at a version, float64 [K'u, dim]."""
@@ -341,7 +339,7 @@ class Checker:
     def check_final(self, person, slots, vectors, weights, offset=None):
         """The vectors of a user at the end, with the profile that it has, or with none where it was forgotten."""
         last = person.changes[-1]
-        choices = [person.profile] + ([None] if person.life and self.model.profile_topic is not None else [])
+        choices = [person.profile] + ([None] if person.forgotten and self.model.profile_topic is not None else [])
         if self.model.layout == "user" and list(slots) != list(range(last.slots)):
             raise Wrong("the slots at the end", list(range(last.slots)), slots, person, offset)
         for choice in choices:
