@@ -145,6 +145,11 @@ void ms_limits_refused(struct ms_limits *limits, const struct ms_config *config,
     refusal->code = message->err;
 }
 
+bool ms_limits_refusal(const struct ms_limits *limits)
+{
+    return limits->output_refused.code || limits->dead_letter_refused.code;
+}
+
 /* A batch of records that are each much shorter may have been too long as a whole. */
 static bool shorten_batches(struct ms_limits *limits, size_t record)
 {

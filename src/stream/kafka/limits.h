@@ -40,6 +40,9 @@ enum ms_status ms_limits_ask(struct ms_limits *limits, rd_kafka_t *rk, const str
 void ms_limits_refused(struct ms_limits *limits, const struct ms_config *config,
                        const rd_kafka_message_t *message);
 
+/* Whether a record was refused for what it is, since the last ms_limits_learn. */
+bool ms_limits_refusal(const struct ms_limits *limits);
+
 /* At the end of a session: lowers the limits by what was refused in it. Whether the next session can go on. */
 bool ms_limits_learn(struct ms_limits *limits, const struct ms_config *config);
 

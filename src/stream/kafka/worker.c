@@ -15,6 +15,9 @@
 #include "stream/restart.h"
 #include "stream/source.h"
 
+#define TOLD_MS    50 /* that a refused record may be told of late */
+#define TOLD_TRIES 40
+
 #define NOT_SOUGHT_S 10 /* that the client may need until a partition it was assigned can be sought */
 #define ASKED_MS     10 /* the longest wait for records while an answer may come */
 
@@ -477,7 +480,10 @@ static void learn(struct ms_worker *worker, enum ms_status *status, struct ms_er
 {
     if (*status == MS_OK)
         return;
-    rd_kafka_poll(worker->producer, 0); /* for what is still to be told */
+    /* The call that fails may come back before the record is told of. */
+    int tries = *status == MS_KAFKA_REFUSED ? TOLD_TRIES : 1;
+    while (tries-- > 0 && !ms_limits_refusal(&worker->limits))
+        rd_kafka_poll(worker->producer, TOLD_MS);
     if (ms_limits_learn(&worker->limits, worker->config)) {
         worker->learned = true;
         if (*status == MS_KAFKA_REFUSED)
