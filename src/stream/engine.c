@@ -232,6 +232,7 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
                       char text[MS_NOTE_BYTES])
 {
     struct ms_offset_note note = {.origin = position->origin,
+                                  .mark = position->mark,
                                   .fold_id = engine->fold_context.fold_id,
                                   .decode_id = engine->decode_id,
                                   .partitions = position->partitions,
@@ -286,8 +287,11 @@ void ms_engine_reached(struct ms_engine *engine, int source, int32_t number, int
     if (offset >= position->wait_until)
         position->wait_until = 0;
     reached(engine, position, offset);
-    if (!ms_position_replays(position) && position->next < offset && !passes_over(partition, position))
+    if (!ms_position_replays(position) && position->next < offset && !passes_over(partition, position)) {
+        if (position->origin == position->next)
+            position->origin = offset; /* nothing was there to be folded */
         position->next = offset;
+    }
 }
 
 /* ---- a batch ---- */
@@ -392,6 +396,8 @@ static enum ms_status process_one(struct ms_engine *engine, const struct ms_inpu
         return MS_OK;
     if (may_wait(partition, input->source) && passes_over(partition, position))
         return MS_OK;
+    if (input->offset > position->next && position->origin == position->next)
+        position->origin = input->offset; /* the first record that is there */
     reached(engine, position, input->offset);
     if (may_wait(partition, input->source) &&
         passes_over(partition, position)) /* its replay has just ended */
@@ -448,6 +454,20 @@ static enum ms_status owe_earlier(struct ms_engine *engine, int source, const st
     return status;
 }
 
+/* Marks the last record of each partition of the batch that was folded. */
+static void take_marks(struct ms_engine *engine, const struct ms_input *inputs, size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        const struct ms_input *input = &inputs[i];
+        struct ms_position *position = ms_positions_find(&engine->positions, input->partition, input->source);
+        if (!position || input->offset < position->mark.upto || input->offset >= position->next)
+            continue;
+        position->mark = (struct ms_landmark){
+            .upto = input->offset + 1,
+            .digest = ms_landmark_digest(input->time_ms, input->key, input->value)};
+    }
+}
+
 enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input *inputs, size_t count,
                                  struct ms_error *error)
 {
@@ -466,6 +486,8 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
     }
     for (int source = 0; status == MS_OK && engine->positions.debts > 0 && source < MS_SOURCES; source++)
         status = owe_earlier(engine, source, inputs, count, error);
+    if (status == MS_OK)
+        take_marks(engine, inputs, count);
     ms_count(&engine->stats->events, count);
     return status;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* The numbers of a note behind the first two, in the order in which they are written. */
-enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OTHERWISE, NUMBERS };
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OTHERWISE, UPTO, MARK, NUMBERS };
 
 static const struct {
     const char *word;
@@ -23,6 +23,8 @@ static const struct {
     [DEBT] = {" debt=", 10, INT64_MAX},
     [SHOWN] = {" shown=", 10, UINT16_MAX},
     [OTHERWISE] = {" otherwise=", 10, 1},
+    [UPTO] = {" upto=", 10, INT64_MAX},
+    [MARK] = {" mark=", 16, UINT64_MAX},
 };
 
 /* Appends to a note; MS_NOTE_BYTES is room enough for all of it. */
@@ -53,7 +55,9 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
                                       [BEGAN] = (uint64_t)note->began,
                                       [DEBT] = note->debt.number,
                                       [SHOWN] = (uint64_t)note->debt.shown_slots,
-                                      [OTHERWISE] = note->decoded_otherwise};
+                                      [OTHERWISE] = note->decoded_otherwise,
+                                      [UPTO] = (uint64_t)note->mark.upto,
+                                      [MARK] = note->mark.digest};
     size_t size = 0;
     append(text, &size, "mindstream/1 origin=%" PRId64 " fold=%016" PRIx64, note->origin, note->fold_id);
     for (int i = 0; i < NUMBERS; i++) {
@@ -148,6 +152,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
     if (debt.open ? debt.number == 0 : debt.shown_slots > 0)
         return false;
     *note = (struct ms_offset_note){.origin = (int64_t)origin,
+                                    .mark = {(int64_t)values[UPTO], values[MARK]},
                                     .fold_id = fold_id,
                                     .decode_id = values[DECODE],
                                     .slots = (int)values[SLOTS],
@@ -166,6 +171,8 @@ static bool stored(const struct ms_known *known)
 /* Whether C and L fit together and lie within the log's end, and the log can give what is missing. */
 static enum ms_misfit check(const struct ms_known *known, const struct ms_begin_rule *rule, int64_t start)
 {
+    if (known->anew)
+        return MS_MISFIT_ANEW;
     if (stored(known) && known->row.applied > known->high)
         return MS_MISFIT_BEYOND_END;
     if (stored(known) && known->committed < 0)
@@ -196,6 +203,14 @@ static bool note_is_old(const struct ms_known *known, const struct ms_begin_rule
            (known->note.decode_id != rule->decode_id || known->note.partitions != known->partitions);
 }
 
+/* Whether C is known and no record was read from |start| on: nothing of that has to be folded again. Control records
+ * and what was aborted may be there, and the log may have lost them. */
+static bool nothing_from(const struct ms_known *known, int64_t start)
+{
+    return known->committed > start && known->ours && known->note.mark.upto > 0 &&
+           known->note.mark.upto <= start;
+}
+
 enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rule *rule,
                          struct ms_position *position, int64_t *gap_from)
 {
@@ -212,6 +227,8 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
     enum ms_misfit misfit = fresh ? MS_FITS : check(known, rule, start);
     if (misfit != MS_FITS)
         return misfit;
+    if (nothing_from(known, start))
+        start = known->committed;
     if (start < known->low) {
         if (!rule->accept_gap)
             return stored(known) ? MS_MISFIT_GAP_STATE : MS_MISFIT_GAP_ORIGIN;
@@ -224,7 +241,9 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .committed = known->committed,
                                      .next = start,
                                      .replay_until = fresh ? start : known->committed,
-                                     .origin = stored(known) ? known->row.origin : start,
+                                     .origin = stored(known) && known->row.origin < start ? known->row.origin
+                                                                                          : start,
+                                     .mark = known->ours ? known->note.mark : (struct ms_landmark){0},
                                      .flushed = stored(known) ? known->row.applied : -1,
                                      .began = fresh         ? known->began
                                               : known->ours ? known->note.began

@@ -24,12 +24,13 @@ struct ms_offset_note {
     int partitions;        /* that the topic had, 0: not told */
     int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
     struct ms_debt_note debt; /* of the clicks */
+    struct ms_landmark mark;  /* the last record below the offset */
 };
 
 /* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
- * " began=P", " debt=N" and, while that is open, " shown=K", " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
+ * " began=P", " debt=N", " upto=N mark=HEX" and, while that is open, " shown=K", " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
  * Returns its length. */
-#define MS_NOTE_BYTES 384
+#define MS_NOTE_BYTES 448
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
 /* Reads it. False when it is somebody else's text; *note is untouched then. The two first are there always,
  * those behind them in any order; unknown ones are a later version's and passed over. */
@@ -48,6 +49,7 @@ struct ms_known {
     int row_partitions; /* that the row tells, 0: none */
     int began; /* of a partition without C: what its note will say. The number of a later one is not below it */
     int64_t low, high; /* the log's start and end */
+    bool anew;         /* the record that the note's mark tells of is another one now: it is another log */
     bool holed; /* compaction may have removed events from the log: a state cannot be folded from it again */
     struct ms_row_source row; /* L and origin as stored, -1: none */
 };
@@ -57,6 +59,7 @@ enum ms_misfit {
     MS_MISFIT_NO_COMMIT,  /* local state, but the group has no offset */
     MS_MISFIT_BEHIND,     /* C < L: the group's offset was set back */
     MS_MISFIT_BEYOND_END, /* C or L beyond the end of the log: the topic was made anew */
+    MS_MISFIT_ANEW,       /* the log is another one */
     MS_MISFIT_ORIGIN,     /* C before the origin that its own metadata names */
     MS_MISFIT_GAP_STATE,  /* the log begins after L or C */
     MS_MISFIT_GAP_ORIGIN, /* no local state, and the log begins after the origin */

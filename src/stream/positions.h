@@ -16,6 +16,7 @@
 
 #include "state/overlay.h"
 #include "stream/debt.h"
+#include "stream/landmark.h"
 
 #define MS_SOURCES MS_ROW_SOURCES
 
@@ -26,7 +27,7 @@ struct ms_position {
     int64_t committed;    /* C, -1: none yet */
     int64_t next;         /* the next offset to fold */
     int64_t replay_until; /* records below it are folded in silence: C as of the assignment */
-    int64_t origin;       /* the first offset ever folded */
+    int64_t origin;       /* the first record ever folded; as long as there is none, where it is looked for */
     int64_t flushed;      /* L as stored or as the running flush stores it, -1: none yet */
     int64_t wait_until;   /* the log's end at the assignment, 0 once read: others may wait for it */
     int64_t holes;        /* offsets of the replay of which no record has come; 0 without a replay */
@@ -41,6 +42,7 @@ struct ms_position {
     int shown_slots; /* slots that the other fold may have shown of them */
     uint64_t owes;   /* number of the debt to which users belong that change in silence, 0: to none */
     struct ms_debt_note debt_note; /* what the note beside its offset tells */
+    struct ms_landmark mark;       /* the last record read */
     bool paused;                   /* the consumer does not fetch it: the worker's */
     bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */
 };

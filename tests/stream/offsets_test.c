@@ -289,6 +289,74 @@ static void other_partitions(void **state)
     expect_partitions(&known, 0);
 }
 
+/* Behind the last record up to C there is nothing to fold again, so nothing can be missing there: control records,
+ * or what was aborted. What the log has lost behind C nobody knows. */
+static void nothing_read_before_c(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_position position;
+    int64_t gap;
+    (void)state;
+    known.low = 55;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_STATE);
+    known.note.mark.upto = 41; /* a record at 40 */
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_STATE);
+    known.note.mark.upto = 40;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 60);
+    assert_int_equal(position.replay_until, 60);
+    assert_int_equal(position.flushed, 40); /* a flush moves L */
+    assert_int_equal(position.origin, 15);
+    assert_int_equal(position.mark.upto, 40);
+    known.low = 61;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_STATE);
+    known = known_of(60, -1); /* without state, from the origin on */
+    known.low = 55;
+    known.note.mark.upto = 20;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_int_equal(position.next, 60);
+    known.note.mark.upto = 30;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_ORIGIN);
+    known.note.mark.upto = 20;
+    known.ours = false; /* set by hand */
+    known.committed = 54;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_GAP_ORIGIN);
+}
+
+/* No setting makes another log the one that was read. */
+static void made_anew(void **state)
+{
+    struct ms_known known = known_of(60, 40);
+    struct ms_position position;
+    int64_t gap;
+    (void)state;
+    known.anew = true;
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_ANEW);
+    known = known_of(60, -1);
+    known.anew = true;
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_MISFIT_ANEW);
+}
+
+/* Time, key and value tell a record from another; null is not empty. */
+static void landmarks(void **state)
+{
+    static const struct ms_bytes none = {NULL, 0}, empty = {"", 0}, a = {"a", 1}, ab = {"ab", 2},
+                                 b = {"b", 1};
+    const uint64_t digests[] = {ms_landmark_digest(1, a, b),       ms_landmark_digest(2, a, b),
+                                ms_landmark_digest(-1, a, b),      ms_landmark_digest(1, b, a),
+                                ms_landmark_digest(1, ab, none),   ms_landmark_digest(1, none, ab),
+                                ms_landmark_digest(1, ab, empty),  ms_landmark_digest(1, empty, ab),
+                                ms_landmark_digest(1, none, none), ms_landmark_digest(1, empty, empty)};
+    size_t count = sizeof digests / sizeof *digests;
+    (void)state;
+    assert_true(ms_landmark_digest(1, a, b) == digests[0]);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(digests[i] != 0);
+        for (size_t j = 0; j < i; j++)
+            assert_true(digests[i] != digests[j]);
+    }
+}
+
 static void note_there_and_back(void **state)
 {
     struct ms_offset_note notes[] = {
@@ -299,10 +367,12 @@ static void note_there_and_back(void **state)
          .slots = 65535,
          .partitions = INT32_MAX,
          .began = 32768,
+         .mark = {INT64_MAX, UINT64_MAX},
          .debt = {INT64_MAX, true, 65535, {.users = INT64_MAX, .bytes = MS_PAID_PREFIX}}},
         {.origin = 1234567890123, .fold_id = UINT64_C(0x00ab00cd12345678), .slots = 4},
         {.origin = 5, .fold_id = 6, .decode_id = 0xabc, .slots = 4, .partitions = 12},
         {.origin = 5, .fold_id = 6, .partitions = 1},
+        {.origin = 5, .fold_id = 6, .slots = 4, .mark = {77, 0xabcdef}},
         {.fold_id = 1, .debt = {.number = 7}}, /* paid */
         {.fold_id = 1, .debt = {.number = 1, .open = true, .shown_slots = 5}},
         {.fold_id = 1,
@@ -325,6 +395,8 @@ static void note_there_and_back(void **state)
         assert_memory_equal(&back.debt.paid, &notes[i].debt.paid, sizeof back.debt.paid);
         assert_true(back.debt.number == notes[i].debt.number && back.debt.open == notes[i].debt.open &&
                     back.debt.shown_slots == notes[i].debt.shown_slots);
+        assert_int_equal(back.mark.upto, notes[i].mark.upto);
+        assert_true(back.mark.digest == notes[i].mark.digest);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
             if (ms_offset_note_read(text, cut, &back))
                 assert_int_equal(back.origin, notes[i].origin);
@@ -425,6 +497,9 @@ int main(void)
         cmocka_unit_test(other_fold),
         cmocka_unit_test(other_decoding),
         cmocka_unit_test(other_partitions),
+        cmocka_unit_test(nothing_read_before_c),
+        cmocka_unit_test(made_anew),
+        cmocka_unit_test(landmarks),
         cmocka_unit_test(note_there_and_back),
         cmocka_unit_test(notes_of_others),
         cmocka_unit_test(counting),

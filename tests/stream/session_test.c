@@ -447,6 +447,47 @@ static void late_flush_ends_the_session(void **state)
     assert_int_equal(stored_offset(rig), -1);
 }
 
+/* The end of partition 0 is at |offset|. */
+static void end_at(struct rig *rig, int64_t offset)
+{
+    ms_session_process(&rig->session, NULL, 0,
+                       (struct ms_end){.source = 0, .partition = 0, .offset = offset});
+    assert_false(rig->session.broken);
+}
+
+/* What is no record does not belong to what a state is folded from: the origin moves to the first record, and the
+ * mark tells which was the last. */
+static void origin_and_mark_are_records(void **state)
+{
+    struct rig *rig = *state;
+    start(rig, 1 << 20);
+    const struct ms_position *position = ms_positions_find(ms_engine_positions(rig->session.engine), 0, 0);
+    assert_non_null(position);
+    end_at(rig, 3); /* three offsets were aborted */
+    assert_int_equal(position->next, 3);
+    assert_int_equal(position->origin, 3);
+    ms_session_commit(&rig->session);
+    rig->offset = 5; /* and two more */
+    process_one(rig, false);
+    assert_int_equal(position->origin, 5);
+    assert_int_equal(position->mark.upto, 6);
+    uint64_t first = position->mark.digest;
+    end_at(rig, 8);
+    rig->offset = 8;
+    process_one(rig, true); /* a bad one is a record, too */
+    assert_int_equal(position->origin, 5);
+    assert_int_equal(position->mark.upto, 9);
+    assert_true(position->mark.digest != first);
+    end_at(rig, 12);
+    assert_int_equal(position->next, 12);
+    assert_int_equal(position->mark.upto, 9);
+    rig->offset = 7; /* read before */
+    process_one(rig, false);
+    assert_int_equal(position->mark.upto, 9);
+    ms_session_release(&rig->session, false);
+    assert_int_equal(stored_offset(rig), 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(release_commits_and_flushes, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_partitions_leave_no_trace, setup, teardown),
         cmocka_unit_test_setup_teardown(late_flush_ends_the_session, setup, teardown),
+        cmocka_unit_test_setup_teardown(origin_and_mark_are_records, setup, teardown),
     };
     ms_log_set_level(MS_LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

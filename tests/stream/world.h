@@ -103,6 +103,9 @@ void published_clear(struct published_list *list);
 /* Copies what the engine emitted. */
 void published_add(struct world *world, struct published_list *list, const struct ms_output *output);
 
+/* Whether no record is between where the folding of a partition began and |origin|: then that may be its origin. */
+bool part_origin_fits(const struct part *part, int64_t origin);
+
 /* What a partition's users are once the events below |at| are folded. */
 struct oracle {
     struct world *world;
