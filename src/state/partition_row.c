@@ -21,11 +21,12 @@ enum {
     SHOWN_SLOTS_AT = PARTITIONS_COUNT_AT + 4,
     DEBT_AT = SHOWN_SLOTS_AT + 4,
     OWED_FROM_AT = DEBT_AT + 8,
-    ROOM_AT = OWED_FROM_AT + 8,
+    MARK_UPTO_AT = OWED_FROM_AT + 8,
+    MARK_DIGEST_AT = MARK_UPTO_AT + 8,
 };
 
 static_assert(FOLD_ID_AT == 40, "the layout of stored rows does not change with the number of sources");
-static_assert(ROOM_AT + 16 == MS_PARTITION_ROW_BYTES, "the fields fill the row");
+static_assert(MARK_DIGEST_AT + 8 == MS_PARTITION_ROW_BYTES, "the fields fill the row");
 
 void ms_partition_row_encode(const struct ms_partition_row *row, char out[MS_PARTITION_ROW_BYTES])
 {
@@ -42,6 +43,8 @@ void ms_partition_row_encode(const struct ms_partition_row *row, char out[MS_PAR
     ms_put_u32(out + SHOWN_SLOTS_AT, row->shown_slots);
     ms_put_u64(out + DEBT_AT, row->debt);
     ms_put_u64(out + OWED_FROM_AT, (uint64_t)row->owed_from);
+    ms_put_u64(out + MARK_UPTO_AT, row->mark_upto);
+    ms_put_u64(out + MARK_DIGEST_AT, row->mark_digest);
 }
 
 enum ms_status ms_partition_row_decode(struct ms_bytes value, uint16_t partition,
@@ -69,6 +72,8 @@ enum ms_status ms_partition_row_decode(struct ms_bytes value, uint16_t partition
         read.shown_slots = ms_get_u32(data + SHOWN_SLOTS_AT);
         read.debt = ms_get_u64(data + DEBT_AT);
         read.owed_from = (int64_t)ms_get_u64(data + OWED_FROM_AT);
+        read.mark_upto = ms_get_u64(data + MARK_UPTO_AT);
+        read.mark_digest = ms_get_u64(data + MARK_DIGEST_AT);
     }
     *row = read;
     return MS_OK;

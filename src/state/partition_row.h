@@ -14,7 +14,8 @@
  *   60  u32   slots that were shown of users that are owed a record
  *   64  u64   number of the last debt, 0: there was none
  *   72  i64   from which offset on users are owed a record, -1: none are
- *   80        16 zero bytes, room for one more field
+ *   80  u64   the offset behind a record of the clicks that was read, 0: not told
+ *   88  u64   digest of that record (stream/landmark.h)
  *
  * Version 1 has 64 bytes: the same up to 40, 8 bytes that tell nothing, the fold id at 48, and 8 zero bytes. */
 #ifndef MS_STATE_PARTITION_ROW_H
@@ -45,6 +46,9 @@ struct ms_partition_row {
     int64_t owed_from;         /* the clicks of this debt begin there, -1: it is paid */
     uint32_t shown_slots;      /* slots that were shown of its users at most */
     uint32_t partitions_count; /* partitions of the input topic, 0: not told */
+    /* The last record of the clicks that was read when it was written: tells later whether the log is the same. */
+    uint64_t mark_upto; /* the offset behind it, 0: not told */
+    uint64_t mark_digest;
 };
 
 /* The row of a partition of which nothing is stored. */

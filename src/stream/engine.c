@@ -465,6 +465,8 @@ static void take_marks(struct ms_engine *engine, const struct ms_input *inputs, 
         position->mark = (struct ms_landmark){
             .upto = input->offset + 1,
             .digest = ms_landmark_digest(input->time_ms, input->key, input->value)};
+        if (position->anchor.upto == 0)
+            position->anchor = position->mark;
     }
 }
 

@@ -171,8 +171,6 @@ static bool stored(const struct ms_known *known)
 /* Whether C and L fit together and lie within the log's end, and the log can give what is missing. */
 static enum ms_misfit check(const struct ms_known *known, const struct ms_begin_rule *rule, int64_t start)
 {
-    if (known->anew)
-        return MS_MISFIT_ANEW;
     if (stored(known) && known->row.applied > known->high)
         return MS_MISFIT_BEYOND_END;
     if (stored(known) && known->committed < 0)
@@ -216,6 +214,8 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
 {
     bool fresh = known->committed < 0 && !stored(known);
     int64_t start, gap = -1;
+    if (known->anew)
+        return MS_MISFIT_ANEW;
     if (ms_other_partitions(known) && !rule->accept_repartition)
         return MS_MISFIT_PARTITIONS;
     if (fresh)
@@ -244,6 +244,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .origin = stored(known) && known->row.origin < start ? known->row.origin
                                                                                           : start,
                                      .mark = known->ours ? known->note.mark : (struct ms_landmark){0},
+                                     .anchor = known->mark,
                                      .flushed = stored(known) ? known->row.applied : -1,
                                      .began = fresh         ? known->began
                                               : known->ours ? known->note.began

@@ -48,8 +48,9 @@ struct ms_known {
     int partitions, noted_partitions;
     int row_partitions; /* that the row tells, 0: none */
     int began; /* of a partition without C: what its note will say. The number of a later one is not below it */
-    int64_t low, high; /* the log's start and end */
-    bool anew;         /* the record that the note's mark tells of is another one now: it is another log */
+    int64_t low, high;       /* the log's start and end */
+    struct ms_landmark mark; /* a record that was read: the note's, else the row's; |upto| 0: none is told */
+    bool anew;               /* there is another record in its place now: it is another log */
     bool holed; /* compaction may have removed events from the log: a state cannot be folded from it again */
     struct ms_row_source row; /* L and origin as stored, -1: none */
 };

@@ -159,6 +159,10 @@ static bool row_of(const struct ms_partition *partition, uint64_t fold_id, uint6
     *row = partition->row;
     row->fold_id = fold_id;
     row->decode_id = decode_id;
+    if (partition->open & 1u << MS_SOURCE_CLICKS && partition->positions[MS_SOURCE_CLICKS].mark.upto > 0) {
+        row->mark_upto = (uint64_t)partition->positions[MS_SOURCE_CLICKS].mark.upto;
+        row->mark_digest = partition->positions[MS_SOURCE_CLICKS].mark.digest;
+    }
     if (partition->open & 1u << MS_SOURCE_CLICKS && partition->positions[MS_SOURCE_CLICKS].partitions)
         row->partitions_count = (uint32_t)partition->positions[MS_SOURCE_CLICKS].partitions;
     if (partition->open & 1u << MS_SOURCE_CLICKS) {

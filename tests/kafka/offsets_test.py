@@ -170,6 +170,68 @@ def topic_made_anew(scenario):
         service.fails(3, scenario.input, "empty state.dir")
 
 
+def made_anew(scenario, old, new, wait_s=0, stopped=False):
+    """A topic of some old events, all read, that is made anew with new ones; returns the service once it has ended."""
+    scenario.topics(1)
+    log = Log(scenario)
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(old)
+    scenario.wait_done(service)
+    if stopped:
+        assert service.terminate() == 0
+    scenario.kafka.delete(scenario.input)
+    time.sleep(wait_s)
+    scenario.kafka.create(scenario.input, 1)
+    events = [ms_kafka.event("new", log.items[0], 1700000000000 + n) for n in range(new)]
+    scenario.kafka.produce(scenario.input, events)
+    if stopped:
+        service.start()
+    ms_kafka.wait_for("an end", lambda: not service.running(), timeout_s=60, every_s=0.5)
+    return service
+
+
+def read_anew(scenario, service, new):
+    """What the error says mends it: an empty state and the offset of the beginning."""
+    service.fails(3, scenario.input, "was made anew", "is not the record", "empty state.dir", "--to-earliest")
+    shutil.rmtree(service.settings["state.dir"])
+    scenario.kafka.set_committed(scenario.group, scenario.input, {0: 0})
+    service.start()
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    last = [record for record in scenario.kafka.read(scenario.output) if record.key == b"new"][-1]
+    version = int(last.headers["mindstream-version"])
+    assert version == new, f"{version} of {new} events of the new topic are folded"
+
+
+def topic_made_anew_while_stopped(scenario):
+    """The new topic has more than the old one had: its first events would be skipped in silence."""
+    read_anew(scenario, made_anew(scenario, old=5, new=9, stopped=True), 9)
+
+
+def topic_made_anew_at_once(scenario):
+    """The new topic is there, and longer, before anybody has noticed that the old one had gone."""
+    read_anew(scenario, made_anew(scenario, old=100, new=300), 300)
+
+
+def aborted_beginning(scenario):
+    """A log that begins with what was aborted, and loses no more than that, has lost nothing: without state it is folded again."""
+    scenario.topics(1)
+    log = Log(scenario)
+    scenario.kafka.produce_transaction(scenario.input, [ms_kafka.event("nobody", "none", 1700000000000)] * 3, commit=False)
+    first = scenario.kafka.watermarks(scenario.input)[0][1]
+    service = scenario.service(workers=1, group_static="false").start()
+    log.produce(100)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    shutil.rmtree(service.settings["state.dir"])
+    scenario.kafka.delete_records(scenario.input, {0: first})
+    service.start().wait_log(rf"assigned .*start={first} .*replay=100 ")
+    log.produce(100)
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    log.check()
+
+
 def partition_added_later(scenario):
     """With input.start=latest a new group begins at the end, but a partition that is added later is read from its beginning."""
     scenario.topics(2)
@@ -247,7 +309,8 @@ def topic_grown_rolling(scenario):
 SCENARIOS = {function.__name__: function for function in (
     origin_gone, gap_gone, committed_below_state, committed_beyond_end, gap_meanwhile, gap_meanwhile_accepted, transactional_input,
     compacted_input, input_start_latest, partition_added_later,
-    topic_grown, topic_grown_rolling, topic_deleted, topic_made_anew)}
+    topic_grown, topic_grown_rolling,
+    topic_deleted, topic_made_anew, topic_made_anew_while_stopped, topic_made_anew_at_once, aborted_beginning)}
 
 if __name__ == "__main__":
     ms_kafka.main(SCENARIOS)

@@ -140,7 +140,9 @@ static void a_partition_row_has_its_layout(void **state)
         .debt = 0x2122232425262728,
         .owed_from = 0x3132333435363738,
         .shown_slots = 0x41424344,
-        .partitions_count = 0x51525354};
+        .partitions_count = 0x51525354,
+        .mark_upto = 0x6162636465666768,
+        .mark_digest = 0x71727374757677};
     static const char bytes[] = "\2\0\0\0\0\0\0\0"
                                 "\x08\7\6\5\4\3\2\1"
                                 "\2\0\0\0\0\0\0\0"
@@ -151,7 +153,8 @@ static void a_partition_row_has_its_layout(void **state)
                                 "\x54\x53\x52\x51\x44\x43\x42\x41"
                                 "\x28\x27\x26\x25\x24\x23\x22\x21"
                                 "\x38\x37\x36\x35\x34\x33\x32\x31"
-                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"; /* and the last NUL */
+                                "\x68\x67\x66\x65\x64\x63\x62\x61"
+                                "\x77\x76\x75\x74\x73\x72\x71"; /* and the last NUL */
     char out[MS_PARTITION_ROW_BYTES];
     struct ms_partition_row read;
     struct ms_error error;

@@ -110,6 +110,7 @@ static void flush_writes_every_source(void **state)
     assert_false(ms_positions_unflushed(positions));
     clicks->next = 12;
     clicks->committed = 12;
+    clicks->mark = (struct ms_landmark){11, 0xabc};
     assert_true(ms_positions_unflushed(positions));
     assert_int_equal(ms_positions_rows(positions, 99, 98, rows), 1);
     assert_int_equal(rows[0].partition, 7);
@@ -118,6 +119,8 @@ static void flush_writes_every_source(void **state)
     assert_int_equal(rows[0].row.sources[PROFILES].applied, 33); /* kept */
     assert_int_equal(rows[0].row.sources[PROFILES].origin, 4);
     assert_int_equal(rows[0].row.fold_id, 99);
+    assert_int_equal(rows[0].row.mark_upto, 11);
+    assert_int_equal(rows[0].row.mark_digest, 0xabc);
     assert_int_equal(rows[0].row.owed_from, -1);
     ms_positions_flushed(positions);
     assert_false(ms_positions_unflushed(positions));

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "stream/kafka/clients.h"
+#include "stream/kafka/record_reader.h"
 #include "stream/source.h"
 
 #define NOBODY   (-1)
 #define SLOW_MAX 16
 #define QUICK_MS 1000 /* for a broker that has not failed to answer */
+#define READ_MS  5000 /* for records that a broker that answers has */
 
 struct ms_asker {
     rd_kafka_t *consumer;
@@ -28,6 +30,7 @@ struct ms_asker {
     size_t count;
     int32_t slow[SLOW_MAX]; /* brokers that did not answer last time: they are asked last */
     size_t slow_count;
+    rd_kafka_t *reader; /* of single records, NULL: none was to be read yet */
 };
 
 /* ---- talking with the worker ---- */
@@ -148,6 +151,8 @@ static void note_committed(struct ms_known *known, const rd_kafka_topic_partitio
 {
     known->committed = at->offset >= 0 ? at->offset : -1;
     known->ours = ms_offset_note_read(at->metadata, at->metadata_size, &known->note);
+    if (known->ours && known->note.mark.upto > 0)
+        known->mark = known->note.mark;
 }
 
 static void ask_committed(struct ms_asker *asker)
@@ -372,6 +377,60 @@ static rd_kafka_resp_err_t ask_places(struct ms_asker *asker, const struct place
     return code;
 }
 
+/* ---- is it still the same log ---- */
+
+static bool goes_on(void *asker)
+{
+    return !given_up(asker);
+}
+
+/* What the log has in place of the record that was marked. */
+static void take_spot(struct ms_asker *asker, const struct place *place, const struct ms_spot *spot)
+{
+    struct ms_inquiry *inquiry = &asker->batch[place->inquiry];
+    struct ms_known *known = &inquiry->known[place->source];
+    /* Elsewhere compaction may have removed it. A leader that is new may not know its end, if it was not asked. */
+    bool whole = asker->logs->kind[place->source] == MS_INPUT_WHOLE;
+    bool none = spot->found == MS_SPOT_NO_RECORD || (spot->found == MS_SPOT_END && !inquiry->only_mark);
+    if (spot->found == MS_SPOT_UNREAD) {
+        failed(asker, place->inquiry, place->source, RD_KAFKA_RESP_ERR__TIMED_OUT, "the record read last");
+        return;
+    }
+    known->anew = (spot->found == MS_SPOT_RECORD && spot->digest != known->mark.digest) || (none && whole);
+    inquiry->targets[place->source].known = spot->found != MS_SPOT_END || !inquiry->only_mark;
+}
+
+/* Whether there is a mark, and the log is known to reach it, or is not known. */
+static bool has_mark(const struct ms_inquiry *inquiry, int source)
+{
+    const struct ms_known *known = &inquiry->known[source];
+    int64_t upto = known->mark.upto;
+    return upto > 0 && (inquiry->only_mark || (known->low < upto && upto <= known->high));
+}
+
+static void look_at_marks(struct ms_asker *asker, struct place *places, size_t count)
+{
+    size_t n = 0;
+    struct ms_spot *spots = calloc(count + 1, sizeof *spots);
+    for (size_t i = 0; spots && i < count; i++) {
+        const struct ms_inquiry *inquiry = &asker->batch[places[i].inquiry];
+        if (!open_question(asker, places[i].inquiry) || !has_mark(inquiry, places[i].source))
+            continue;
+        spots[n] = (struct ms_spot){.topic = topic_of(asker, places[i].source),
+                                    .partition = inquiry->partition,
+                                    .offset = inquiry->known[places[i].source].mark.upto - 1};
+        places[n++] = places[i];
+    }
+    struct ms_error error;
+    if (n > 0 && (asker->reader || ms_record_reader_new(&asker->reader, asker->config, &error) == MS_OK))
+        ms_record_reader_read(asker->reader, spots, n, READ_MS, goes_on, asker);
+    for (size_t i = 0; i < n; i++)
+        take_spot(asker, &places[i], &spots[i]);
+    free(spots);
+}
+
+/* ---- broker by broker ---- */
+
 static bool no_answer(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
@@ -404,6 +463,7 @@ static void ask_leader(struct ms_asker *asker, int32_t leader, struct place *pla
             code = one; /* of the rest, too */
     }
     note_slow(asker, leader, no_answer(code));
+    look_at_marks(asker, places, count);
     post_complete(asker);
 }
 
@@ -424,6 +484,12 @@ static void ask_ends(struct ms_asker *asker, bool slow, struct place *places, in
 
 static void ask_all(struct ms_asker *asker, struct place *places, int64_t *offsets)
 {
+    if (asker->batch[0].only_mark) {
+        for (size_t i = 0; i < asker->count * MS_SOURCES; i++)
+            places[i] = (struct place){i / MS_SOURCES, (int)(i % MS_SOURCES)};
+        look_at_marks(asker, places, asker->count * MS_SOURCES);
+        return;
+    }
     ask_committed(asker);
     for (int source = 0; source < MS_SOURCES && !given_up(asker); source++) {
         if (!topic_of(asker, source)[0])
@@ -451,7 +517,7 @@ static void work(struct ms_asker *asker)
         ask_all(asker, places, offsets);
     for (size_t i = 0; i < asker->count && !given_up(asker); i++) {
         struct ms_inquiry *inquiry = &asker->batch[i];
-        if (!inquiry->answered && inquiry->status == MS_OK)
+        if (!inquiry->answered && inquiry->status == MS_OK && !inquiry->only_mark)
             inquiry->status = ms_fail(&inquiry->error, MS_KAFKA_RETRY, "no memory to ask");
         if (!inquiry->answered)
             post(asker, inquiry);
@@ -511,6 +577,8 @@ void ms_asker_destroy(struct ms_asker *asker)
     pthread_cond_signal(&asker->changed);
     pthread_mutex_unlock(&asker->lock);
     pthread_join(asker->thread, NULL);
+    if (asker->reader)
+        rd_kafka_destroy(asker->reader);
     free(asker->batch);
     pthread_mutex_destroy(&asker->lock);
     pthread_cond_destroy(&asker->changed);

@@ -1,6 +1,7 @@
 /* Asks what has to be known before a partition can be read: the group's offsets, who leads the partitions, and
  * where their logs begin and end. On a thread of its own, because the client's (2.0.2) calls for it block. A
- * broker that does not answer costs the partitions of the others one time-out, once. */
+ * Of a log that was read before it also asks whether it is still the same: whether the last record that was read of
+ * it is there. A broker that does not answer costs the partitions of the others one time-out, once. */
 #ifndef MS_KAFKA_ASKER_H
 #define MS_KAFKA_ASKER_H
 
@@ -16,14 +17,18 @@
 struct ms_inquiry {
     int32_t partition;
     uint32_t assignment; /* for which it was asked (opening.h) */
-    /* Of each source that is used: |source|, |partition| and |row| are the question, the rest the answer. */
+    /* Of a partition that is read: whether the log still has the record of |known.mark|. All questions of a batch
+     * are such, or none. */
+    bool only_mark;
+    /* Of each source that is used: |source|, |partition|, |row| and the row's |mark| are the question, the rest the
+     * answer. */
     struct ms_known known[MS_SOURCES];
     enum ms_status status; /* MS_KAFKA_RETRY: it cannot be had now, because of |error| */
     struct ms_error error;
     /* The asker's. */
     struct ms_target {
         int32_t leader; /* -1: not known */
-        bool known;     /* the ends of the log are */
+        bool known; /* the ends of the log are; with only_mark: what there is now in place of the record */
     } targets[MS_SOURCES];
     bool answered;
     struct ms_inquiry *next; /* that was answered */

@@ -16,6 +16,7 @@
 
 #define UNKNOWN_LOOKS 15 /* at a topic that is gone, in 3 s */
 #define FEWER_TRIES   5  /* at a topic with fewer partitions than it had, in 3 s */
+#define LOOK_S        3  /* between two looks whether the logs are still the same */
 #define RANGE_TRIES   5  /* to learn the ends of a log that has not what comes next */
 
 static const char *topic_of(const struct ms_worker *worker, int source)
@@ -43,6 +44,7 @@ static const struct remedy remedies[] = {
         {"the offset lies beyond the end of the log, as if the topic had been made anew; "
          "start with an empty state.dir, after",
          true},
+    [MS_MISFIT_ANEW] = {NULL, false}, /* its own text */
     [MS_MISFIT_ORIGIN] =
         {"the committed offset is behind the origin that is noted beside it; set it again, to "
          "where folding should begin, by",
@@ -88,9 +90,26 @@ static enum ms_status repartitioned(const struct ms_worker *worker, const struct
         topic, had, known->partitions, known->partitions);
 }
 
+/* All partitions are another topic's. */
+static enum ms_status made_anew(const struct ms_worker *worker, const struct ms_known *known,
+                                struct ms_error *error)
+{
+    const char *topic = topic_of(worker, known->source);
+    return ms_fail(error, MS_OFFSETS,
+                   "topic %s was made anew: what is at offset %" PRId64
+                   " of partition %d is not the record that "
+                   "was read there. To read the new topic from its beginning, start with an empty state.dir, "
+                   "after: kafka-consumer-groups.sh --bootstrap-server %s --group %s --topic %s "
+                   "--reset-offsets --to-earliest --execute",
+                   topic, known->mark.upto - 1, known->partition, worker->config->bootstrap_servers,
+                   worker->config->application_id, topic);
+}
+
 static enum ms_status misfit(const struct ms_worker *worker, const struct ms_known *known,
                              enum ms_misfit misfit, struct ms_error *error)
 {
+    if (misfit == MS_MISFIT_ANEW)
+        return made_anew(worker, known, error);
     if (misfit == MS_MISFIT_PARTITIONS)
         return repartitioned(worker, known, error);
     const struct ms_config *config = worker->config;
@@ -178,6 +197,8 @@ static void question_of(const struct ms_worker *worker, int32_t number, struct m
         question->known[source] = (struct ms_known){
             .source = source, .partition = number, .committed = -1, .row = partition->row.sources[source]};
     question->known[MS_SOURCE_CLICKS].row_partitions = (int)partition->row.partitions_count;
+    question->known[MS_SOURCE_CLICKS].mark = (struct ms_landmark){.upto = (int64_t)partition->row.mark_upto,
+                                                                  .digest = partition->row.mark_digest};
 }
 
 /* Has all that is due asked for. */
@@ -257,7 +278,8 @@ static enum ms_status open_partition(struct ms_worker *worker, struct ms_opening
 static bool no_commit(const struct ms_inquiry *answer)
 {
     for (int source = 0; source < MS_SOURCES; source++) {
-        if (answer->known[source].row.applied >= 0 && answer->known[source].committed < 0)
+        const struct ms_known *known = &answer->known[source];
+        if (known->row.applied >= 0 && known->committed < 0 && !known->anew)
             return true;
     }
     return false;
@@ -274,11 +296,31 @@ static bool fewer_partitions(const struct ms_inquiry *answer)
     return false;
 }
 
+/* Whether the logs of a partition that is read are still the same. */
+static enum ms_status take_look(struct ms_worker *worker, const struct ms_inquiry *answer,
+                                struct ms_error *error)
+{
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    for (int source = 0; source < MS_SOURCES; source++) {
+        struct ms_position *position = ms_positions_find(positions, answer->partition, source);
+        if (!position || !answer->targets[source].known)
+            continue;
+        if (answer->known[source].anew)
+            return made_anew(worker, &answer->known[source], error);
+        position->anchor = position->mark;
+    }
+    return MS_OK;
+}
+
 static enum ms_status take_answer(struct ms_worker *worker, const struct ms_inquiry *answer, double now_s,
                                   struct ms_error *error)
 {
     struct ms_opening *opening = ms_openings_find(&worker->openings, answer->partition);
-    if (answer->assignment != worker->openings.assignment || !opening || !opening->asked)
+    if (answer->assignment != worker->openings.assignment || !opening)
+        return MS_OK;
+    if (answer->only_mark)
+        return take_look(worker, answer, error);
+    if (!opening->asked)
         return MS_OK;
     if (answer->status == MS_KAFKA_RETRY) {
         ms_opening_held(opening, answer->error.text, now_s);
@@ -316,16 +358,21 @@ static void look_at_replays(struct ms_worker *worker)
     }
 }
 
-void ms_assignment_step(struct ms_worker *worker)
+static void take_answers(struct ms_worker *worker, double now_s)
 {
     struct ms_error error;
     struct ms_inquiry answer;
-    double now_s = ms_monotonic_s();
     while (!worker->session.broken && ms_asker_take(worker->asker, &answer)) {
         enum ms_status status = take_answer(worker, &answer, now_s, &error);
         if (status != MS_OK)
             ms_session_break(&worker->session, status, &error);
     }
+}
+
+void ms_assignment_step(struct ms_worker *worker)
+{
+    double now_s = ms_monotonic_s();
+    take_answers(worker, now_s);
     if (worker->session.broken)
         return;
     look_at_replays(worker);
@@ -334,6 +381,40 @@ void ms_assignment_step(struct ms_worker *worker)
 }
 
 /* ---- what is not as it was ---- */
+
+/* The questions whether the logs of a partition are still the same. False: it is not read. */
+static bool look_at(const struct ms_worker *worker, const struct ms_partition *partition,
+                    struct ms_inquiry *question)
+{
+    *question = (struct ms_inquiry){
+        .partition = partition->number, .assignment = worker->openings.assignment, .only_mark = true};
+    for (int source = 0; source < MS_SOURCES; source++) {
+        const struct ms_position *position = &partition->positions[source];
+        question->known[source] = (struct ms_known){.source = source, .partition = partition->number};
+        if (partition->open & 1u << source)
+            question->known[source].mark = position->anchor;
+    }
+    return partition->open;
+}
+
+void ms_assignment_look(struct ms_worker *worker)
+{
+    double now_s = ms_monotonic_s();
+    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
+    size_t count = 0;
+    take_answers(worker, now_s);
+    if (worker->session.broken || now_s - worker->looked_s < LOOK_S || ms_asker_busy(worker->asker) ||
+        !atomic_exchange(&worker->brokers.looked, false))
+        return;
+    worker->looked_s = now_s;
+    struct ms_inquiry *questions = malloc((positions->count + 1) * sizeof *questions);
+    for (size_t i = 0; questions && i < positions->count; i++)
+        count += look_at(worker, &positions->partitions[i], &questions[count]);
+    if (count)
+        ms_asker_ask(worker->asker, questions, count);
+    else
+        free(questions);
+}
 
 /* The ends of the log that a partition has now. */
 static enum ms_status read_ends(struct ms_worker *worker, struct ms_known *known, struct ms_error *error)

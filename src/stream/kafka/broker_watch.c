@@ -7,6 +7,7 @@
 
 /* The protocol's keys of requests that are always on their way and answered soon. */
 #define FETCH     1
+#define METADATA  3
 #define HEARTBEAT 12
 
 static int64_t now_ms(void)
@@ -28,6 +29,8 @@ static rd_kafka_resp_err_t on_sent(rd_kafka_t *rk, int socket, const char *broke
     (void)rk, (void)socket, (void)broker, (void)broker_id, (void)version, (void)correlation, (void)bytes;
     if (key == FETCH || key == HEARTBEAT)
         begin(context);
+    if (key == METADATA)
+        atomic_store(&((struct ms_broker_watch *)context)->looked, true);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -56,6 +59,7 @@ void ms_broker_watch_init(struct ms_broker_watch *watch)
 {
     pthread_mutex_init(&watch->lock, NULL);
     atomic_store(&watch->since_ms, 0);
+    atomic_store(&watch->looked, false);
     watch->reason[0] = '\0';
 }
 

@@ -16,6 +16,7 @@
 #define MS_SILENCE_AGAIN_MS 10000 /* between two words about it */
 
 struct ms_broker_watch {
+    atomic_bool looked;       /* the client has looked for leaders: a fetch was refused, or it was time to */
     _Atomic int64_t since_ms; /* nothing was heard since, by the monotonic clock; 0: all is well */
     pthread_mutex_t lock;
     char reason[256]; /* what the client said last; under lock */

@@ -125,11 +125,16 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         {NULL, NULL}};
     /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back
      * offsets of transactions that are still in doubt. */
-    const struct setting fixed[] = {
-        {"group.id", config->application_id}, {"group.instance.id", instance},
-        {"enable.auto.commit", "false"},      {"enable.auto.offset.store", "false"},
-        {"auto.offset.reset", "error"},       {"isolation.level", "read_committed"},
-        {"enable.partition.eof", "true"},     {NULL, NULL}};
+    const struct setting fixed[] = {{"group.id", config->application_id},
+                                    {"group.instance.id", instance},
+                                    {"enable.auto.commit", "false"},
+                                    {"enable.auto.offset.store", "false"},
+                                    {"auto.offset.reset", "error"},
+                                    {"isolation.level", "read_committed"},
+                                    {"enable.partition.eof", "true"},
+                                    {"queued.min.messages", callbacks->single_records ? "1" : NULL},
+                                    {"fetch.message.max.bytes", callbacks->single_records ? "65536" : NULL},
+                                    {NULL, NULL}};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     enum ms_status status = configure(conf, config, true, defaults, fixed, error);
     if (status != MS_OK) {

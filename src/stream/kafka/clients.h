@@ -18,7 +18,8 @@
 struct ms_consumer_callbacks {
     void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
     void (*log)(const rd_kafka_t *, int, const char *, const char *); /* NULL: ms_kafka_log */
-    struct ms_broker_watch *watch;                                    /* NULL: none */
+    bool single_records;           /* it reads a record here and there: little is fetched ahead */
+    struct ms_broker_watch *watch; /* NULL: none */
     void *opaque;
 };
 

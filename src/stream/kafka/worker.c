@@ -359,6 +359,8 @@ static void loop(struct ms_worker *worker)
         if (now_s - lag_s > 0.5) {
             lag_s = now_s;
             ms_assignment_lag(worker);
+            if (!session->broken)
+                ms_assignment_look(worker);
         }
     }
 }

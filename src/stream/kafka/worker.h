@@ -60,6 +60,7 @@ struct ms_worker {
     size_t batch, batch_bytes;
     struct ms_asker *asker;
     struct ms_openings openings; /* the partitions of the assignment */
+    double looked_s;             /* when it was asked last whether the logs are still the same */
     double not_sought_s;         /* since when the consumer has not gone to where it is to read, 0: it has */
     atomic_bool topic_unknown;   /* the brokers have said that they do not know a topic */
     atomic_bool partitions_changed; /* the client has heard of another number of partitions */
@@ -80,6 +81,9 @@ void ms_assignment_revoke(struct ms_worker *worker);
  * of the log asked, has ms_decide say where it begins, opens it in the engine. Does not block. MS_OFFSETS ends
  * the session where they do not fit together. */
 void ms_assignment_step(struct ms_worker *worker);
+/* Has it asked whether the logs that are read are still the same, when the client has looked for their leaders anew, and
+ * ends the session with MS_OFFSETS where one is not. To be called now and then; does not block. */
+void ms_assignment_look(struct ms_worker *worker);
 /* What follows when the log does not have what a position reads next: MS_OFFSETS with the offsets and the
  * command that mends it, or MS_KAFKA_ABORT where a new session can go on, as with accept_gap. MS_OK where the
  * partition is not held. To be called between transactions; blocks for some seconds at most. */
