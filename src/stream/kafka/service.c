@@ -16,6 +16,7 @@
 
 #define MIN_BLOCK_CACHE ((size_t)16 << 20)
 #define CLOSE_MS        10000 /* what closing its clients may take a worker that has committed and flushed */
+#define RENEW_MS        120000 /* the same where another session follows: nobody waits, and brokers may be away */
 #define MAX_BLOCK_CACHE ((size_t)1 << 30)
 
 struct ms_service {
@@ -182,12 +183,15 @@ static void tell_brokers(struct ms_service *service)
     }
 }
 
-/* Whether a worker has ended, but for a client that does not return from its close. */
+/* Whether a worker has ended, or would begin anew, but for a client that does not return from its close. */
 static bool hangs(struct ms_worker *worker)
 {
-    int64_t closing_ms = atomic_load(&worker->closing_ms);
-    return !atomic_load(&worker->done) && closing_ms &&
-           (int64_t)(ms_monotonic_s() * 1000) - closing_ms > CLOSE_MS;
+    int64_t now_ms = (int64_t)(ms_monotonic_s() * 1000);
+    int64_t closing_ms = atomic_load(&worker->closing_ms), renewing_ms = atomic_load(&worker->renewing_ms);
+    if (atomic_load(&worker->done))
+        return false;
+    return (closing_ms && now_ms - closing_ms > CLOSE_MS) ||
+           (renewing_ms && now_ms - renewing_ms > (atomic_load(worker->stop) ? CLOSE_MS : RENEW_MS));
 }
 
 bool ms_service_hangs(struct ms_service *service)

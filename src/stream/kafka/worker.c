@@ -467,14 +467,20 @@ static void close_session(struct ms_worker *worker)
     worker->in_transaction = false;
 }
 
-/* No session follows the one that is about to close. How it ended is told before, because the client (2.0.2) may
- * never return from its close once a topic was deleted. */
-static void last_close(struct ms_worker *worker, enum ms_status status, const struct ms_error *error)
+/* Closes a session that ended with |status|. How the worker ends is told before, because the client (2.0.2) may never
+ * return from its close once a topic was deleted: as the session did where none follows, else with that. */
+static void close_and_tell(struct ms_worker *worker, enum ms_status status, const struct ms_error *error)
 {
+    bool last = stopping(worker) || ms_status_action(status) == MS_ACTION_STOP;
     worker->status = status;
     if (status != MS_OK)
         worker->error = *error;
-    atomic_store(&worker->closing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
+    if (!last)
+        worker->status = ms_fail_in(&worker->error, MS_KAFKA,
+                                    "a Kafka client did not close, so no other session could begin");
+    atomic_store(last ? &worker->closing_ms : &worker->renewing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
+    close_session(worker);
+    atomic_store(&worker->renewing_ms, 0);
 }
 
 /* Where a topic has refused a record, the next session sends what it takes. */
@@ -506,7 +512,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     worker->topic_unknown = worker->partitions_changed = false;
     enum ms_status status = open_session(worker, error);
     if (status != MS_OK) {
-        close_session(worker);
+        close_and_tell(worker, status, error);
         return status;
     }
     loop(worker);
@@ -516,9 +522,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     if (status != MS_OK)
         *error = session->error;
     learn(worker, &status, error);
-    if (stopping(worker) || ms_status_action(status) == MS_ACTION_STOP)
-        last_close(worker, status, error);
-    close_session(worker);
+    close_and_tell(worker, status, error);
     return status;
 }
 

@@ -41,9 +41,10 @@ struct ms_worker {
     pthread_t thread;
     bool started;
     atomic_bool done;
-    _Atomic int64_t closing_ms; /* since when its last session closes its clients, 0: not yet */
-    double replaced_s;          /* when another member had last taken this one's place, 0: never */
-    enum ms_status status;      /* how it ended, and why: read after done */
+    _Atomic int64_t closing_ms;  /* since when its last session closes its clients, 0: not yet */
+    _Atomic int64_t renewing_ms; /* since when another session does, 0: none */
+    double replaced_s;           /* when another member had last taken this one's place, 0: never */
+    enum ms_status status;       /* how it ended, and why: read after done */
     struct ms_error error;
     /* The session's. */
     struct ms_session session;
