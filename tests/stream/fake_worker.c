@@ -142,7 +142,8 @@ static void assign(struct fake_worker *worker, int p)
     CHECK(world, part_origin_fits(broker, position.origin), "partition %d: origin %lld, not %lld", p,
           (long long)position.origin, (long long)broker->origin);
     world_begin(world, p, position.next);
-    const struct ms_debt *debt = debt_of(worker, p);
+    static const struct ms_debt none = {.owed_from = -1};
+    const struct ms_debt *found = debt_of(worker, p), *debt = found ? found : &none;
     bool owes = ms_debt_is_open(debt);
     CHECK(world, owes || !position.republish, "partition %d: another fold, and nobody is owed", p);
     oracle_start(&worker->oracle[p], world, &worker->fold_contexts, p,

@@ -192,13 +192,14 @@ static void question_of(const struct ms_worker *worker, int32_t number, struct m
 {
     const struct ms_partition *partition = ms_positions_partition(ms_engine_positions(worker->session.engine),
                                                                   number);
+    const struct ms_partition_row row = partition ? partition->row : MS_EMPTY_ROW;
     *question = (struct ms_inquiry){.partition = number, .assignment = worker->openings.assignment};
     for (int source = 0; source < MS_SOURCES; source++)
         question->known[source] = (struct ms_known){
-            .source = source, .partition = number, .committed = -1, .row = partition->row.sources[source]};
-    question->known[MS_SOURCE_CLICKS].row_partitions = (int)partition->row.partitions_count;
-    question->known[MS_SOURCE_CLICKS].mark = (struct ms_landmark){.upto = (int64_t)partition->row.mark_upto,
-                                                                  .digest = partition->row.mark_digest};
+            .source = source, .partition = number, .committed = -1, .row = row.sources[source]};
+    question->known[MS_SOURCE_CLICKS].row_partitions = (int)row.partitions_count;
+    question->known[MS_SOURCE_CLICKS].mark = (struct ms_landmark){.upto = (int64_t)row.mark_upto,
+                                                                  .digest = row.mark_digest};
 }
 
 /* Has all that is due asked for. */
