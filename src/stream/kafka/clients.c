@@ -119,9 +119,9 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         {"fetch.wait.max.ms", "100"},
         /* partitions that are added move users: to be noticed soon */
         {"topic.metadata.refresh.interval.ms", "30000"},
-        /* How long a client (2.16) takes a deleted topic for one that its brokers do not know yet. Who is
-         * told so asks them again. */
-        {"topic.metadata.propagation.max.ms", "5000"},
+        /* How long a newer client (2.16) takes a deleted topic for one that its brokers do not know yet; a topic made
+         * anew meanwhile would be read on at the old offset. Who is told so asks the brokers again. */
+        {"topic.metadata.propagation.max.ms", "0"},
         {NULL, NULL}};
     /* An offset out of range is an error, never a silent jump; read_committed makes the broker hold back
      * offsets of transactions that are still in doubt. */
