@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "state/user_walk.h"
 #include "user/codec.h"
 
 struct world {
@@ -152,6 +153,44 @@ static bool flush(struct world *w, uint16_t partition, int64_t applied)
     bool lost;
     assert_int_equal(ms_overlay_flush(w->overlay, &row, 1, &lost, &error), MS_OK);
     return lost;
+}
+
+/* A user of 2^32 events: the numbers of its chunks begin again, in the database, too. */
+static void chunk_numbers_come_round(void **state)
+{
+    struct world w;
+    struct ms_error error;
+    struct ms_user_walk *walk;
+    struct ms_user *found = NULL;
+    (void)state;
+    world_open(&w, true, 100, 1 << 20);
+    struct ms_user *user = user_of(&w, 1, "anonymous");
+    user->sealed = user->first_chunk = user->stored_first_chunk = MS_CHUNK_NUMBERS - 5;
+    user->next_arrival = user->sealed * MS_CHUNK;
+    for (int i = 0; i < 300; i++) {
+        click(&w, 1, "anonymous", 1000 + (i % 50 == 49 ? 10 * i - 305 : 10 * i), i); /* some are late */
+        if (i % 20 == 19)
+            assert_false(flush(&w, 1, i + 1));
+        if (i % 60 == 59)
+            ms_overlay_drop(w.overlay, 1);
+    }
+    click(&w, 1, "zoe", 1000, 300);
+    assert_false(flush(&w, 1, 301));
+    ms_overlay_drop(w.overlay, 1);
+    user = user_of(&w, 1, "anonymous"); /* whole, with all its chunks */
+    assert_true(user->complete && user->version == 300 && user->kept == 100);
+    assert_in_range(user->sealed, 1, 20);
+    struct row_counts rows = count_rows(w.store);
+    assert_true(rows.users == 2 && rows.chunks >= 2 && rows.orphans == 0);
+    assert_int_equal(ms_user_walk_begin(&walk, w.store, &error), MS_OK);
+    for (int users = 0; users < 2; users++) {
+        assert_int_equal(ms_user_walk_next(walk, &found, NULL, &error), MS_OK);
+        assert_non_null(found);
+        assert_true(found->complete && found->kept == (users ? 1 : 100));
+        free(found);
+    }
+    ms_user_walk_end(walk);
+    world_close(&w);
 }
 
 static void a_new_user_twice_in_a_batch(void **state)
@@ -640,7 +679,8 @@ static void damage_names_the_user(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_new_user_twice_in_a_batch),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(chunk_numbers_come_round),
+                                       cmocka_unit_test(a_new_user_twice_in_a_batch),
                                        cmocka_unit_test(a_dropped_partition_leaves_the_others),
                                        cmocka_unit_test(a_lost_partition_is_not_written),
                                        cmocka_unit_test(users_in_flight_stay),
