@@ -129,15 +129,17 @@ void ms_session_flush_now(struct ms_session *session)
 
 /* ---- the loop's step, and its end ---- */
 
-/* Publishes and commits the next part of a debt. All of its users have to be on disk first, and all that others
- * have pending is committed before. */
+/* Publishes and commits the next part of a debt, after what others have pending. All of its users have to be on
+ * disk first: while their flush is on its way, others go on. */
 static void pay(struct ms_session *session)
 {
     struct ms_error error;
+    if (!ms_engine_debt_stored(session->engine) && session->flushing)
+        return;
     ms_session_commit(session);
     if (!ms_engine_debt_stored(session->engine)) {
         ms_session_flush_begin(session);
-        ms_session_flush_end(session, true);
+        return;
     }
     if (session->broken)
         return;
@@ -169,7 +171,7 @@ void ms_session_maintain(struct ms_session *session, bool idle, bool lagging)
 int ms_session_wait_ms(const struct ms_session *session, bool lagging)
 {
     if (ms_engine_owes(session->engine))
-        return 0;
+        return ms_engine_debt_stored(session->engine) || !session->flushing ? 0 : MS_FLUSHING_MS;
     return ms_pace_wait_ms(&session->pace, ms_engine_pending(session->engine),
                            ms_engine_dirty(session->engine), session->flushing, lagging, ms_monotonic_s());
 }

@@ -274,7 +274,8 @@ static bool step(struct rig *rig, int count)
     assert_non_null(position);
     if (killed(rig))
         return false;
-    position->passed_over = false; /* the consumer has gone back */
+    ms_session_flush_end(session, true); /* or the steps would be too many to try them all */
+    position->passed_over = false;       /* the consumer has gone back */
     for (int64_t offset = position->next; offset < rig->events && count > 0; offset++, count--)
         process(rig, offset);
     ms_session_process(
