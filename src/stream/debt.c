@@ -20,9 +20,11 @@ struct ms_debt ms_debt_begin(const struct ms_partition_row *row, const struct ms
                              bool republish, int64_t next, uint32_t shown_slots)
 {
     struct ms_debt debt = {.number = row->debt, .owed_from = row->owed_from, .shown_slots = row->shown_slots};
+    bool lost = false;
     /* A note of an earlier debt does not know of the row's yet: nothing of that is paid. */
     if (note->number > 0 && note->number >= debt.number) {
         bool known = note->number == debt.number && ms_debt_is_open(&debt);
+        lost = !known && next < note->from;
         debt.owed_from = !note->open ? -1 : known ? debt.owed_from : next;
         debt.number = note->number;
         if (note->open) {
@@ -31,9 +33,12 @@ struct ms_debt ms_debt_begin(const struct ms_partition_row *row, const struct ms
         }
     }
     debt.carried = ms_debt_is_open(&debt);
-    /* Where some are paid under yet another fold, and are replayed because the state is lost, they are owed
-     * anew. */
-    if (republish && (!debt.carried || debt.paid.users > 0)) {
+    /* Some are paid, and the state is lost: where the replay begins before the debt did, it changes users that
+     * the debt did not have, also before those that are paid. All are owed anew. */
+    if (lost && debt.carried && debt.paid.users > 0)
+        open_next(&debt, next);
+    /* The same where some are paid under yet another fold. */
+    else if (republish && (!debt.carried || debt.paid.users > 0)) {
         if (!debt.carried)
             debt.shown_slots = 0;
         open_next(&debt, next);
@@ -49,6 +54,7 @@ struct ms_debt_note ms_debt_note(const struct ms_debt *debt)
     if (note.open) {
         note.shown_slots = (int)debt->shown_slots;
         note.paid = debt->paid;
+        note.from = debt->owed_from;
     }
     return note;
 }

@@ -35,6 +35,7 @@ struct ms_debt_note {
     bool open;       /* not all of it is paid yet */
     int shown_slots; /* while it is open: as in struct ms_debt */
     struct ms_paid paid;
+    int64_t from; /* while it is open: struct ms_debt's owed_from */
 };
 
 struct ms_debt {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* The numbers of a note behind the first two, in the order in which they are written. */
-enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OTHERWISE, UPTO, MARK, NUMBERS };
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OWED, OTHERWISE, UPTO, MARK, NUMBERS };
 
 static const struct {
     const char *word;
@@ -22,6 +22,7 @@ static const struct {
     [BEGAN] = {" began=", 10, MS_MAX_PARTITIONS},
     [DEBT] = {" debt=", 10, INT64_MAX},
     [SHOWN] = {" shown=", 10, UINT16_MAX},
+    [OWED] = {" owed=", 10, INT64_MAX},
     [OTHERWISE] = {" otherwise=", 10, 1},
     [UPTO] = {" upto=", 10, INT64_MAX},
     [MARK] = {" mark=", 16, UINT64_MAX},
@@ -55,6 +56,7 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
                                       [BEGAN] = (uint64_t)note->began,
                                       [DEBT] = note->debt.number,
                                       [SHOWN] = (uint64_t)note->debt.shown_slots,
+                                      [OWED] = note->debt.open ? (uint64_t)note->debt.from : 0,
                                       [OTHERWISE] = note->decoded_otherwise,
                                       [UPTO] = (uint64_t)note->mark.upto,
                                       [MARK] = note->mark.digest};
@@ -149,7 +151,8 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
     }
     debt.number = values[DEBT];
     debt.shown_slots = (int)values[SHOWN];
-    if (debt.open ? debt.number == 0 : debt.shown_slots > 0)
+    debt.from = (int64_t)values[OWED];
+    if (debt.open ? debt.number == 0 : debt.shown_slots > 0 || debt.from > 0)
         return false;
     *note = (struct ms_offset_note){.origin = (int64_t)origin,
                                     .mark = {(int64_t)values[UPTO], values[MARK]},

@@ -28,9 +28,9 @@ struct ms_offset_note {
 };
 
 /* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
- * " began=P", " debt=N", " upto=N mark=HEX" and, while that is open, " shown=K", " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end.
- * Returns its length. */
-#define MS_NOTE_BYTES 448
+ * " began=P", " debt=N", " upto=N mark=HEX" and, while the debt is open, " shown=K", " owed=N" (where it begins),
+ * " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end. Returns its length. */
+#define MS_NOTE_BYTES 480
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
 /* Reads it. False when it is somebody else's text; *note is untouched then. The two first are there always,
  * those behind them in any order; unknown ones are a later version's and passed over. */

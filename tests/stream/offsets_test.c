@@ -368,7 +368,7 @@ static void note_there_and_back(void **state)
          .partitions = INT32_MAX,
          .began = 32768,
          .mark = {INT64_MAX, UINT64_MAX},
-         .debt = {INT64_MAX, true, 65535, {.users = INT64_MAX, .bytes = MS_PAID_PREFIX}}},
+         .debt = {INT64_MAX, true, 65535, {.users = INT64_MAX, .bytes = MS_PAID_PREFIX}, INT64_MAX}},
         {.origin = 1234567890123, .fold_id = UINT64_C(0x00ab00cd12345678), .slots = 4},
         {.origin = 5, .fold_id = 6, .decode_id = 0xabc, .slots = 4, .partitions = 12},
         {.origin = 5, .fold_id = 6, .partitions = 1},
@@ -394,7 +394,8 @@ static void note_there_and_back(void **state)
         assert_int_equal(back.decoded_otherwise, notes[i].decoded_otherwise);
         assert_memory_equal(&back.debt.paid, &notes[i].debt.paid, sizeof back.debt.paid);
         assert_true(back.debt.number == notes[i].debt.number && back.debt.open == notes[i].debt.open &&
-                    back.debt.shown_slots == notes[i].debt.shown_slots);
+                    back.debt.shown_slots == notes[i].debt.shown_slots &&
+                    back.debt.from == notes[i].debt.from);
         assert_int_equal(back.mark.upto, notes[i].mark.upto);
         assert_true(back.mark.digest == notes[i].mark.digest);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
