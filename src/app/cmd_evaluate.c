@@ -1,5 +1,6 @@
 /* mindstream evaluate: what would the vectors have recalled? A click log and a model in, a table out. */
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -206,7 +207,8 @@ static bool parse_separator(const char *value, char *separator)
             return true;
         }
     }
-    return strlen(value) == 1 && *value != '"' && *value != '\n' && *value != '\r' && (signed char)*value > 0;
+    return strlen(value) == 1 && !strchr("\"\n\r", *value) && (signed char)*value > 0 &&
+           !isalnum((unsigned char)*value);
 }
 
 static enum ms_status check_separator(const char *option, const char *value, struct ms_error *error)
@@ -216,7 +218,7 @@ static enum ms_status check_separator(const char *option, const char *value, str
                ? MS_OK
                : ms_fail(
                      error, MS_USAGE,
-                     "%s: '%s' is not one ASCII character that may separate values, nor comma, tab, semicolon, pipe or auto",
+                     "%s: '%s' is not one ASCII character that may separate values (no letter, no digit), nor comma, tab, semicolon, pipe or auto",
                      option, value);
 }
 
