@@ -113,8 +113,9 @@ def main(scratch):
     model = scratch / "model"
     items = ms_history.small_model(model)
     generator = random.Random(3)
+    # 18 files: 20 would be merged in the background, and a file that is merged may go
     lines = "".join(f"{generator.randrange(8)} {f'u{generator.randrange(9)}'.encode().hex()} {generator.choice(items).encode().hex()} "
-                    f"{1700000000000 + number} -\n" for number in range(1500))
+                    f"{1700000000000 + number} -\n" for number in range(900))
     closed, live = scratch / "closed", scratch / "live"
     assert write(closed, model, lines)[0] == 0
     assert write(closed, model)[0] == 0
