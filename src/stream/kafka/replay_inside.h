@@ -9,6 +9,7 @@
 
 #include "state/store.h"
 #include "stream/engine.h"
+#include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/replay.h"
 
 struct ms_replay_reader {
@@ -23,6 +24,7 @@ struct ms_replay_reader {
     struct ms_engine *engine;
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
+    struct ms_consumer_queue fetching; /* wakes the fetcher, which sleeps while the queue is taken */
     double flushed_s;
     size_t open; /* positions that have not reached their end */
     struct ms_replay_reason reasons[MS_REPLAY_REASONS];

@@ -201,8 +201,12 @@ static enum ms_status read_all(struct ms_replay_reader *reader, int source, stru
         ssize_t count = rd_kafka_consume_batch_queue(reader->queue, WAIT_MS, messages, batch);
         if (count > 0)
             status = fold(reader, source, messages, (size_t)count, error);
-        for (ssize_t i = 0; i < count; i++)
+        size_t bytes = 0;
+        for (ssize_t i = 0; i < count; i++) {
+            bytes += messages[i]->key_len + messages[i]->len;
             rd_kafka_message_destroy(messages[i]);
+        }
+        ms_consumer_queue_watch(&reader->fetching, count > 0 ? (size_t)count : 0, bytes, ms_monotonic_s());
         if (status == MS_OK)
             status = flush_when_due(reader, false, error);
         note_next(reader);
@@ -233,6 +237,7 @@ static enum ms_status read_sources(struct ms_replay_reader *reader, struct ms_er
     if (status != MS_OK)
         return status;
     reader->queue = rd_kafka_queue_get_consumer(reader->consumer);
+    status = ms_consumer_queue_open(&reader->fetching, reader->consumer, error);
     for (int source = MS_SOURCES - 1; status == MS_OK && source >= 0 && !stopping(reader); source--) {
         if (ms_source_topic(source, &reader->replay->config)[0])
             status = read_source(reader, source, error);
@@ -262,6 +267,7 @@ void *ms_replay_reader_main(void *context)
     }
     if (reader->status != MS_OK)
         atomic_store(&reader->replay->failed, true);
+    ms_consumer_queue_close(&reader->fetching);
     if (reader->queue)
         rd_kafka_queue_destroy(reader->queue);
     if (reader->consumer)
