@@ -367,11 +367,12 @@ static enum ms_status wait_for_state(struct demo *demo, uint64_t version, struct
                                      struct ms_user_view **view, struct ms_error *error)
 {
     struct ms_bytes id = {demo->clicks.watched, strlen(demo->clicks.watched)};
+    const struct ms_inspected anywhere = {.partition = -1};
     double until_s = ms_monotonic_s() + WAIT_STATE_S;
     for (;;) {
         enum ms_status status = ms_inspector_new(inspector, ms_options_config(demo->options), error);
         if (status == MS_OK)
-            status = ms_inspector_view(*inspector, id, -1, view, error);
+            status = ms_inspector_view(*inspector, id, &anywhere, view, error);
         if (status == MS_OK && (*view)->version >= version)
             return MS_OK;
         ms_user_view_destroy(*view);

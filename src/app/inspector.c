@@ -13,6 +13,7 @@
 #include "state/key.h"
 #include "user/codec.h"
 #include "view/escape.h"
+#include "view/recommend.h"
 
 #define OPEN_TRIES 20
 #define KEY_BATCH  512 /* partition rows looked up at a time */
@@ -79,18 +80,22 @@ static enum ms_status list_partitions(struct ms_inspector *inspector, struct ms_
     return status;
 }
 
-static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error *error)
+enum ms_status ms_inspect_viewer(struct ms_viewer **viewer, const struct ms_model *model,
+                                 const struct ms_config *config, struct ms_error *error)
 {
-    const struct ms_config *config = inspector->config;
     struct ms_decay decay;
     enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
-    if (status == MS_OK)
-        status = ms_setup_model(&inspector->model, config, error);
-    if (status == MS_OK)
-        status = ms_viewer_new(&inspector->viewer, inspector->model,
-                               (enum ms_routing_mode)config->routing_mode, &decay,
-                               (uint32_t)config->state_behaviors_max, error);
-    return status;
+    return status != MS_OK ? status
+                           : ms_viewer_new(viewer, model, (enum ms_routing_mode)config->routing_mode, &decay,
+                                           (uint32_t)config->state_behaviors_max, error);
+}
+
+static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error *error)
+{
+    enum ms_status status = ms_setup_model(&inspector->model, inspector->config, error);
+    return status != MS_OK
+               ? status
+               : ms_inspect_viewer(&inspector->viewer, inspector->model, inspector->config, error);
 }
 
 enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_config *config,
@@ -206,21 +211,47 @@ static enum ms_status find_user(struct ms_inspector *inspector, struct ms_bytes 
     return status;
 }
 
-enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
-                                 struct ms_user_view **view, struct ms_error *error)
+/* Replaces the user by what it was at the moment. */
+static enum ms_status go_back(struct ms_inspector *inspector, struct ms_user **user,
+                              const struct ms_moment *moment, struct ms_error *error)
+{
+    struct ms_user *then = NULL;
+    if (!inspector->viewer)
+        return ms_fail(
+            error, MS_CONFIG,
+            "--at: the interests of then need the model: give --model DIR, or -c FILE with model.dir in it");
+    enum ms_status status = ms_user_as_of(&then, inspector->viewer, *user, moment, error);
+    if (status == MS_OK) {
+        free(*user);
+        *user = then;
+    }
+    return status;
+}
+
+enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id,
+                                 const struct ms_inspected *inspected, struct ms_user_view **view,
+                                 struct ms_error *error)
 {
     struct found_user found = {0};
     struct ms_user_view *made = NULL;
-    enum ms_status status = find_user(inspector, id, partition, &found, error);
+    enum ms_status status = find_user(inspector, id, inspected->partition, &found, error);
     if (status == MS_OK)
         status = read_chunks(inspector, &found.user, error);
+    uint64_t version = found.user ? found.user->version : 0;
+    if (status == MS_OK && inspected->moment)
+        status = go_back(inspector, &found.user, inspected->moment, error);
     if (status == MS_OK)
         status = ms_user_view_new(&made, inspector->viewer, found.user, error);
+    if (status == MS_OK && inspected->recommend)
+        status = ms_user_view_recommend(made, inspector->model, inspected->recommend, error);
     free(found.user);
-    if (status != MS_OK)
+    if (status != MS_OK) {
+        ms_user_view_destroy(made);
         return status;
+    }
     memcpy(made->partitions, found.partitions, sizeof found.partitions);
     made->partition_count = found.partition_count;
+    made->as_of = made->version != version;
     *view = made;
     return MS_OK;
 }

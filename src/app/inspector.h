@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "state/store.h"
+#include "view/as_of.h"
 #include "view/user.h"
 
 /* A state directory opened for reading, beside a running service or alone, and the model if there is one. One
@@ -19,14 +20,26 @@ enum ms_status ms_inspector_new(struct ms_inspector **inspector, const struct ms
                                 struct ms_error *error) MS_MUST_CHECK;
 void ms_inspector_destroy(struct ms_inspector *inspector);
 
-/* Finds a user in |partition|, or in any where that is negative (the first one then), and makes its view, which lists
- * the partitions that have such a user. The inspector must outlive the view. MS_NOT_FOUND says how many partitions
- * were looked through. */
-enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id, int32_t partition,
-                                 struct ms_user_view **view, struct ms_error *error) MS_MUST_CHECK;
+/* What of a user is wanted. Zeroed but for the partition: the user as it is now. */
+struct ms_inspected {
+    int32_t partition;              /* negative: any, the first that has the user */
+    const struct ms_moment *moment; /* NULL: now */
+    size_t recommend;               /* this many recommended items */
+};
+
+/* Finds a user and makes its view, which lists the partitions that have such a user. The inspector must outlive the
+ * view. MS_NOT_FOUND says how many partitions were looked through, or why the moment cannot be told; MS_CONFIG where
+ * something is wanted that takes a model. */
+enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id,
+                                 const struct ms_inspected *inspected, struct ms_user_view **view,
+                                 struct ms_error *error) MS_MUST_CHECK;
 
 /* Opens only the state. Tries again while a running service changes its files under the reader. */
 enum ms_status ms_inspect_open(struct ms_store **store, const struct ms_config *config,
                                struct ms_error *error) MS_MUST_CHECK;
+
+/* A viewer with the routing settings of |config| (viewer.h). |model| must outlive it. */
+enum ms_status ms_inspect_viewer(struct ms_viewer **viewer, const struct ms_model *model,
+                                 const struct ms_config *config, struct ms_error *error) MS_MUST_CHECK;
 
 #endif

@@ -82,6 +82,18 @@ static json_t *interests_json(const struct ms_user_view *view)
     return array;
 }
 
+static json_t *recommended_json(const struct ms_user_view *view)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < view->recommended_count; i++) {
+        const struct ms_view_recommendation *one = &view->recommended[i];
+        json_array_append_new(array, json_pack("{s:o, s:o, s:i, s:b}", "item", ms_view_json_bytes(one->item),
+                                               "score", number_json(one->score), "slot", one->slot,
+                                               "in_history", one->in_history));
+    }
+    return array;
+}
+
 static json_t *behaviors_json(const struct ms_user_view *view)
 {
     json_t *array = json_array();
@@ -127,6 +139,10 @@ static json_t *view_json(const struct ms_user_view *view)
         json_object_set_new(root, "coupling_by", json_string("full routing over the kept window"));
         json_object_set_new(root, "interests", interests_json(view));
     }
+    if (view->as_of)
+        json_object_set_new(root, "as_of", json_true());
+    if (view->recommended)
+        json_object_set_new(root, "recommended", recommended_json(view));
     json_object_set_new(root, "behaviors", behaviors_json(view));
     return root;
 }

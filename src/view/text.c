@@ -2,7 +2,9 @@
 #include "view/text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "view/escape.h"
 #include "view/table.h"
@@ -36,6 +38,12 @@ static void put_partition(struct sink *sink, const struct ms_user_view *view)
     PUT(sink, "\n");
 }
 
+static void put_as_of(struct sink *sink, const struct ms_user_view *view)
+{
+    if (view->as_of)
+        PUT(sink, "as of         that moment: folded again from the kept behaviors; a profile is today's\n");
+}
+
 static void put_model(struct sink *sink, const struct ms_user_view *view)
 {
     if (view->model)
@@ -60,8 +68,10 @@ static void put_head(struct sink *sink, const struct ms_user_view *view)
     put_bytes(sink, "user          ", view->id);
     put_partition(sink, view);
     PUT(sink, "version       %" PRIu64 "\n", view->version);
+    put_as_of(sink, view);
     PUT(sink, "last event    %s\n", time);
-    PUT(sink, "folded up to  input offset %" PRId64 "\n", view->own_offset);
+    if (!view->as_of)
+        PUT(sink, "folded up to  input offset %" PRId64 "\n", view->own_offset);
     if (view->profile.size)
         put_bytes(sink, "profile       ", view->profile);
     PUT(sink, "behaviors     %" PRIu32 " kept", view->kept);
@@ -116,6 +126,19 @@ static void put_interests(struct sink *sink, const struct ms_user_view *view)
     put_table(sink, &table);
 }
 
+#define BAR_CHARACTERS 4
+
+/* A share from 0 to 1 as a bar of eighths of a character. The bar is always as wide. */
+static void coupling_cell(struct ms_table *table, float share)
+{
+    static const char *const eighths[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
+    char bar[BAR_CHARACTERS * 4 + 1] = "";
+    int left = (int)lroundf(fminf(fmaxf(share, 0.0f), 1.0f) * BAR_CHARACTERS * 8);
+    for (int i = 0; i < BAR_CHARACTERS; i++, left -= 8)
+        strcat(bar, eighths[left >= 8 ? 8 : left > 0 ? left : 0]);
+    ms_table_cell(table, "%.3f %s", (double)share, bar);
+}
+
 static void behavior_cells(struct ms_table *table, const struct ms_user_view *view,
                            const struct ms_view_behavior *behavior)
 {
@@ -128,7 +151,7 @@ static void behavior_cells(struct ms_table *table, const struct ms_user_view *vi
         return;
     for (int k = 0; k < view->coupling_count; k++) {
         if (behavior->coupling)
-            ms_table_cell(table, "%.3f", (double)behavior->coupling[k]);
+            coupling_cell(table, behavior->coupling[k]);
         else
             ms_table_cell(table, "-");
     }
@@ -168,6 +191,26 @@ static void put_behaviors(struct sink *sink, const struct ms_user_view *view, si
     put_table(sink, &table);
 }
 
+static void put_recommended(struct sink *sink, const struct ms_user_view *view)
+{
+    struct ms_table table = {0};
+    ms_table_column(&table, "", true);
+    ms_table_column(&table, "item", false);
+    ms_table_column(&table, "score", true);
+    ms_table_column(&table, "slot", true);
+    ms_table_column(&table, "", false);
+    for (size_t i = 0; i < view->recommended_count; i++) {
+        const struct ms_view_recommendation *one = &view->recommended[i];
+        ms_table_cell(&table, "%zu", i + 1);
+        ms_table_bytes(&table, one->item);
+        ms_table_cell(&table, "%.3f", one->score);
+        ms_table_cell(&table, "%d", one->slot);
+        ms_table_cell(&table, "%s", one->in_history ? "in the history" : "");
+    }
+    PUT(sink, "\nitems by their largest inner product with an interest\n");
+    put_table(sink, &table);
+}
+
 enum ms_status ms_user_view_text(const struct ms_user_view *view, size_t limit, struct ms_buffer *out,
                                  struct ms_error *error)
 {
@@ -176,6 +219,8 @@ enum ms_status ms_user_view_text(const struct ms_user_view *view, size_t limit, 
     put_head(&sink, view);
     if (view->model)
         put_interests(&sink, view);
+    if (view->recommended)
+        put_recommended(&sink, view);
     put_behaviors(&sink, view, limit);
     if (!sink.failed)
         return MS_OK;

@@ -8,7 +8,7 @@
 
 /* ---- interests ---- */
 
-static double inner_product(const float *a, const float *b, int dim)
+double ms_view_inner_product(const float *a, const float *b, int dim)
 {
     double sum = 0;
     for (int i = 0; i < dim; i++)
@@ -30,9 +30,10 @@ static enum ms_status view_interests(struct ms_user_view *view, struct ms_fold_c
         memcpy(view->vectors, interests.vectors, count * dim * sizeof *view->vectors);
     for (size_t k = 0; k < count; k++) {
         const float *vector = view->vectors + k * dim;
-        view->interests[k] = (struct ms_view_interest){.weight = interests.weights[k],
-                                                       .norm = sqrt(inner_product(vector, vector, view->dim)),
-                                                       .vector = vector};
+        view->interests[k] = (struct ms_view_interest){
+            .weight = interests.weights[k],
+            .norm = sqrt(ms_view_inner_product(vector, vector, view->dim)),
+            .vector = vector};
     }
     view->interest_count = interests.count;
     return MS_OK;
@@ -61,8 +62,9 @@ static void view_nearest(struct ms_user_view *view, const struct ms_model *model
     for (int k = 0; k < view->interest_count; k++) {
         struct ms_view_interest *interest = &view->interests[k];
         for (uint32_t item = 0; item < items; item++)
-            keep_nearest(interest, model, item,
-                         inner_product(interest->vector, ms_model_item_embedding(model, item), view->dim));
+            keep_nearest(
+                interest, model, item,
+                ms_view_inner_product(interest->vector, ms_model_item_embedding(model, item), view->dim));
     }
 }
 
@@ -183,6 +185,7 @@ void ms_user_view_destroy(struct ms_user_view *view)
     free(view->user);
     free(view->behaviors);
     free(view->interests);
+    free(view->recommended);
     free(view->vectors);
     free(view->coupling);
     free(view);

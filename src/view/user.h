@@ -27,6 +27,15 @@ struct ms_view_interest {
     size_t nearest_count;
 };
 
+/* An item that the interests would retrieve. */
+struct ms_view_recommendation {
+    struct ms_bytes item;
+    uint32_t number; /* of the item in the model */
+    int slot;        /* the interest that scores it highest */
+    double score;    /* max_k <v_k, e> */
+    bool in_history; /* a kept behavior has it */
+};
+
 struct ms_view_behavior {
     struct ms_bytes item, type;
     int64_t time_ms;
@@ -51,6 +60,7 @@ struct ms_user_view {
     uint32_t kept;
     struct ms_view_behavior *behaviors; /* oldest first */
     size_t behavior_count;
+    bool as_of;         /* it is the user of an earlier moment (as_of.h); the caller sets it */
     int interest_count; /* K'u: of |interests|, or without a model what the state says */
 
     /* With a model: */
@@ -65,6 +75,9 @@ struct ms_user_view {
     bool has_nearest;       /* item embeddings have |dim| floats, so that inner products exist */
     struct ms_view_interest *interests; /* NULL without a model */
 
+    struct ms_view_recommendation *recommended; /* NULL until recommend.h filled it */
+    size_t recommended_count;
+
     /* What the above points into. */
     struct ms_user *user;
     float *vectors, *coupling;
@@ -77,5 +90,8 @@ struct ms_user_view {
 enum ms_status ms_user_view_new(struct ms_user_view **view, struct ms_viewer *viewer,
                                 const struct ms_user *user, struct ms_error *error) MS_MUST_CHECK;
 void ms_user_view_destroy(struct ms_user_view *view);
+
+/* Of two vectors of |dim| floats, in double. Pure. */
+double ms_view_inner_product(const float *a, const float *b, int dim);
 
 #endif

@@ -145,7 +145,7 @@ def check_without_model(world, state):
     found = shown("user", "long", "--state-dir", state)
     check("behaviors alone", found["model"] is None and "interests" not in found and found["slots"] == 3
           and len(found["behaviors"]) == KEPT and set(found["behaviors"][0]) == {"item", "time", "type"}, found.keys())
-    text = inspect("user", "long", "--state-dir", state).stdout
+    text = inspect("user", "long", "--state-dir", state, "--history").stdout
     check("says what is missing", b"--model" in text and text.count(b"\n") > KEPT)
     cut = inspect("user", "long", "--state-dir", state, "--limit", "7").stdout.decode()
     check("--limit", f"({KEPT - 7} older" in cut and cut.count("click") == 7 and world.events[-1][2] not in cut, cut)

@@ -47,6 +47,58 @@ def check_users(state):
               and done.stderr.count(b"\n") == 1, done)
 
 
+def check_recommended(world, state):
+    at = ["--state-dir", state, "--model", world.model_dir, "--set", "routing.mode=incremental"]
+    found = shown("user", "long", *at, "--recommend", "9")
+    vectors = np.array([interest["vector"] for interest in found["interests"]])
+    scores = world.reference.tensors["item_embedding"] @ vectors.T
+    order = np.argsort(-scores.max(axis=1), kind="stable")[:9]
+    seen = {behavior["item"] for behavior in found["behaviors"]}
+    check("recommended", [(one["item"], one["slot"], one["in_history"]) for one in found["recommended"]] ==
+          [(world.reference.ids[i], int(scores[i].argmax()), world.reference.ids[i] in seen) for i in order], found["recommended"])
+    check("their scores", np.abs(np.array([one["score"] for one in found["recommended"]]) - scores.max(axis=1)[order]).max() < 1e-6)
+    check("more than there are", len(shown("user", "long", *at, "--recommend", "1000")["recommended"]) == 60)
+    check("no interests", shown("user", "stranger", *at, "--recommend", "3")["recommended"] == [])
+    text = inspect("user", "mixed", *at, "--recommend", "60").stdout.decode()
+    check("marked", text.count("in the history") == len({event[2] for event in world.events if event[1] == "mixed"} - {"gone"}), text)
+    done = inspect("user", "long", "--state-dir", state, "--recommend", "3")
+    check("without a model", done.returncode == 2 and b"--model" in done.stderr, done)
+
+
+def check_at(world, state, mode):
+    """A user as it was, against the reference on the events until then."""
+    at = ["--state-dir", state, "--model", world.model_dir, "--set", f"routing.mode={mode}"]
+    fold = world.reference.full if mode == "full" else world.reference.fold
+    for user in ("mixed", "late", "short"):
+        arrived = [event for event in world.events if event[1] == user]
+        for version in range(len(arrived) + 1):
+            found = shown("user", user, *at, "--at", version)
+            events = arrived[:version]
+            ordered = events if mode == "incremental" else sorted(events, key=lambda event: event[3])
+            expected = fold([event[2] for event in ordered])
+            check(f"{user} at {version}", found["version"] == version and found.get("as_of", False) == (version < len(arrived))
+                  and len(found["interests"]) == len(expected.vectors)
+                  and all(np.abs(np.array(interest["vector"]) - vector).max() < 1e-5
+                          for interest, vector in zip(found["interests"], expected.vectors)), found)
+    early = shown("user", "late", *at, "--at", "2023-11-14T22:13:20.003Z")
+    check("at a time", [b["time"] for b in early["behaviors"]] == [START + 1, START + 3] and early["version"] == 2, early)
+    check("before everything", shown("user", "late", *at, "--at", "2000-01-01")["interests"] == [])
+    check("long after", "as_of" not in shown("user", "late", *at, "--at", "2040-01-01T00:00Z"))
+    then = inspect("user", "long", *at, "--at", "2023-11-14T22:13:26.000Z", "--json")
+    if mode == "full":
+        found = json.loads(then.stdout)
+        expected = fold([event[2] for event in world.events if event[1] == "long" and event[3] <= START + 6000])
+        check("a window is enough", found["version"] == 601 and np.abs(np.array([i["vector"] for i in found["interests"]])
+                                                                         - expected.vectors).max() < 1e-5, found)
+    else:
+        check("the fold takes all", then.returncode == 1 and b"the last 200 are kept" in then.stderr, then)
+    for wrong, code, text in (("650", 1, b"the last 200 are kept"), ("701", 1, b"has had 700 events"), ("soon", 2, b"--at"),
+                              ("2023-11-14T22:13:20.010Z", 1, b"the last 200")):
+        done = inspect("user", "long", *at, "--at", wrong)
+        check(f"--at {wrong}", done.returncode == code and text in done.stderr and done.stdout == b"", done)
+    check("without a model", inspect("user", "short", "--state-dir", state, "--at", "2").returncode == 2)
+
+
 def exported(*arguments):
     done = inspect("export", *arguments)
     check(f"export {arguments}", done.returncode == 0 and done.stderr == b"", done)
@@ -198,7 +250,9 @@ with tempfile.TemporaryDirectory() as scratch:
     world = World(scratch)
     states = {mode: world.write(os.path.join(scratch, mode), mode) for mode in ("full", "incremental")}
     check_users(states["incremental"])
+    check_recommended(world, states["incremental"])
     for mode, state in states.items():
+        check_at(world, state, mode)
         vectors, with_model = check_export(world, state, mode)
         path = check_round(world, scratch, state, mode)
     check_npy(scratch, vectors, with_model)

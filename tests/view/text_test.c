@@ -52,10 +52,10 @@ static void incremental(void **state)
         "     1   0.250  0.500\n"
         "\n"
         "behaviors, oldest first, with their coupling to each interest by full routing over the kept window\n"
-        "  time                      item  type    to 0   to 1\n"
-        "  1970-01-01T00:00:01.000Z  old   click      -      -  before the window\n"
-        "  1970-01-01T00:00:02.000Z  gone             -      -  unknown to the model\n"
-        "  1970-01-01T00:00:03.000Z  new   view   0.250  0.750\n");
+        "  time                      item  type         to 0        to 1\n"
+        "  1970-01-01T00:00:01.000Z  old   click           -           -  before the window\n"
+        "  1970-01-01T00:00:02.000Z  gone                  -           -  unknown to the model\n"
+        "  1970-01-01T00:00:03.000Z  new   view   0.250 █     0.750 ███ \n");
 }
 
 /* Full routing, folded again, without inner products, in two partitions, and only the newest behavior. */
@@ -92,8 +92,8 @@ static void full_and_refolded(void **state)
         "\n"
         "behaviors, oldest first, with their coupling to each interest\n"
         "  (2 older ones are not shown)\n"
-        "  time                      item  type   to 0   to 1\n"
-        "  1970-01-01T00:00:03.000Z  new   view  0.250  0.750\n");
+        "  time                      item  type        to 0        to 1\n"
+        "  1970-01-01T00:00:03.000Z  new   view  0.250 █     0.750 ███ \n");
 }
 
 static void without_a_model(void **state)

@@ -8,7 +8,6 @@
 #include "app/inspect/shared.h"
 #include "app/inspector.h"
 #include "app/service_setup.h"
-#include "interest/decay.h"
 #include "state/user_walk.h"
 #include "view/escape.h"
 #include "view/json.h"
@@ -263,7 +262,6 @@ static enum ms_status open_side(struct comparison *comparison, int which, const 
 {
     struct side *side = &comparison->sides[which];
     struct ms_config config = *settings;
-    struct ms_decay decay;
     config.state_dir = dir;
     side->dir = dir;
     enum ms_status status = ms_inspect_open(&side->store, &config, error);
@@ -271,11 +269,7 @@ static enum ms_status open_side(struct comparison *comparison, int which, const 
         status = ms_user_walk_begin(&side->walk, side->store, error);
     if (status != MS_OK || !comparison->model)
         return status;
-    status = ms_decay_parse(config.routing_decay, config.routing_half_life, &decay, error);
-    if (status == MS_OK)
-        status = ms_viewer_new(&side->viewer, comparison->model, (enum ms_routing_mode)config.routing_mode,
-                               &decay, (uint32_t)config.state_behaviors_max, error);
-    return status;
+    return ms_inspect_viewer(&side->viewer, comparison->model, &config, error);
 }
 
 static enum ms_status open_model(struct comparison *comparison, const struct ms_config *config,

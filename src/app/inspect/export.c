@@ -13,7 +13,6 @@
 #include "app/service_setup.h"
 #include "base/array.h"
 #include "base/json_text.h"
-#include "interest/decay.h"
 #include "state/user_walk.h"
 #include "user/restore.h"
 #include "view/escape.h"
@@ -356,19 +355,15 @@ static enum ms_status export_all(struct export *export, struct ms_error *error)
 static enum ms_status open_model(struct export *export, const struct ms_config *config,
                                  struct ms_error *error)
 {
-    struct ms_decay decay;
     if (!config->model_dir[0])
         return export->format == JSONL
                    ? MS_OK
                    : ms_fail(
                          error, MS_CONFIG,
                          "the interests need the model: give --model DIR, or -c FILE with model.dir in it");
-    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
+    enum ms_status status = ms_setup_model(&export->model, config, error);
     if (status == MS_OK)
-        status = ms_setup_model(&export->model, config, error);
-    if (status == MS_OK)
-        status = ms_viewer_new(&export->viewer, export->model, (enum ms_routing_mode)config->routing_mode,
-                               &decay, (uint32_t)config->state_behaviors_max, error);
+        status = ms_inspect_viewer(&export->viewer, export->model, config, error);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "app/inspect/shared.h"
 #include "app/inspector.h"
 #include "view/json.h"
+#include "view/recommend.h"
 #include "view/text.h"
 
 static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
@@ -14,15 +15,22 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
     struct ms_user_view *view = NULL;
     struct ms_buffer text = {0};
     struct ms_bytes id = {arguments->id, strlen(arguments->id)};
+    struct ms_moment moment;
+    struct ms_inspected inspected = {.partition = (int32_t)arguments->partition,
+                                     .moment = arguments->at ? &moment : NULL,
+                                     .recommend = (size_t)arguments->recommend};
+    size_t limit = arguments->history ? 0 : (size_t)arguments->limit;
     if (id.size > MS_MAX_USER_ID)
         return ms_fail(error, MS_USAGE, "ID is longer than %d bytes", MS_MAX_USER_ID);
-    enum ms_status status = ms_inspector_new(&inspector, config, error);
+    enum ms_status status = arguments->at ? ms_moment_parse(&moment, arguments->at, error) : MS_OK;
     if (status == MS_OK)
-        status = ms_inspector_view(inspector, id, (int32_t)arguments->partition, &view, error);
+        status = ms_inspector_new(&inspector, config, error);
+    if (status == MS_OK)
+        status = ms_inspector_view(inspector, id, &inspected, &view, error);
     if (status == MS_OK && arguments->json)
         status = ms_user_view_json(view, &text, error);
     else if (status == MS_OK)
-        status = ms_user_view_text(view, (size_t)arguments->limit, &text, error);
+        status = ms_user_view_text(view, limit, &text, error);
     ms_inspect_print(&text);
     if (status == MS_OK && arguments->json)
         fputc('\n', stdout);
@@ -55,10 +63,29 @@ static const struct ms_argument rows[] = {
     {.name = "limit",
      .kind = MS_ARGUMENT_INTEGER,
      .max = INT32_MAX,
-     .standard = "0",
+     .standard = "30",
      .placeholder = "N",
      .help = "the newest N behaviors, 0 for all; not with --json",
      MS_INSPECT_AT(limit)},
+    {.name = "history",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "all kept behaviors; as --limit 0",
+     MS_INSPECT_AT(history)},
+    {.name = "recommend",
+     .kind = MS_ARGUMENT_INTEGER,
+     .min = 1,
+     .max = MS_RECOMMEND_MAX,
+     .placeholder = "N",
+     .help = "the N items of largest inner product with an interest, those in the history marked",
+     MS_INSPECT_AT(recommend)},
+    {.name = "at",
+     .kind = MS_ARGUMENT_STRING,
+     .not_empty = true,
+     .placeholder = "VERSION|TIME",
+     .help =
+         "the user after its first VERSION events, or after those up to TIME (ISO 8601), folded again from the kept "
+         "behaviors; refused where those do not tell",
+     MS_INSPECT_AT(at)},
     {0},
 };
 
@@ -77,10 +104,12 @@ const struct ms_command ms_inspect_user = {
     "  slots (K'u), slots_max, fold_id, profile (its text as it came), model, behaviors [{item, time, type}];\n"
     "  with a model also routing_mode, refolded, model_fold_id, dim, window, coupling_by,\n"
     "  interests [{slot, weight, norm, vector [dim], nearest [{item, score}] or null}], and in each behavior\n"
-    "  known (to the model) and coupling [by interest] (null: not in the window).\n",
+    "  known (to the model) and coupling [by interest] (null: not in the window); with --recommend\n"
+    "  recommended [{item, score, slot, in_history}]; with --at as_of (true).\n",
     .examples =
         "mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
-        "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n",
+        "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n"
+        "mindstream inspect user u42 -c FILE --recommend 20 --at 2026-11-20T12:00:00Z\n",
     .exit_status = ms_inspect_exit_status,
     .arguments_bytes = sizeof(struct ms_inspect_arguments),
     .run = run,
