@@ -2,7 +2,6 @@
  * there when it is whole. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "app/inspect/shared.h"
 #include "base/array.h"
 #include "base/json.h"
+#include "base/scratch.h"
 #include "state/bulk.h"
 #include "train/input.h"
 #include "user/restore.h"
@@ -26,7 +26,7 @@ struct import {
     struct ms_line_file file;
     struct ms_json *json;
     struct ms_selection selection;
-    char *building; /* the directory while it is built */
+    struct ms_scratch building; /* the directory while it is built */
     struct ms_store *store;
     struct ms_bulk *bulk;
     struct ms_flush_row *rows;
@@ -167,7 +167,7 @@ static enum ms_status open_building(struct import *import, struct ms_bytes appli
     if (!own_application || !own_topic)
         status = ms_fail(error, MS_MEMORY, "no memory");
     const struct ms_store_options options = {
-        .dir = import->building,
+        .dir = import->building.path,
         .application_id = arguments->application_id ? arguments->application_id : own_application,
         .input_topic = arguments->input_topic ? arguments->input_topic : own_topic,
         .instance_id = "",
@@ -383,16 +383,14 @@ static enum ms_status check_place(const char *dir, struct ms_error *error)
 
 static enum ms_status make_building(struct import *import, const char *dir, struct ms_error *error)
 {
+    char prefix[PATH_MAX];
     size_t size = strlen(dir);
     while (size > 1 && dir[size - 1] == '/')
         size--;
-    if (asprintf(&import->building, "%.*s.import-XXXXXX", (int)size, dir) < 0) {
-        import->building = NULL;
-        return ms_fail(error, MS_MEMORY, "no memory for a path");
-    }
-    if (!mkdtemp(import->building))
-        return ms_fail(error, MS_IO, "%s: %s", import->building, strerror(errno));
-    return MS_OK;
+    if (size >= sizeof prefix)
+        return ms_fail(error, MS_IO, "%s: the name is too long", dir);
+    snprintf(prefix, sizeof prefix, "%.*s", (int)size, dir);
+    return ms_scratch_make(&import->building, prefix, ".import", ms_scratch_remove_all, error);
 }
 
 /* The rows under which the users may be read: what was applied means nothing to another application. */
@@ -429,15 +427,7 @@ static void close_all(struct import *import)
     free(import->elements);
     free(import->numbers);
     free(import->sums);
-    free(import->building);
-}
-
-static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *where)
-{
-    (void)stat;
-    (void)type;
-    (void)where;
-    return remove(path);
+    ms_scratch_remove(&import->building);
 }
 
 static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
@@ -452,13 +442,11 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
         status = build(&import, error);
     ms_bulk_end(import.bulk);
     ms_store_close(import.store);
-    if (status == MS_OK && rename(import.building, dir) != 0)
+    if (status == MS_OK && rename(import.building.path, dir) != 0)
         status = ms_fail(error, MS_IO, "%s: %s", dir, strerror(errno));
     if (status == MS_OK)
         printf("%" PRIu64 " users in %zu partitions imported into %s%s\n", import.users, import.row_count,
                dir, import.moved ? "; another application or topic: the offsets were left out" : "");
-    else if (import.building)
-        nftw(import.building, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     close_all(&import);
     return status;
 }
