@@ -123,7 +123,7 @@ def replay_follow(scenario):
     log = Log(scenario, users=100)
     log.produce(4000)
     green = scenario.service("green", publish_mode="every")
-    process = Replay(green, "--follow", "--handoff", "--checkpoint", "1").start()
+    process = Replay(green, "--follow", "--publish", "final", "--handoff", "--checkpoint", "1").start()
     for _ in range(8):
         log.produce(300)
         time.sleep(0.3)
@@ -150,7 +150,9 @@ def replay_follow(scenario):
     for user, versions in seen.items():
         assert versions == list(range(versions[0], newest[user] + 1)), (user, versions)
     sent = sum(high - low for low, high in scenario.kafka.watermarks(scenario.input).values())
-    assert len(records) == sent - sum(ends.values()), "one record an event from the seam on"
+    published = json.loads(out)["published"]
+    assert published == 100, f"each user is published at the seam, not {published}"
+    assert len(records) == published + sent - sum(ends.values()), "one record an event from the seam on"
 
 
 def replay_refused(scenario):

@@ -149,6 +149,7 @@ enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_opt
     if (!replay)
         return ms_fail(error, MS_MEMORY, "no memory for a replay");
     replay->options = *options;
+    replay->stop_publishing = options->follow ? &replay->never : options->stop;
     replay->config = *options->config;
     snprintf(replay->group, sizeof replay->group, "%s-replay", options->config->application_id);
     replay->config.application_id = replay->group;

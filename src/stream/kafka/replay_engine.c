@@ -55,7 +55,7 @@ int ms_replay_partitions(const struct ms_replay_plan *plan, int source)
     return count;
 }
 
-struct ms_position ms_replay_position(const struct ms_replay *replay, const struct ms_replay_part *part,
+static struct ms_position position_of(const struct ms_replay *replay, const struct ms_replay_part *part,
                                       const struct ms_partition_row *row)
 {
     int64_t applied = row->sources[part->source].applied;
@@ -72,4 +72,22 @@ struct ms_position ms_replay_position(const struct ms_replay *replay, const stru
                                 .holes = until - (applied >= 0 ? applied : part->from),
                                 .partitions = ms_replay_partitions(&replay->plan, part->source),
                                 .began = ms_replay_partitions(&replay->plan, part->source)};
+}
+
+enum ms_status ms_replay_open_part(const struct ms_replay *replay, struct ms_engine *engine,
+                                   const struct ms_replay_part *part, struct ms_position *position,
+                                   struct ms_error *error)
+{
+    const struct ms_partition *claimed = ms_positions_partition(ms_engine_positions(engine), part->partition);
+    struct ms_partition_row row;
+    enum ms_status status = MS_OK;
+    if (claimed && claimed->claimed) /* by another source of it */
+        row = claimed->row;
+    else
+        status = ms_engine_claim(engine, part->partition, &row, error);
+    if (status != MS_OK)
+        return status;
+    *position = position_of(replay, part, &row);
+    ms_engine_open(engine, position);
+    return MS_OK;
 }

@@ -87,18 +87,11 @@ static enum ms_status list_offsets(struct ms_replay *replay, struct ms_engine *e
     enum ms_status status = MS_OK;
     for (size_t i = 0; status == MS_OK && i < replay->plan.count; i++) {
         const struct ms_replay_part *part = &replay->plan.parts[i];
-        const struct ms_partition *claimed = ms_positions_partition(ms_engine_positions(engine),
-                                                                    part->partition);
-        struct ms_partition_row row;
+        struct ms_position position;
         char note[MS_NOTE_BYTES];
-        if (claimed && claimed->claimed)
-            row = claimed->row;
-        else
-            status = ms_engine_claim(engine, part->partition, &row, error);
+        status = ms_replay_open_part(replay, engine, part, &position, error);
         if (status != MS_OK)
             return status;
-        const struct ms_position position = ms_replay_position(replay, part, &row);
-        ms_engine_open(engine, &position);
         rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
             list, ms_source_topic(part->source, &replay->config), part->partition);
         at->offset = part->to;

@@ -41,6 +41,8 @@ struct ms_replay {
     struct ms_replay_reader *readers;
     int reader_count;
     atomic_bool failed;
+    atomic_int never;                  /* stays 0 */
+    const atomic_int *stop_publishing; /* a replay that follows publishes after it was told to end */
     _Atomic uint64_t published;
 };
 
@@ -63,8 +65,10 @@ enum ms_status ms_replay_engine(struct ms_replay *replay, struct ms_engine **eng
                                 struct ms_error *error) MS_MUST_CHECK;
 /* How many partitions of a source a plan has. */
 int ms_replay_partitions(const struct ms_replay_plan *plan, int source);
-/* The position of a part: folded up to |next|, silent up to its end. */
-struct ms_position ms_replay_position(const struct ms_replay *replay, const struct ms_replay_part *part,
-                                      const struct ms_partition_row *row);
+/* Claims the partition of a part where no other source of it has, and opens the part: folded up to the row's L, silent up to
+ * its end. *position is where it stands. */
+enum ms_status ms_replay_open_part(const struct ms_replay *replay, struct ms_engine *engine,
+                                   const struct ms_replay_part *part, struct ms_position *position,
+                                   struct ms_error *error) MS_MUST_CHECK;
 
 #endif

@@ -205,7 +205,7 @@ static enum ms_status publish_all(struct publication *publication, struct ms_err
     struct ms_user *user = NULL;
     enum ms_status status = ms_user_walk_begin(&walk, publication->replay->store, error);
     while (status == MS_OK && (status = ms_user_walk_next(walk, &user, NULL, error)) == MS_OK && user) {
-        if (atomic_load(publication->replay->options.stop))
+        if (atomic_load(publication->replay->stop_publishing))
             status = ms_fail(error, MS_KAFKA_RETRY, "asked to stop; the same command goes on");
         else
             status = take_user(publication, &user, error);
@@ -238,7 +238,7 @@ static enum ms_status open_producer(struct publication *publication, struct ms_e
     enum ms_status status = ms_producer_new(&publication->producer, &replay->config, "mindstream-replay",
                                             replay->group, NULL, NULL, NULL, 0, error);
     if (status == MS_OK)
-        status = ms_producer_begin(publication->producer, replay->group, replay->options.stop, error);
+        status = ms_producer_begin(publication->producer, replay->group, replay->stop_publishing, error);
     if (status != MS_OK)
         return status;
     publication->topic = rd_kafka_topic_new(publication->producer, replay->config.output_topic, NULL);

@@ -48,19 +48,12 @@ static enum ms_status open_parts(struct ms_replay_reader *reader, int source,
     enum ms_status status = MS_OK;
     for (size_t i = 0; status == MS_OK && i < replay->plan.count; i++) {
         const struct ms_replay_part *part = &replay->plan.parts[i];
-        struct ms_partition_row row;
         if (part->source != source || !is_mine(reader, part))
             continue;
-        const struct ms_partition *claimed = ms_positions_partition(ms_engine_positions(reader->engine),
-                                                                    part->partition);
-        if (claimed && claimed->claimed)
-            row = claimed->row;
-        else
-            status = ms_engine_claim(reader->engine, part->partition, &row, error);
+        struct ms_position position;
+        status = ms_replay_open_part(replay, reader->engine, part, &position, error);
         if (status != MS_OK)
             return status;
-        const struct ms_position position = ms_replay_position(replay, part, &row);
-        ms_engine_open(reader->engine, &position);
         if (position.next < position.replay_until) {
             rd_kafka_topic_partition_list_add(list, topic, part->partition)->offset = position.next;
             reader->open++;
