@@ -25,9 +25,10 @@ struct ms_interests {
 
 #define MS_MAX_DECAYS 8
 
-/* How the incremental fold forgets. Either decays by event (half_lives all 0) or half-lives in event time. */
+/* How the incremental fold forgets. Either decays by event (half_lives all 0) or half-lives in event time, or as the model
+ * says (ms_fold_has_decays). */
 struct ms_decay {
-    int count;                           /* decays given; interest j takes decay j mod count */
+    int count; /* decays given; interest j takes decay j mod count. 0: the model's own */
     double per_event[MS_MAX_DECAYS];     /* in (0, 1] */
     int64_t half_life_ms[MS_MAX_DECAYS]; /* > 0 when decay goes by event time */
 };
@@ -72,6 +73,10 @@ int ms_item_vector_dim(const struct ms_model *model);
 
 /* Whether the model can be folded one event at a time; if not, MS_CONFIG and what stands against it. */
 enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *error) MS_MUST_CHECK;
+
+/* Whether the model has decays of its own: g_j(x) = sigmoid(routing.decay_j + <column j of routing.decay_gate, e_x>) for
+ * interest j at an event with item x. With them the softmax of an event runs over all K'u interests. */
+bool ms_fold_has_decays(const struct ms_model *model);
 
 /* Floats of one user's fold state: what the extractor keeps of each interest, and the sums. All zeros is a user without
  * events. 0 where the extractor cannot be folded at all. */

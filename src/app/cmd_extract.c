@@ -205,15 +205,19 @@ static void work_free(struct work *work)
     ms_line_file_close(&work->input);
 }
 
-static enum ms_status extract(const char *dir, const struct ms_history_options *options, int threads,
-                              struct ms_error *error)
+static enum ms_status extract(const char *dir, struct ms_history_options *options, const char *decay,
+                              const char *half_life, int threads, struct ms_error *error)
 {
     struct ms_model *model = NULL;
-    struct work work;
+    struct work work = {0};
     struct ms_progress progress;
     enum ms_status status = ms_model_load(&model, dir, error);
-    if (status != MS_OK)
+    if (status == MS_OK)
+        status = ms_decay_parse(decay, half_life, model, &options->decay, error);
+    if (status != MS_OK) {
+        ms_model_destroy(model);
         return status;
+    }
     ms_progress_start(&progress, "histories", 0);
     status = work_init(&work, model, options, threads, error);
     if (status == MS_OK)
@@ -260,11 +264,11 @@ static const struct ms_argument rows[] = {
     {.name = "decay",
      .kind = MS_ARGUMENT_LIST,
      .check = check_decays,
-     .standard_text = "0.9",
-     .placeholder = "D[,D...]",
+     .standard_text = "the model's, or 0.9",
+     .placeholder = "D[,D...]|model",
      .help =
          "with --mode incremental: what the sums keep at each event, above 0, at most 1; several for several time "
-         "scales",
+         "scales; model: the model's own decays",
      AT(decay)},
     {.name = "half-life",
      .kind = MS_ARGUMENT_LIST,
@@ -295,10 +299,7 @@ static enum ms_status run_extract(void *context, struct ms_error *error)
         return ms_fail(error, MS_USAGE, "--decay and --half-life belong to --mode incremental");
     if (*decay && *half_life)
         return ms_fail(error, MS_USAGE, "--decay and --half-life exclude each other: give one");
-    enum ms_status status = ms_decay_parse(decay, half_life, &history.decay, error);
-    if (status != MS_OK)
-        return status;
-    return extract(arguments->model_dir, &history,
+    return extract(arguments->model_dir, &history, decay, half_life,
                    (int)(threads < MS_POOL_MAX_THREADS ? threads : MS_POOL_MAX_THREADS), error);
 }
 

@@ -84,7 +84,8 @@ enum ms_status ms_inspect_viewer(struct ms_viewer **viewer, const struct ms_mode
                                  const struct ms_config *config, struct ms_error *error)
 {
     struct ms_decay decay;
-    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
+    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, model, &decay,
+                                           error);
     return status != MS_OK ? status
                            : ms_viewer_new(viewer, model, (enum ms_routing_mode)config->routing_mode, &decay,
                                            (uint32_t)config->state_behaviors_max, error);

@@ -293,11 +293,12 @@ const struct ms_option ms_option_table[] = {
     {.key = "routing.decay",
      .group = "Model and routing",
      .type = MS_OPTION_LIST,
-     .standard = "0.9",
+     .standard = "auto",
      AT(routing_decay),
      .description =
-         "What the incremental fold keeps of the past at each event, in (0, 1]. Several, comma-separated, "
-         "give interests of several time scales. Does not go together with routing.half.life."},
+         "What the incremental fold keeps of the past at each event: a number in (0, 1], or several, comma-separated, "
+         "for interests of several time scales; or model: the decays that the model was trained with. auto: model where "
+         "it has decays, else 0.9. Does not go together with routing.half.life."},
     {.key = "routing.half.life",
      .group = "Model and routing",
      .type = MS_OPTION_LIST,

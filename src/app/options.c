@@ -251,10 +251,11 @@ static enum ms_status check_together(struct ms_options *options, struct ms_error
     struct ms_decay decay;
     const struct ms_option *row = ms_option_find("routing.decay");
     assert(row);
-    /* The default of 0.9 gives way to a half-life; one that was asked for does not. */
+    /* The default gives way to a half-life; one that was asked for does not. */
     if (config->routing_half_life[0] && !options->settings[row - ms_option_table].value)
         config->routing_decay = "";
-    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, &decay, error);
+    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life, NULL, &decay,
+                                           error);
     if (status != MS_OK)
         return ms_fail_in(
             error, status, "%s",

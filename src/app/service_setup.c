@@ -51,13 +51,13 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
     enum ms_log_level level;
     if (ms_log_parse_level(config->log_level, &level))
         ms_log_set_level(level);
-    enum ms_status status = ms_decay_parse(config->routing_decay, config->routing_half_life,
-                                           &made.service.decay, error);
-    if (status == MS_OK)
-        status = ms_kafka_check(config, error);
+    enum ms_status status = ms_kafka_check(config, error);
     if (status == MS_OK)
         status = ms_setup_model(&made.model, config, error);
     made.service.model = made.model;
+    if (status == MS_OK)
+        status = ms_decay_parse(config->routing_decay, config->routing_half_life, made.model,
+                                &made.service.decay, error);
     if (status == MS_OK)
         status = ms_service_check(&made.service, error);
     if (status == MS_OK)
@@ -96,12 +96,16 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
            "id=%s extractor=%s items=%u dim=%d interests=%d max_behaviors=%d memory_mb=%.1f", model->id,
            model->extractor_name, ms_model_item_count(setup->model), model->dim, model->interests,
            model->max_behaviors, (double)ms_model_bytes(setup->model) / 1e6);
-    ms_log(MS_LOG_INFO, "run",
-           "routing.mode=%s workers=%lld state.memory.bytes=%lld processing.guarantee=%s publish.mode=%s",
-           setup->service.incremental ? "incremental" : "full", (long long)config->workers,
-           (long long)config->state_memory_bytes,
-           config->processing_guarantee == MS_EXACTLY_ONCE ? "exactly_once" : "at_least_once",
-           config->publish_mode == MS_PUBLISH_EVERY ? "every" : "latest");
+    ms_log(
+        MS_LOG_INFO, "run",
+        "routing.mode=%s decays=%s workers=%lld state.memory.bytes=%lld processing.guarantee=%s publish.mode=%s",
+        setup->service.incremental ? "incremental" : "full",
+        !setup->service.incremental       ? "none"
+        : setup->service.decay.count == 0 ? "model"
+                                          : "settings",
+        (long long)config->workers, (long long)config->state_memory_bytes,
+        config->processing_guarantee == MS_EXACTLY_ONCE ? "exactly_once" : "at_least_once",
+        config->publish_mode == MS_PUBLISH_EVERY ? "every" : "latest");
 }
 
 enum ms_status ms_setup_watch(struct ms_service *service, double log_s)

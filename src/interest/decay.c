@@ -48,6 +48,10 @@ enum ms_status ms_decay_list(const char *name, const char *text, bool by_time, s
     struct ms_decay result = {0};
     const char *at = text, *element;
     size_t size;
+    if (!by_time && strcmp(text, MS_DECAY_OF_MODEL) == 0) {
+        *parsed = result;
+        return MS_OK;
+    }
     while (next_element(&at, &element, &size)) {
         if (result.count == MS_MAX_DECAYS)
             return ms_fail(error, MS_CONFIG, "%s=%s: more than %d numbers", name, text, MS_MAX_DECAYS);
@@ -66,17 +70,30 @@ enum ms_status ms_decay_list(const char *name, const char *text, bool by_time, s
     return MS_OK;
 }
 
-enum ms_status ms_decay_parse(const char *decay, const char *half_life, struct ms_decay *parsed,
-                              struct ms_error *error)
+/* |asked|: by the word "model", not by default. */
+static enum ms_status decay_of_model(const struct ms_model *model, bool asked, struct ms_decay *parsed,
+                                     struct ms_error *error)
 {
+    bool has = !model || ms_fold_has_decays(model);
+    if (asked && !has)
+        return ms_fail(error, MS_CONFIG,
+                       "routing.decay=" MS_DECAY_OF_MODEL ": model %s has no decays (tensor routing.decay)",
+                       ms_model_config(model)->id);
+    *parsed = has ? (struct ms_decay){0} : (struct ms_decay){.count = 1, .per_event = {DEFAULT_DECAY}};
+    return MS_OK;
+}
+
+enum ms_status ms_decay_parse(const char *decay, const char *half_life, const struct ms_model *model,
+                              struct ms_decay *parsed, struct ms_error *error)
+{
+    bool automatic = !decay[0] || strcmp(decay, MS_DECAY_AUTO) == 0;
     if (half_life[0] && decay[0])
         return ms_fail(error, MS_CONFIG,
                        "routing.decay=%s and routing.half.life=%s exclude each other: set one", decay,
                        half_life);
     if (half_life[0])
         return ms_decay_list("routing.half.life", half_life, true, parsed, error);
-    if (decay[0])
-        return ms_decay_list("routing.decay", decay, false, parsed, error);
-    *parsed = (struct ms_decay){.count = 1, .per_event = {DEFAULT_DECAY}};
-    return MS_OK;
+    if (automatic || strcmp(decay, MS_DECAY_OF_MODEL) == 0)
+        return decay_of_model(model, !automatic, parsed, error);
+    return ms_decay_list("routing.decay", decay, false, parsed, error);
 }

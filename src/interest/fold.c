@@ -19,6 +19,12 @@ enum ms_status ms_fold_supported(const struct ms_model *model, struct ms_error *
                    : MS_OK;
 }
 
+bool ms_fold_has_decays(const struct ms_model *model)
+{
+    const struct ms_fold_ops *fold = ms_kind_of(model)->fold;
+    return fold && fold->has_decays && fold->has_decays(model);
+}
+
 size_t ms_fold_header_floats(const struct ms_model *model, size_t arrays)
 {
     return ms_round_up((size_t)ms_model_config(model)->interests * arrays, 16);
@@ -51,13 +57,14 @@ static void forget(const struct ms_decay *decay, int i, int64_t age_ms, int64_t 
 void ms_fold_event(struct ms_extractor *x, const struct ms_decay *decay, float *state, uint64_t events_folded,
                    uint32_t item, int64_t age_ms, int64_t late_ms)
 {
-    double keep[MS_MAX_DECAYS], weight[MS_MAX_DECAYS];
+    double keep[MS_MAX_DECAYS], weight[MS_MAX_DECAYS] = {1.0};
+    bool own = decay->count == 0;
     for (int i = 0; i < decay->count; i++)
         forget(decay, i, age_ms, late_ms, &keep[i], &weight[i]);
     const struct ms_fold_event event = {.item = item,
                                         .events_folded = events_folded,
-                                        .decays = (size_t)decay->count,
-                                        .keep = keep,
+                                        .decays = own ? 1 : (size_t)decay->count,
+                                        .keep = own ? NULL : keep,
                                         .weight = weight};
     x->kind->fold->event(x, &event, state);
 }

@@ -13,7 +13,7 @@ struct ms_fold_event {
     uint64_t events_folded; /* routable events so far, this one included */
     /* What old sums are multiplied with, and what this event counts: interest j has entry j mod |decays|. */
     size_t decays;
-    const double *keep;
+    const double *keep; /* NULL: the model's own decays, |decays| is 1 */
     const double *weight;
 };
 
@@ -21,6 +21,8 @@ struct ms_fold_event {
 struct ms_fold_ops {
     /* Why the model's options cannot be folded; NULL when they can. */
     const char *(*refusal)(const struct ms_model *model);
+    /* Whether the model has decays of its own; NULL: never. */
+    bool (*has_decays)(const struct ms_model *model);
     /* Floats of a state with |events_folded| events (at least 1), as ms_fold_floats_at says. */
     size_t (*floats)(const struct ms_model *model, uint64_t events_folded);
     void (*event)(struct ms_extractor *x, const struct ms_fold_event *event, float *state);

@@ -158,6 +158,29 @@ static enum ms_status read_real(const struct reader *reader, const struct ms_key
     return MS_OK;
 }
 
+/* A list of numbers, each in the key's range; one for each interest at most. */
+static enum ms_status read_numbers(const struct reader *reader, const struct ms_key *key, const json_t *json,
+                                   void *field)
+{
+    char allowed[100];
+    size_t count = json_array_size(json);
+    snprintf(allowed, sizeof allowed, "a list of 1 to %d numbers from %g to %g", MS_MAX_INTERESTS, key->min,
+             key->max);
+    bool good = json_is_array(json) && count >= 1 && count <= MS_MAX_INTERESTS;
+    double *values = good ? ms_arena_alloc(reader->strings, count * sizeof *values) : NULL;
+    if (good && !values)
+        return ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
+    for (size_t i = 0; good && i < count; i++) {
+        const json_t *number = json_array_get(json, i);
+        values[i] = json_number_value(number);
+        good = json_is_number(number) && values[i] >= key->min && values[i] <= key->max;
+    }
+    if (!good)
+        return refuse(reader, key->path, json, allowed);
+    *(struct ms_numbers *)field = (struct ms_numbers){count, values};
+    return MS_OK;
+}
+
 static enum ms_status read_string(const struct reader *reader, const struct ms_key *key, const json_t *json,
                                   void *field)
 {
@@ -196,6 +219,8 @@ static enum ms_status read_key(struct reader *reader, const struct ms_key *key, 
     case MS_KEY_FLOAT:
     case MS_KEY_DOUBLE:
         return read_real(reader, key, json, field);
+    case MS_KEY_NUMBERS:
+        return read_numbers(reader, key, json, field);
     case MS_KEY_BOOL:
         if (!json_is_boolean(json))
             return refuse(reader, key->path, json, "true or false");
@@ -409,6 +434,16 @@ enum ms_status ms_model_spec_read(struct ms_model_spec *out, const struct ms_mod
     return status;
 }
 
+/* "[0.9, 0.7]", or nothing where there are none. Numbers that do not fit are left out. */
+static void numbers_text(const struct ms_numbers *numbers, char *value, size_t size)
+{
+    size_t used = 0;
+    value[0] = '\0';
+    for (size_t i = 0; i < numbers->count && used < size; i++)
+        used += (size_t)snprintf(value + used, size - used, "%s%.9g%s", i ? ", " : "[", numbers->values[i],
+                                 i + 1 == numbers->count ? "]" : "");
+}
+
 /* A value as config.json has it, without quotes. */
 static void value_text(const struct ms_key *key, const void *field, char *value, size_t size)
 {
@@ -429,6 +464,9 @@ static void value_text(const struct ms_key *key, const void *field, char *value,
         break;
     case MS_KEY_DOUBLE:
         snprintf(value, size, "%.17g", *(const double *)field);
+        break;
+    case MS_KEY_NUMBERS:
+        numbers_text(field, value, size);
         break;
     case MS_KEY_BOOL:
         snprintf(value, size, "%s", *(const bool *)field ? "true" : "false");

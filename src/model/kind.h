@@ -22,16 +22,23 @@ enum ms_count_rule {
 };
 
 enum ms_key_type {
-    MS_KEY_STRING, /* const char * */
-    MS_KEY_INT,    /* int */
-    MS_KEY_SEED,   /* uint64_t */
-    MS_KEY_FLOAT,  /* float */
-    MS_KEY_DOUBLE, /* double */
-    MS_KEY_BOOL,   /* bool: true or false */
-    MS_KEY_ENUM,   /* an enum whose values are the indices of |names| */
-    MS_KEY_CHOICE, /* bool: names[0] is false, names[1] is true */
-    MS_KEY_FORMAT, /* not stored: the one value that is allowed */
-    MS_KEY_KIND,   /* the extractor; read before all others, because defaults depend on it */
+    MS_KEY_STRING,  /* const char * */
+    MS_KEY_INT,     /* int */
+    MS_KEY_SEED,    /* uint64_t */
+    MS_KEY_FLOAT,   /* float */
+    MS_KEY_DOUBLE,  /* double */
+    MS_KEY_NUMBERS, /* struct ms_numbers: a list */
+    MS_KEY_BOOL,    /* bool: true or false */
+    MS_KEY_ENUM,    /* an enum whose values are the indices of |names| */
+    MS_KEY_CHOICE,  /* bool: names[0] is false, names[1] is true */
+    MS_KEY_FORMAT,  /* not stored: the one value that is allowed */
+    MS_KEY_KIND,    /* the extractor; read before all others, because defaults depend on it */
+};
+
+/* A list of numbers in the options of a kind. The model owns them. */
+struct ms_numbers {
+    size_t count; /* 0: the key is not given */
+    const double *values;
 };
 
 /* One key of config.json. A table of keys ends with a NULL path. */

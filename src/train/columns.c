@@ -16,9 +16,10 @@ static enum ms_status add_column(struct ms_column_list *list, enum ms_column_kin
     char *made = list->names[list->count];
     *column = (struct ms_column){.kind = kind};
     if (kind == MS_COLUMN_INCREMENTAL) {
-        enum ms_status status = ms_decay_parse(decay, half_life, &column->decay, error);
+        enum ms_status status = ms_decay_list(decay[0] ? "--decays" : "--half-lives",
+                                              decay[0] ? decay : half_life, !decay[0], &column->decay, error);
         if (status != MS_OK)
-            return ms_fail_in(error, status, decay[0] ? "--decays" : "--half-lives");
+            return status;
     }
     if (snprintf(made, MS_COLUMN_NAME_SIZE, "%s%s%s", name, decay, half_life) >= MS_COLUMN_NAME_SIZE)
         return ms_fail(error, MS_USAGE, "'%s%s' is too long for the name of a column", decay, half_life);
@@ -53,7 +54,7 @@ enum ms_status ms_columns_make(struct ms_column_list *list, const char *decays, 
     list->asked = decays || half_lives;
     enum ms_status status = add_column(list, MS_COLUMN_FULL, "full", "", "", error);
     if (status == MS_OK && (decays || !list->asked))
-        status = add_words(list, decays ? decays : "0.9", false, error);
+        status = add_words(list, decays ? decays : MS_DECAY_OF_MODEL " 0.9", false, error);
     if (status == MS_OK && half_lives)
         status = add_words(list, half_lives, true, error);
     if (status == MS_OK)
@@ -75,6 +76,17 @@ enum ms_status ms_columns_check(const char *option, const char *text, bool by_ti
     return MS_OK;
 }
 
+/* A column of the model's own decays is for models that have some. */
+static enum ms_status column_supported(const struct ms_model *model, const struct ms_column *column,
+                                       struct ms_error *why)
+{
+    enum ms_status status = ms_column_supported(model, column->kind, why);
+    bool own = column->kind == MS_COLUMN_INCREMENTAL && column->decay.count == 0;
+    if (status == MS_OK && own && !ms_fold_has_decays(model))
+        return ms_fail(why, MS_CONFIG, "model %s has no decays of its own", ms_model_config(model)->id);
+    return status;
+}
+
 enum ms_status ms_columns_keep_supported(struct ms_column_list *list, const struct ms_model *model,
                                          FILE *notes, struct ms_error *error)
 {
@@ -82,13 +94,15 @@ enum ms_status ms_columns_keep_supported(struct ms_column_list *list, const stru
     for (int i = 0; i < list->count; i++) {
         enum ms_column_kind kind = list->columns[i].kind;
         struct ms_error why;
-        enum ms_status status = ms_column_supported(model, kind, &why);
+        enum ms_status status = column_supported(model, &list->columns[i], &why);
         if (status != MS_OK && (kind == MS_COLUMN_FULL || (kind == MS_COLUMN_INCREMENTAL && list->asked))) {
             *error = why;
             return status;
         }
         if (status != MS_OK) {
-            fprintf(notes, "no column %s: %s\n", list->names[i], why.text);
+            if (!(kind == MS_COLUMN_INCREMENTAL &&
+                  list->columns[i].decay.count == 0)) /* by default; few models have them */
+                fprintf(notes, "no column %s: %s\n", list->names[i], why.text);
             continue;
         }
         list->columns[kept] = list->columns[i];

@@ -18,8 +18,8 @@ struct ms_column_list {
 };
 
 /* Fills *list with full, incremental@D for each decay and half-life, stale, last. |decays| and |half_lives| are words
- * separated by blanks, each a list as in interest/decay.h; NULL: not given. Without either there is one column for a decay
- * of 0.9. MS_CONFIG or MS_USAGE with the word that is not legal, given twice, or one too many. */
+ * separated by blanks, each a list as in interest/decay.h; NULL: not given. Without either there is one column for the
+ * model's own decays, incremental@model, and one for a decay of 0.9. MS_CONFIG or MS_USAGE with the word that is not legal, given twice, or one too many. */
 enum ms_status ms_columns_make(struct ms_column_list *list, const char *decays, const char *half_lives,
                                struct ms_error *error) MS_MUST_CHECK;
 

@@ -76,7 +76,7 @@ static void test_defaults(void **state)
     assert_int_equal(config->workers, ms_machine_cores());
     assert_int_equal(config->state_memory_bytes, ms_machine_memory_bytes() / 4);
     assert_int_equal(config->routing_mode, MS_ROUTING_AUTO);
-    assert_string_equal(config->routing_decay, "0.9");
+    assert_string_equal(config->routing_decay, "auto");
     assert_string_equal(config->routing_half_life, "");
     assert_string_equal(config->log_level, "info");
     assert_int_equal(config->profile_order, MS_PROFILE_BEFORE_INTEREST);

@@ -20,6 +20,8 @@ FORGETTING = [([], {}), (["--decay", "0.99"], {"decays": (0.99,)}), (["--decay",
               (["--decay", "0.7,0.95"], {"decays": (0.7, 0.95)}), (["--half-life", "5s"], {"half_lives": (5000,)}),
               (["--half-life", "2s,1m,300ms"], {"half_lives": (2000, 60000, 300)})]
 
+OWN = [([], {"decays": "model"}), (["--decay", "model"], {"decays": "model"})]  # of models that have decays
+
 
 def run(directory, lines, *args):
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -99,11 +101,19 @@ def test_against_reference():
         tensors = clustered(rng, dim, item_dim, options)
         if n % 3 == 2:
             random_models.add_head(rng, config, tensors, dim)
+        own = OWN if n % 2 == 0 else []
+        if own:
+            random_models.add_decays(rng, config, tensors)
+            tensors["routing.item_logits"] = rng.normal(size=(80, config["interests"])).astype(np.float32)
+            config["routing"] = {"initial_logits": "item", **config["routing"]}
+        if config["routing"].get("initial_logits") != "item":
+            tensors.pop("routing.item_logits", None)
         with tempfile.TemporaryDirectory() as directory:
             ids = [f"i{row}" for row in range(80)]
             ms_model.write_model(directory, config, tensors, ids)
-            for m, (args, how) in enumerate(FORGETTING):
-                lengths = [EVENTS] if m == n % len(FORGETTING) else []
+            forgetting = FORGETTING[1:] + own if own else FORGETTING
+            for m, (args, how) in enumerate(forgetting):
+                lengths = [EVENTS] if m == n % len(FORGETTING) or how == OWN[0][1] else []
                 lines = histories(rng, ids, [0, 1, 2, 3, 40, 300, *lengths])
                 worst = max(worst, compare(directory, config, lines, args, how))
     print(f"fold against the reference: worst {worst:.1e}")
@@ -123,6 +133,44 @@ def test_attention():
             full = ms_reference.Model(directory).full(lines[0]["items"])
             vectors = np.array([interest["vector"] for interest in record["interests"]])
             assert np.abs(vectors - full.vectors).max() < 1e-5 * np.abs(full.vectors).max()
+
+
+def test_decays_close_to_one():
+    """Thousands of events at decays of 0.9999: what is lost at each must not be lost to rounding."""
+    rng = np.random.default_rng(96)
+    config = {"extractor": "mind", "dim": 16, "interests": 4, "max_behaviors": 50, "interest_count": "fixed"}
+    ids = [f"i{row}" for row in range(80)]
+    lines = histories(rng, ids, [EVENTS])
+    with tempfile.TemporaryDirectory() as directory:
+        tensors = clustered(rng, 16, 12, {})
+        tensors["routing.decay"] = np.array([9.2, 9.0, 8.0, 12.0], dtype=np.float32)
+        ms_model.write_model(directory, config, tensors, ids)
+        compare(directory, config, lines, [], {"decays": "model"})
+
+
+def test_bad_decays_are_refused():
+    base = {"extractor": "mind", "dim": 3, "interests": 2, "max_behaviors": 5}
+    tensors = {"item_embedding": np.ones((3, 3), np.float32), "routing.bilinear": np.eye(3, dtype=np.float32)}
+    two, gate = np.zeros(2, np.float32), np.ones((3, 2), np.float32)
+    cases = [({"decay": [0.9]}, {}, "routing.decay has 1 numbers, expected K=2"),
+             ({"decay": [0.9, 0.0]}, {}, "routing.decay[1] is 0"), ({"decay": [0.9, 1.5]}, {}, "routing.decay is [0.9,1.5]"),
+             ({"decay": 0.9}, {}, "routing.decay is 0.9"), ({}, {"routing.decay_gate": gate}, "tensor routing.decay is missing"),
+             ({"decay": [0.9, 0.9]}, {"routing.decay": two}, "tensor routing.decay says 0.5"),
+             ({"decay": [0.5, 0.5]}, {"routing.decay": two, "routing.decay_gate": gate}, "exclude each other"),
+             ({}, {"routing.decay": np.zeros(3, np.float32)}, "tensor routing.decay has shape [3], expected [K=2]"),
+             ({}, {"routing.decay": two, "routing.decay_gate": np.ones((2, 2), np.float32)}, "expected [d=3, K=2]"),
+             ({"initial_logits": "item"}, {}, "tensor routing.item_logits is missing"),
+             ({}, {"routing.item_logits": np.ones((3, 2), np.float32)}, "routing.item_logits is not one"),
+             ({"initial_logits": "item"}, {"routing.item_logits": np.ones((2, 2), np.float32)}, "expected [items=3, K=2]")]
+    for routing, more, message in cases:
+        with tempfile.TemporaryDirectory() as directory:
+            ms_model.write_model(directory, {**base, "routing": routing}, {**tensors, **more}, ["a", "b", "c"])
+            done = run(directory, [{"user_id": "u", "items": ["a"]}])
+            assert done.returncode != 0 and message in done.stderr and done.stdout == "", f"{message}: {done}"
+    with tempfile.TemporaryDirectory() as directory:
+        ms_model.write_model(directory, base, tensors, ["a", "b", "c"])
+        done = run(directory, [{"user_id": "u", "items": ["a"]}], "--decay", "model")
+        assert done.returncode == 2 and "has no decays" in done.stderr, done
 
 
 def test_many_interests():
@@ -192,7 +240,7 @@ def test_refused():
 
 
 def main():
-    for test in (test_against_reference, test_attention, test_many_interests, test_sameness, test_growth, test_refused):
+    for test in (test_against_reference, test_decays_close_to_one, test_bad_decays_are_refused, test_attention, test_many_interests, test_sameness, test_growth, test_refused):
         test()
         print(f"{test.__name__} passed")
 

@@ -16,7 +16,7 @@ def random_routing(rng, bilinear):
         "softmax": pick(rng, "interests", "interests", "behaviors", "behaviors-then-interests"),
         "padded_softmax": bool(rng.integers(2)),
         "softmax_scale": pick(rng, 1.0, 1.0, 0.5, 3.0, 20.0),
-        "initial_logits": pick(rng, "item-normal", "table", *(() if shared else ("zeros",))),
+        "initial_logits": pick(rng, "item-normal", "table", "item", *(() if shared else ("zeros",))),
         "seed": int(rng.integers(1 << 40)),
         "stddev": pick(rng, 1.0, 1.0, 0.1, 5.0),
         "update": pick(rng, "accumulate", "accumulate", "replace", "probability"),
@@ -39,6 +39,17 @@ def add_head(rng, config, tensors, width):
         if rng.integers(2):
             tensors[f"head.{n}.bias"] = rng.normal(size=out, scale=0.1).astype(np.float32)
         width = out
+
+
+def add_decays(rng, config, tensors):
+    """Decays of the model: a list, a tensor, or a tensor and a gate."""
+    K, (items, d) = config["interests"], tensors["item_embedding"].shape
+    if rng.integers(3) == 0:
+        config["routing"] = {**config.get("routing", {}), "decay": [round(float(g), 6) for g in rng.uniform(0.3, 1.0, K)]}
+        return
+    tensors["routing.decay"] = rng.normal(2.0, 2.0, K).astype(np.float32)
+    if rng.integers(2):
+        tensors["routing.decay_gate"] = rng.normal(size=(d, K), scale=1.0 / np.sqrt(d)).astype(np.float32)
 
 
 def add_profile(rng, config, tensors):
@@ -84,6 +95,10 @@ def random_mind(rng, hot=False):
             tensors["routing.bilinear_bias"] = rng.normal(size=dim, scale=0.3).astype(np.float32)
     if config["routing"].get("initial_logits") == "table":
         tensors["routing.initial_logits"] = rng.normal(size=(L, K)).astype(np.float32)
+    if config["routing"].get("initial_logits") == "item":
+        tensors["routing.item_logits"] = rng.normal(size=(items, K), scale=pick(rng, 0.1, 1.0, 5.0)).astype(np.float32)
+    if rng.integers(6) == 0:
+        add_decays(rng, config, tensors)
     width = dim + (add_profile(rng, config, tensors) if rng.integers(5) == 0 else 0)
     config["dim"] = width
     if rng.integers(4) == 0:

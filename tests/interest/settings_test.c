@@ -19,13 +19,10 @@ static void decays(void **state)
     (void)state;
     struct ms_decay decay = {.count = -1};
     struct ms_error error = {0};
-    assert_int_equal(ms_decay_parse("", "", &decay, &error), MS_OK);
-    assert_int_equal(decay.count, 1);
-    assert_true(decay.per_event[0] == 0.9 && decay.half_life_ms[0] == 0);
-    assert_int_equal(ms_decay_parse("0.7, 0.95,1", "", &decay, &error), MS_OK);
+    assert_int_equal(ms_decay_parse("0.7, 0.95,1", "", NULL, &decay, &error), MS_OK);
     assert_int_equal(decay.count, 3);
     assert_true(decay.per_event[0] == 0.7 && decay.per_event[1] == 0.95 && decay.per_event[2] == 1.0);
-    assert_int_equal(ms_decay_parse("", "7d,1500,500ms,2h", &decay, &error), MS_OK);
+    assert_int_equal(ms_decay_parse("", "7d,1500,500ms,2h", NULL, &decay, &error), MS_OK);
     assert_int_equal(decay.count, 4);
     assert_int_equal(decay.half_life_ms[0], 604800000);
     assert_int_equal(decay.half_life_ms[1], 1500);
@@ -36,14 +33,14 @@ static void decays(void **state)
         ",0.9", "0.9 0.8", "x",      "1e-600", ".5.", "1,1,1,1,1,1,1,1,1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct ms_decay untouched = {.count = 77};
-        if (ms_decay_parse(bad[i], "", &untouched, &error) != MS_CONFIG)
+        if (ms_decay_parse(bad[i], "", NULL, &untouched, &error) != MS_CONFIG)
             fail_msg("decay '%s' was accepted", bad[i]);
         assert_int_equal(untouched.count, 77);
     }
     static const char *const bad_half_lives[] = {"0",   "-1",   "1w",  "d",
                                                  "7 d", "1.5h", "7d,", "9223372036854775807d"};
     for (size_t i = 0; i < sizeof bad_half_lives / sizeof bad_half_lives[0]; i++) {
-        if (ms_decay_parse("", bad_half_lives[i], &decay, &error) != MS_CONFIG)
+        if (ms_decay_parse("", bad_half_lives[i], NULL, &decay, &error) != MS_CONFIG)
             fail_msg("half-life '%s' was accepted", bad_half_lives[i]);
     }
 }
@@ -112,10 +109,41 @@ static void mode_of_a_model_that_cannot_be_folded(void **state)
     ms_model_destroy(model);
 }
 
+/* "auto" and nothing are the model's decays where it has some, else 0.9; "model" insists. */
+static void decays_of_the_model(void **state)
+{
+    (void)state;
+    static const char *const automatic[] = {"", "auto"};
+    struct ms_model *without = make_model(""), *with = make_model(",\"routing\":{\"decay\":[0.5,0.75]}");
+    struct ms_decay decay;
+    struct ms_error error = {0};
+    assert_false(ms_fold_has_decays(without));
+    assert_true(ms_fold_has_decays(with));
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(ms_decay_parse(automatic[i], "", without, &decay, &error), MS_OK);
+        assert_int_equal(decay.count, 1);
+        assert_true(decay.per_event[0] == 0.9 && decay.half_life_ms[0] == 0);
+        assert_int_equal(ms_decay_parse(automatic[i], "", with, &decay, &error), MS_OK);
+        assert_int_equal(decay.count, 0);
+    }
+    assert_int_equal(ms_decay_parse("model", "", with, &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 0);
+    assert_int_equal(ms_decay_parse("model", "", NULL, &decay, &error), MS_OK);
+    assert_int_equal(ms_decay_parse("model", "", without, &decay, &error), MS_CONFIG);
+    assert_non_null(strstr(error.text, "model m@1 has no decays"));
+    assert_int_equal(ms_decay_parse("0.8", "", with, &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 1);
+    assert_int_equal(ms_decay_parse("", "1d", with, &decay, &error), MS_OK);
+    assert_int_equal(decay.count, 1);
+    ms_model_destroy(with);
+    ms_model_destroy(without);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decays),
+        cmocka_unit_test(decays_of_the_model),
         cmocka_unit_test(mode_of_a_foldable_model),
         cmocka_unit_test(mode_of_a_model_that_cannot_be_folded),
     };

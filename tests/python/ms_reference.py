@@ -4,6 +4,7 @@
     model.full(items, initial_logits=None)                 -> Interests(vectors [K', dim], weights [K'], coupling [n, K])
     model.fold(items, decays=(0.9,))                       -> Interests, after folding event by event
     model.fold(items, half_lives=(ms,), times=[ms, ...])
+    model.fold(items, decays="model")                      by the model's own decays
 
 Both take profile={field: value or [values]} for models that have profile fields.
 
@@ -91,6 +92,8 @@ class Model:
         return x + self.tensors.get("routing.bilinear_bias", 0.0)
 
     def logits_of_item(self, row):
+        if self.routing["initial_logits"] == "item":
+            return self.tensors["routing.item_logits"][row]
         return ms_model.item_normal(self.ids[row], self.K, self.routing["seed"], self.routing["stddev"])
 
     def profile_embedding(self, name):
@@ -164,7 +167,7 @@ class Model:
             b[:min(slots, len(given))] = given[:slots]
         elif self.routing["initial_logits"] == "table":
             b[:len(rows)] = self.tensors["routing.initial_logits"][:len(rows)]
-        elif self.routing["initial_logits"] == "item-normal":
+        elif self.routing["initial_logits"] in ("item-normal", "item"):
             b[:len(rows)] = [self.logits_of_item(row) for row in rows]
         return b[:, :count]
 
@@ -245,7 +248,8 @@ class Model:
 
     def fold(self, items, decays=(0.9,), half_lives=None, times=None, profile=None):
         self.profile = profile
-        numbers = len(half_lives or decays)
+        own = decays == "model" and not half_lives
+        numbers = 1 if own else len(half_lives or decays)
         z, mass = None, np.zeros(self.K)
         folded, newest, count = 0, None, 0
         for place, item in enumerate(items):
@@ -253,7 +257,7 @@ class Model:
                 continue
             row, folded = self.rows[item], folded + 1
             count = self.count(folded)
-            keep, worth = np.array(decays, dtype=np.float64), np.ones(numbers)
+            keep, worth = np.array([1.0] if own else decays, dtype=np.float64), np.ones(numbers)
             if half_lives:
                 age = 0 if newest is None else times[place] - newest
                 keep = np.exp2(-max(age, 0) / np.array(half_lives, dtype=np.float64))
@@ -275,8 +279,9 @@ class Model:
             x = self.projected([row], self.K)[0]
             z = np.zeros_like(x) if z is None else z
             w = self._fold_weights(row, x[:count], z[:count], numbers) * worth[slot][:count]
-            z[:count] = keep[slot][:count, None] * z[:count] + w[:, None] * x[:count]
-            mass[:count] = keep[slot][:count] * mass[:count] + w
+            g = (self.decays_at(row) if own else keep[slot])[:count]
+            z[:count] = g[:, None] * z[:count] + w[:, None] * x[:count]
+            mass[:count] = g * mass[:count] + w
         if folded == 0:
             return self.nothing()
         if self.config["extractor"] == "comirec-sa":
@@ -285,6 +290,14 @@ class Model:
             return self.finish(self._pooled(z, mass[0]), np.ones(1))
         return self.finish(self.squash(z[:count]), mass[:count])
 
+    def decays_at(self, row):
+        """What each interest's sums keep at an event with the item: sigmoid(bias + <gate, item>), or the config's list."""
+        if "routing.decay" not in self.tensors:
+            return np.array(self.routing["decay"], dtype=np.float64)
+        gate = self.tensors.get("routing.decay_gate")
+        x = self.tensors["routing.decay"] + (0.0 if gate is None else self.tensors["item_embedding"][row] @ gate)
+        return 1 / (1 + np.exp(-x))
+
     def _fold_weights(self, row, x, z, numbers):
         r, count = self.routing, len(x)
         side = unit(x) if r["agreement_item"] == "unit" else x
@@ -292,7 +305,7 @@ class Model:
         if r["update"] == "replace":
             b = a
         else:
-            b0 = self.logits_of_item(row)[:count] if r["initial_logits"] == "item-normal" else 0.0
+            b0 = self.logits_of_item(row)[:count] if r["initial_logits"] in ("item-normal", "item") else 0.0
             b = b0 + (r["iterations"] - 1) * a
         w = np.zeros(count)
         for first in range(min(numbers, count)):

@@ -24,10 +24,11 @@ static void lists_become_columns(void **state)
     static const struct {
         const char *decays, *half_lives, *names;
     } cases[] = {
-        {NULL, NULL, "full incremental@0.9 stale last"},
+        {NULL, NULL, "full incremental@model incremental@0.9 stale last"},
         {" 0.8  0.7,0.95\t", NULL, "full incremental@0.8 incremental@0.7,0.95 stale last"},
         {NULL, "12h 1d,7d", "full incremental@12h incremental@1d,7d stale last"},
         {"1", "1d", "full incremental@1 incremental@1d stale last"},
+        {"model 0.9", NULL, "full incremental@model incremental@0.9 stale last"},
         {"", NULL, "full stale last"},
     };
     static struct ms_column_list list;
@@ -51,10 +52,9 @@ static void bad_lists_are_refused(void **state)
     static const struct {
         const char *decays, *half_lives, *text;
     } cases[] = {
-        {"0.9 1.1", NULL, "1.1"},
-        {"0.9 0.8 0.9", NULL, "'0.9' is given twice"},
-        {NULL, "7w", "7w"},
-        {"x", NULL, "--decays"},
+        {"0.9 1.1", NULL, "1.1"},   {"0.9 0.8 0.9", NULL, "'0.9' is given twice"},
+        {NULL, "7w", "7w"},         {"x", NULL, "--decays"},
+        {"auto", NULL, "--decays"}, {"model,0.9", NULL, "'model'"},
     };
     static struct ms_column_list list;
     struct ms_error error;

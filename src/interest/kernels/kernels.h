@@ -82,7 +82,7 @@ struct ms_fold_step {
     size_t x_stride; /* 0: one projection for all */
 };
 
-/* The whole of the commonest fold: up to 4 interests, one decay. */
+/* The whole of the commonest fold: up to 4 interests, one softmax. */
 struct ms_fold_four {
     struct ms_fold_step step;
     float *mass;      /* [interests], updated */
@@ -91,7 +91,8 @@ struct ms_fold_four {
     double initial;   /* what b0 is multiplied with */
     bool squashed;    /* u = squash(z) with power 1, else z */
     double squash_scale;
-    double keep, weight; /* what old sums are multiplied with, and what the event counts */
+    double keep[MS_TILE]; /* what old sums are multiplied with, by interest; those past |interests| are 0 */
+    double weight;        /* what the event counts */
 };
 
 struct ms_kernels {

@@ -5,7 +5,7 @@
  *     b_j  =  b0_j(x) + (iterations - 1) a_j     update=accumulate: what full routing would have added up
  *     b_j  =  a_j                                update=replace
  *     w    =  softmax of softmax_scale b         over the K'u interests, or over those that share a decay
- *     z_j  =  keep_j z_j + weight_j w_j x
+ *     z_j  =  keep_j z_j + weight_j w_j x        keep_j by the settings, or the model's g_j(x)
  *
  * State, in floats: mass [K], filled up to whole cache lines, then z [K][capsule_dim]. So the state of a user who has
  * few interests yet is the front of a full one. The arithmetic of an event is in double and each sum is rounded once an
@@ -148,7 +148,7 @@ static bool is_plain(const struct ms_extractor *x, size_t interests, size_t deca
 }
 
 static void fold_plain(const struct ms_extractor *x, const struct ms_fold_step *step, float *mass,
-                       const struct ms_fold_event *event)
+                       const struct ms_fold_event *event, const double *keep)
 {
     const struct ms_mind *m = x->context;
     const struct ms_routing *routing = m->routing;
@@ -162,9 +162,19 @@ static void fold_plain(const struct ms_extractor *x, const struct ms_fold_step *
                      (accumulate ? routing->iterations - 1 : 1),
         .squashed = routing->agreement_interest == MS_AGREEMENT_SQUASHED && routing->squash_every,
         .squash_scale = (double)routing->squash_scale,
-        .keep = event->keep[0],
         .weight = event->weight[0]};
+    for (size_t j = 0; j < step->interests; j++)
+        fold.keep[j] = keep[j];
     x->kernels->fold_four(&fold);
+}
+
+/* keep_j for every interest. */
+static void keeps(const struct ms_mind *m, const struct ms_fold_event *event, size_t K, size_t interests,
+                  double *keep)
+{
+    const float *forgets = event->keep ? NULL : m->forgets + (size_t)event->item * K;
+    for (size_t j = 0, i = 0; j < interests; j++, i = i + 1 == event->decays ? 0 : i + 1)
+        keep[j] = forgets ? 1.0 - (double)forgets[j] : event->keep[i];
 }
 
 static void fold_event(struct ms_extractor *x, const struct ms_fold_event *event, float *state)
@@ -178,15 +188,15 @@ static void fold_event(struct ms_extractor *x, const struct ms_fold_event *event
                                 .dim = x->capsule_dim,
                                 .interests = (size_t)ms_count_by_rule(x->spec, (size_t)event->events_folded)};
     take_item(x, &step, event->item);
+    keeps(m, event, x->K, step.interests, keep);
     if (is_plain(x, step.interests, decays)) {
-        fold_plain(x, &step, mass, event);
+        fold_plain(x, &step, mass, event, keep);
         return;
     }
     logits(x, &step, event->item, w);
     clear_padding(w, step.interests);
     softmax_by_decay(x->kernels, w, step.interests, decays);
     for (size_t j = 0, i = 0; j < step.interests; j++, i = i + 1 == decays ? 0 : i + 1) {
-        keep[j] = event->keep[i];
         w[j] *= event->weight[i];
         mass[j] = (float)(keep[j] * (double)mass[j] + w[j]);
     }
@@ -202,6 +212,8 @@ static void prefetch(const struct ms_extractor *x, uint32_t item)
     ms_fold_prefetch_row(at, x->capsule_dim);
     if (m->item_logits)
         __builtin_prefetch(m->item_logits + (size_t)item * x->K);
+    if (m->forgets)
+        __builtin_prefetch(m->forgets + (size_t)item * x->K);
 }
 
 /* Whether the vectors are nothing but squash(z), power 1. */
@@ -255,6 +267,7 @@ static const char *refusal(const struct ms_model *model)
 }
 
 const struct ms_fold_ops ms_mind_fold = {.refusal = refusal,
+                                         .has_decays = ms_mind_has_decays,
                                          .floats = floats,
                                          .event = fold_event,
                                          .prefetch = prefetch,

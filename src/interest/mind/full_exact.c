@@ -55,18 +55,18 @@ void ms_window_items_f64(struct ms_extractor *x, const struct ms_window *window)
     }
 }
 
-/* The item-normal logits of an item, K of them, as they were before they were rounded to float32. */
+/* The logits of an item, K of them, as they were before they were rounded to float32. */
 static void item_logits_f64(const struct ms_extractor *x, uint32_t item, double *logits)
 {
     const struct ms_mind *m = x->context;
     const float *from = m->item_logits + (size_t)item * x->K;
-    if (!m->item_logits_residual) {
+    const float *residual = m->item_logits_residual ? m->item_logits_residual + (size_t)item * x->K : NULL;
+    if (m->logits_drawn && !residual) {
         ms_mind_draw_logits(x->model, item, logits);
         return;
     }
-    const float *residual = m->item_logits_residual + (size_t)item * x->K;
     for (size_t j = 0; j < x->K; j++)
-        logits[j] = (double)from[j] + (double)residual[j];
+        logits[j] = (double)from[j] + (residual ? (double)residual[j] : 0.0);
 }
 
 /* b64 [slots][K'u]. The empty slots' rows are their per-call rows, or zero. */

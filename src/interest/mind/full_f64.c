@@ -31,12 +31,14 @@ static void initial_logits(struct ms_extractor *x, const struct ms_window *windo
         size_t at = (size_t)window->items[i] * x->K;
         if (by_slot) {
             set_logits(b, by_slot + i * x->K, NULL, k);
-        } else if (residual) {
+        } else if (residual || !m->logits_drawn) {
             if (i + FETCH_AHEAD < n) {
-                __builtin_prefetch(m->item_logits + (size_t)window->items[i + FETCH_AHEAD] * x->K);
-                __builtin_prefetch(residual + (size_t)window->items[i + FETCH_AHEAD] * x->K);
+                size_t ahead = (size_t)window->items[i + FETCH_AHEAD] * x->K;
+                __builtin_prefetch(m->item_logits + ahead);
+                if (residual)
+                    __builtin_prefetch(residual + ahead);
             }
-            set_logits(b, m->item_logits + at, residual + at, k);
+            set_logits(b, m->item_logits + at, residual ? residual + at : NULL, k);
         } else {
             double drawn[MS_MAX_INTERESTS];
             ms_mind_draw_logits(x->model, window->items[i], drawn);

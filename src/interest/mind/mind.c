@@ -6,7 +6,7 @@
 #include "interest/mind/float32.h"
 
 static const char *const softmax_names[] = {"interests", "behaviors", "behaviors-then-interests", NULL};
-static const char *const logits_names[] = {"item-normal", "zeros", "table", NULL};
+static const char *const logits_names[] = {"item-normal", "zeros", "table", "item", NULL};
 static const char *const update_names[] = {"accumulate", "replace", "probability", NULL};
 static const char *const agreement_names[] = {"squashed", "unit", "raw", NULL};
 static const char *const item_names[] = {"raw", "unit", NULL};
@@ -32,6 +32,7 @@ static const struct ms_key keys[] = {
     {"routing.squash.when", MS_KEY_CHOICE, AT(squash_every), 0, 0, when_names, false},
     {"routing.squash.power", MS_KEY_FLOAT, AT(squash_power), 0, 100, NULL, false},
     {"routing.squash.scale", MS_KEY_FLOAT, AT(squash_scale), -BIG, BIG, NULL, false},
+    {"routing.decay", MS_KEY_NUMBERS, AT(decay), 0, 1, NULL, false},
     {NULL, MS_KEY_INT, 0, 0, 0, NULL, false},
 };
 
@@ -60,12 +61,20 @@ static bool logits_by_slot(const void *options)
     return ((const struct ms_routing *)options)->initial_logits == MS_LOGITS_TABLE;
 }
 
+static bool logits_by_item(const void *options)
+{
+    return ((const struct ms_routing *)options)->initial_logits == MS_LOGITS_ITEM;
+}
+
 static const struct ms_tensor_rule tensors[] = {
     {"routing.bilinear", true, mapped_by_all, 2, {MS_SYM_D, MS_SYM_DIM}},
     {"routing.bilinear", true, mapped_by_interest, 3, {MS_SYM_K, MS_SYM_D, MS_SYM_DIM}},
     {"routing.bilinear", true, mapped_by_position, 4, {MS_SYM_L, MS_SYM_K, MS_SYM_D, MS_SYM_DIM}},
     {"routing.bilinear_bias", false, mapped, 1, {MS_SYM_DIM}},
     {"routing.initial_logits", true, logits_by_slot, 2, {MS_SYM_L, MS_SYM_K}},
+    {"routing.item_logits", true, logits_by_item, 2, {MS_SYM_ITEMS, MS_SYM_K}},
+    {"routing.decay", false, NULL, 1, {MS_SYM_K}},
+    {"routing.decay_gate", false, NULL, 2, {MS_SYM_D, MS_SYM_K}},
     {NULL, false, NULL, 0, {0}},
 };
 
@@ -79,6 +88,8 @@ static void bind_context(struct ms_extractor *x)
     m->fits_f64 = ms_float_steps_know(m->routing);
     m->items = tables->items;
     m->item_logits = tables->item_logits;
+    m->logits_drawn = tables->drawn_logits != NULL;
+    m->forgets = tables->forgets;
     m->items_residual = tables->items_residual;
     m->item_logits_residual = tables->item_logits_residual;
     m->item_lengths = tables->item_lengths;
@@ -224,6 +235,7 @@ static const struct ms_routing comirec_dr_defaults = {
                   .defaults = &(kind_defaults),                                                              \
                   .interest_count = (kind_count),                                                            \
                   .tensors = tensors,                                                                        \
+                  .check_config = ms_mind_check_decay_list,                                                  \
                   .maps_items = mapped,                                                                      \
                   .tables_bytes = sizeof(struct ms_mind_tables),                                             \
                   .make_tables = ms_mind_make_tables,                                                        \

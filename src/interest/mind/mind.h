@@ -8,7 +8,7 @@
 #define MS_MAX_RESIDUAL_BYTES ((size_t)1 << 30) /* of both residual tables together */
 
 enum ms_softmax { MS_SOFTMAX_INTERESTS, MS_SOFTMAX_BEHAVIORS, MS_SOFTMAX_BEHAVIORS_THEN_INTERESTS };
-enum ms_initial_logits { MS_LOGITS_ITEM_NORMAL, MS_LOGITS_ZEROS, MS_LOGITS_TABLE };
+enum ms_initial_logits { MS_LOGITS_ITEM_NORMAL, MS_LOGITS_ZEROS, MS_LOGITS_TABLE, MS_LOGITS_ITEM };
 enum ms_update { MS_UPDATE_ACCUMULATE, MS_UPDATE_REPLACE, MS_UPDATE_PROBABILITY };
 enum ms_agreement { MS_AGREEMENT_SQUASHED, MS_AGREEMENT_UNIT, MS_AGREEMENT_RAW };
 enum ms_bilinear { MS_BILINEAR_SHARED, MS_BILINEAR_PER_INTEREST, MS_BILINEAR_PER_POSITION, MS_BILINEAR_NONE };
@@ -30,6 +30,8 @@ struct ms_routing {
     bool squash_every; /* false: in the last iteration only */
     float squash_power;
     float squash_scale;
+    struct ms_numbers
+        decay; /* of each interest's sums; the tensors routing.decay and routing.decay_gate go before it */
 };
 
 /* What is computed once from a model and shared by all threads. */
@@ -38,8 +40,13 @@ struct ms_mind_tables {
      * NULL where each interest or position has a map of its own. |projected| is the block of the first. */
     const float *items;
     float *projected;
-    /* Where initial logits are item-normal: the normal numbers b_ij drawn from (seed, item id, j), [items][K]. */
-    float *item_logits;
+    /* Initial logits by item, [items][K]: the tensor routing.item_logits, or where they are item-normal the normal numbers
+     * b_ij drawn from (seed, item id, j); else NULL. |drawn_logits| is the block of the latter. */
+    const float *item_logits;
+    float *drawn_logits;
+    /* Where the model has decays: what the sums of interest j lose at an event with the item, 1 - g_j(item), [items][K].
+     * Float32 is exact enough of this, but not of a g close to 1. NULL: it has none. */
+    float *forgets;
     /* Residuals: what the float32 tables lack of the numbers in double. The sums of both are within 1e-13 of these. Made
      * where routing may outgrow float32 and both take no more than MS_MAX_RESIDUAL_BYTES; else NULL. */
     float *items_residual, *item_logits_residual;
@@ -55,6 +62,8 @@ struct ms_mind {
 
     const float *items; /* these are the tables' */
     const float *item_logits;
+    bool logits_drawn; /* item_logits are numbers that were rounded to float32 */
+    const float *forgets;
     const float *items_residual, *item_logits_residual;
     const float *item_lengths; /* NULL: no window's logits can outgrow float32 */
     double logit_per_length;   /* logits may grow to so many times the longest item's length; 0: not known */
@@ -76,6 +85,15 @@ void ms_mind_free_tables(const struct ms_model *model, void *tables);
 size_t ms_mind_bytes_of_tables(const struct ms_model *model, const void *tables);
 /* The item-normal logits of an item before they were rounded to float32, drawn anew: K doubles, in about K * 60 ns. */
 void ms_mind_draw_logits(const struct ms_model *model, uint32_t item, double *logits);
+
+/* Whether the model has decays of its own, and the table that they make: g_j(x) = sigmoid(routing.decay_j + <column j of
+ * routing.decay_gate, e_x>), or the list routing.decay of config.json. See tables->forgets. */
+bool ms_mind_has_decays(const struct ms_model *model);
+enum ms_status ms_mind_make_forgets(const struct ms_model *model, struct ms_mind_tables *tables,
+                                    const char *dir, struct ms_error *error) MS_MUST_CHECK;
+/* Refuses a list of decays that does not fit the interests. See check_config of struct ms_model_kind. */
+enum ms_status ms_mind_check_decay_list(const struct ms_model_config *config, const void *options,
+                                        const char *config_path, struct ms_error *error) MS_MUST_CHECK;
 
 /* The factors of squash and agreement, vectorized where the power is 1. |norms| and |factors| may be one array, and have
  * room for a multiple of 8. Pure. */

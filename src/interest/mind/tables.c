@@ -97,7 +97,7 @@ static enum ms_status draw_item_logits(const struct ms_model *model, struct ms_m
                                        const char *dir, struct ms_error *error)
 {
     int K = interests(model);
-    enum ms_status status = make_block(&tables->item_logits, table_bytes(model, K), "item logits", dir,
+    enum ms_status status = make_block(&tables->drawn_logits, table_bytes(model, K), "item logits", dir,
                                        error);
     if (status != MS_OK)
         return status;
@@ -105,8 +105,9 @@ static enum ms_status draw_item_logits(const struct ms_model *model, struct ms_m
         double drawn[MS_MAX_INTERESTS];
         ms_mind_draw_logits(model, item, drawn);
         for (int j = 0; j < K; j++)
-            tables->item_logits[(size_t)item * (size_t)K + (size_t)j] = (float)drawn[j];
+            tables->drawn_logits[(size_t)item * (size_t)K + (size_t)j] = (float)drawn[j];
     }
+    tables->item_logits = tables->drawn_logits;
     return MS_OK;
 }
 
@@ -215,7 +216,7 @@ static enum ms_status make_residuals(const struct ms_model *model, struct ms_min
     tables->outgrows_float32 = outgrows_float32(model, tables);
     if (tables->projected)
         bytes += table_bytes(model, capsule_dim(model));
-    if (tables->item_logits)
+    if (tables->drawn_logits)
         bytes += table_bytes(model, interests(model));
     if (!tables->outgrows_float32) {
         ms_block_free(tables->item_lengths, table_bytes(model, 1));
@@ -225,7 +226,7 @@ static enum ms_status make_residuals(const struct ms_model *model, struct ms_min
         return MS_OK;
     if (tables->projected)
         status = project_residual(model, tables, dir, error);
-    if (status == MS_OK && tables->item_logits)
+    if (status == MS_OK && tables->drawn_logits)
         status = draw_logits_residual(model, tables, dir, error);
     return status;
 }
@@ -239,8 +240,12 @@ enum ms_status ms_mind_make_tables(const struct ms_model *model, void *out, cons
     if (routing->bilinear == MS_BILINEAR_SHARED)
         status = project_items(model, tables, dir, error);
     tables->items = tables->projected ? tables->projected : ms_model_item_embedding(model, 0);
+    if (routing->initial_logits == MS_LOGITS_ITEM)
+        tables->item_logits = ms_model_tensor(model, "routing.item_logits").data;
     if (status == MS_OK && routing->initial_logits == MS_LOGITS_ITEM_NORMAL)
         status = draw_item_logits(model, tables, dir, error);
+    if (status == MS_OK && ms_mind_has_decays(model))
+        status = ms_mind_make_forgets(model, tables, dir, error);
     return status == MS_OK ? make_residuals(model, tables, dir, error) : status;
 }
 
@@ -248,7 +253,8 @@ void ms_mind_free_tables(const struct ms_model *model, void *made)
 {
     struct ms_mind_tables *tables = made;
     ms_block_free(tables->projected, table_bytes(model, capsule_dim(model)));
-    ms_block_free(tables->item_logits, table_bytes(model, interests(model)));
+    ms_block_free(tables->drawn_logits, table_bytes(model, interests(model)));
+    ms_block_free(tables->forgets, table_bytes(model, interests(model)));
     ms_block_free(tables->item_lengths, table_bytes(model, 1));
     ms_block_free(tables->items_residual, table_bytes(model, capsule_dim(model)));
     ms_block_free(tables->item_logits_residual, table_bytes(model, interests(model)));
@@ -259,6 +265,6 @@ size_t ms_mind_bytes_of_tables(const struct ms_model *model, const void *made)
     const struct ms_mind_tables *tables = made;
     size_t items = table_bytes(model, capsule_dim(model)), logits = table_bytes(model, interests(model));
     return (tables->projected ? items : 0) + (tables->items_residual ? items : 0) +
-           (tables->item_logits ? logits : 0) + (tables->item_logits_residual ? logits : 0) +
-           (tables->item_lengths ? table_bytes(model, 1) : 0);
+           (tables->drawn_logits ? logits : 0) + (tables->item_logits_residual ? logits : 0) +
+           (tables->forgets ? logits : 0) + (tables->item_lengths ? table_bytes(model, 1) : 0);
 }
