@@ -1,5 +1,5 @@
 /* The benchmark's own Kafka client: what tools/bench runs beside mindstream. One program, one job a call:
- * load a topic, copy one topic to another, watch a group's progress, size up a topic. */
+ * load a topic, copy one topic to another, read it, watch a group's progress, size up a topic. */
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
 
@@ -24,6 +24,7 @@ int driver_delete(const struct driver_options *options); /* removes topic */
 int driver_load(
     const struct driver_options *options); /* JSON lines from stdin to topic, keyed by "user_id" */
 int driver_copy(const struct driver_options *options); /* the bare copy loop, until SIGTERM */
+int driver_read(const struct driver_options *options); /* the bare consumer, to the ends of topic, as JSON */
 int driver_watch(
     const struct driver_options *options); /* progress of group on topic and CPU of pid, as JSON */
 int driver_size(

@@ -12,10 +12,11 @@ static const struct job {
     const char *name;
     int (*run)(const struct driver_options *options);
 } jobs[] = {{"create", driver_create}, {"delete", driver_delete}, {"load", driver_load},
-            {"copy", driver_copy},     {"watch", driver_watch},   {"size", driver_size}};
+            {"copy", driver_copy},     {"watch", driver_watch},   {"size", driver_size},
+            {"read", driver_read}};
 
 static const char usage_text[] =
-    "usage: mindstream_bench create|delete|load|copy|watch|size --bootstrap HOST:PORT --topic T\n"
+    "usage: mindstream_bench create|delete|load|copy|read|watch|size --bootstrap HOST:PORT --topic T\n"
     "           [--output T] [--group G] [--partitions N] [--workers N] [--commit-interval-ms N]\n"
     "           [--record-bytes N] [--pid P] [--timeout SECONDS] [--set consumer.K=V|producer.K=V ...]\n"
     "The client that tools/bench runs; see tools/bench --help.\n";
