@@ -17,8 +17,6 @@
 #include "view/json.h"
 #include "view/table.h"
 
-enum { PUBLISH_NONE, PUBLISH_FINAL };
-
 #define PLAIN_S      10.0     /* between two lines of progress where there is no terminal */
 #define GUESSED_RATE 400000.0 /* events/s of a worker, for --dry-run */
 
@@ -66,6 +64,7 @@ static struct ms_replay_options options_of(const struct replay_arguments *argume
                                       .to = arguments->to,
                                       .rate = (double)arguments->rate,
                                       .checkpoint_s = (double)arguments->checkpoint,
+                                      .publish = (enum ms_replay_publish)arguments->publish,
                                       .follow = arguments->follow,
                                       .restart = arguments->restart};
 }
@@ -249,7 +248,7 @@ static enum ms_status run_stages(const struct replay_arguments *arguments, struc
     }
     if (status == MS_OK && !whole)
         return ms_fail(error, MS_KAFKA_RETRY, "stopped before the end; the same command goes on from here");
-    if (status == MS_OK && arguments->publish == PUBLISH_FINAL) {
+    if (status == MS_OK && arguments->publish == MS_REPLAY_PUBLISH_FINAL) {
         if (!arguments->follow && atomic_load(stop))
             return ms_fail(error, MS_KAFKA_RETRY,
                            "stopped before it was published; the same command goes on from here");
@@ -323,7 +322,7 @@ static const struct ms_argument rows[] = {
      .not_empty = true,
      .placeholder = "TOPIC",
      .standard_text = "output.topic",
-     .help = "where --publish final publishes",
+     .help = "where --publish publishes",
      AT(output_topic)},
     {.name = "from",
      .kind = MS_ARGUMENT_STRING,
@@ -339,10 +338,10 @@ static const struct ms_argument rows[] = {
      AT(to)},
     {.name = "publish",
      .kind = MS_ARGUMENT_CHOICE,
-     .values = "none|final",
+     .values = "none|final|every",
      .standard = "none",
      .placeholder = "WHAT",
-     .help = "nothing, or at the end one record of each user in the order of partition and id",
+     .help = "nothing; at the end one record of each user, by partition and id; or a record for every event",
      AT(publish)},
     {.name = "rate",
      .kind = MS_ARGUMENT_INTEGER,
@@ -405,6 +404,7 @@ const struct ms_command ms_command_replay = {
         "mindstream replay -c clicks.properties --dry-run\n"
         "mindstream replay -c clicks.properties --handoff && mindstream run -c clicks.properties\n"
         "mindstream replay -c green.properties --follow --publish final --handoff\n"
+        "mindstream replay -c clicks.properties --state-dir /srv/audit --publish every --output-topic interests-audit\n"
         "mindstream replay -c clicks.properties --state-dir /srv/trial --from last:P7D --model /srv/models/new\n",
     .exit_status =
         "0 done, 1 failed or stopped early, 2 bad usage or settings, 3 offsets, state or rights to be mended",

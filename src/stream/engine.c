@@ -373,12 +373,12 @@ static enum ms_status apply(struct ms_engine *engine, struct ms_position *positi
         return ms_sources[input->source]->apply(
             engine->own[input->source], &engine->context, position,
             d->wanted == UINT32_MAX ? UINT32_MAX : engine->wanted[d->wanted].entry, d, input, silent, error);
-    if (silent && engine->on_bad)
+    if (engine->on_bad)
         engine->on_bad(engine->on_bad_context, input, d->reason);
-    return silent ? MS_OK
-                  : ms_publisher_dead_letter(engine->publisher, position,
-                                             ms_source_topic(input->source, engine->config), input, d->reason,
-                                             error);
+    return silent || engine->on_bad ? MS_OK
+                                    : ms_publisher_dead_letter(engine->publisher, position,
+                                                               ms_source_topic(input->source, engine->config),
+                                                               input, d->reason, error);
 }
 
 /* Whether |source| may have to wait: beside others, or for a debt. */

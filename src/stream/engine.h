@@ -29,7 +29,7 @@ struct ms_engine_options {
     uint32_t owner;
     struct ms_sink sink;
     struct ms_stats *stats;
-    /* Told of each bad record that a replay passes over in silence; NULL: nobody is. */
+    /* Told of each bad record in place of the dead-letter topic; NULL: that gets those outside of replays. */
     void (*on_bad)(void *context, const struct ms_input *input, const char *reason);
     void *on_bad_context;
 };

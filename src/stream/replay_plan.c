@@ -1,7 +1,6 @@
 /* Bounds as people write them, and the plan as a sealed file. */
 #include "stream/replay_plan.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +9,6 @@
 
 #include "base/array.h"
 #include "base/buffer.h"
-#include "base/digest.h"
 #include "base/duration.h"
 #include "event/time.h"
 #include "state/sealed.h"
@@ -90,9 +88,11 @@ enum ms_status ms_replay_plan_write(const struct ms_replay_plan *plan, const cha
                                     struct ms_error *error)
 {
     struct ms_buffer text = {0};
-    bool good = ms_buffer_printf(
-                    &text, "format=1\nfrom=%s\nto=%s\nfold=%016" PRIx64 "\ndecode=%016" PRIx64 "\nstage=%s\n",
-                    plan->from, plan->to, plan->fold_id, plan->decode_id, stages[plan->stage]) &&
+    bool good = ms_buffer_printf(&text,
+                                 "format=2\nid=%016" PRIx64 "\nfrom=%s\nto=%s\nfold=%016" PRIx64
+                                 "\ndecode=%016" PRIx64 "\nstage=%s\npublish=%s\noutput=%s\n",
+                                 plan->id, plan->from, plan->to, plan->fold_id, plan->decode_id,
+                                 stages[plan->stage], plan->every ? "every" : "end", plan->output) &&
                 put_parts(plan, &text);
     enum ms_status status = good ? ms_sealed_write(dir, NAME, &text, error)
                                  : ms_fail(error, MS_MEMORY, "no memory for the plan of a replay");
@@ -117,8 +117,13 @@ static bool read_line(struct ms_replay_plan *plan, const char *line)
     int format;
     char word[MS_BOUND_BYTES];
     if (sscanf(line, "format=%d", &format) == 1)
-        return format == 1;
-    if (sscanf(line, "from=%63[^\n]", plan->from) == 1 || sscanf(line, "to=%63[^\n]", plan->to) == 1 ||
+        return format == 2;
+    if (strcmp(line, "output=") == 0 || strcmp(line, "publish=end") == 0)
+        return true;
+    if (strcmp(line, "publish=every") == 0)
+        return plan->every = true;
+    if (sscanf(line, "output=%255[^\n]", plan->output) == 1 || sscanf(line, "id=%" SCNx64, &plan->id) == 1 ||
+        sscanf(line, "from=%63[^\n]", plan->from) == 1 || sscanf(line, "to=%63[^\n]", plan->to) == 1 ||
         sscanf(line, "fold=%" SCNx64, &plan->fold_id) == 1 ||
         sscanf(line, "decode=%" SCNx64, &plan->decode_id) == 1)
         return true;
@@ -145,11 +150,4 @@ enum ms_status ms_replay_plan_read(struct ms_replay_plan *plan, const char *dir,
         status = ms_fail(error, MS_STATE, "%s/%s: damaged, or of another version", dir, NAME);
     ms_buffer_free(&text);
     return status;
-}
-
-uint64_t ms_replay_plan_id(const struct ms_replay_plan *plan)
-{
-    static_assert(sizeof *plan->parts == 24, "a part has no padding, which would differ");
-    uint64_t id = plan->fold_id ^ (plan->decode_id << 1 | plan->decode_id >> 63);
-    return plan->count ? id ^ ms_digest(plan->parts, plan->count * sizeof *plan->parts) : id;
 }

@@ -1,11 +1,14 @@
 /* What a replay reads, fixed at its start, and how far it has come: the file DIR/replay beside the state it builds.
  *
- *   format=1
+ *   format=2
+ *   id=HEX                  drawn at random: names this replay
  *   from=earliest           as it was asked for
  *   to=last:PT1H
  *   fold=HEX                fold id under which it folds
  *   decode=HEX              what the decoder is told (source.h)
  *   stage=reading           reading, read, published or handed
+ *   publish=end             end: nothing before the log is read; every: a record for each event
+ *   output=TOPIC            where it publishes; empty until it does
  *   part=SOURCE PARTITION FROM TO
  *
  * How far each part is folded stands in the rows of the state (L), not here. */
@@ -46,8 +49,12 @@ struct ms_replay_part {
 enum ms_replay_stage { MS_REPLAY_READING, MS_REPLAY_READ, MS_REPLAY_PUBLISHED, MS_REPLAY_HANDED };
 
 #define MS_BOUND_BYTES 64
+#define MS_TOPIC_BYTES 256 /* Kafka's limit is 249 */
 
 struct ms_replay_plan {
+    uint64_t id;
+    bool every;
+    char output[MS_TOPIC_BYTES];
     char from[MS_BOUND_BYTES], to[MS_BOUND_BYTES];
     uint64_t fold_id, decode_id;
     enum ms_replay_stage stage;
@@ -65,8 +72,5 @@ enum ms_status ms_replay_plan_read(struct ms_replay_plan *plan, const char *dir,
 /* Writes it, whole or not at all. */
 enum ms_status ms_replay_plan_write(const struct ms_replay_plan *plan, const char *dir,
                                     struct ms_error *error) MS_MUST_CHECK;
-
-/* A number that names what is read and how: of two plans that differ in parts, fold id or decode id it differs. */
-uint64_t ms_replay_plan_id(const struct ms_replay_plan *plan);
 
 #endif

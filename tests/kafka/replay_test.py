@@ -83,6 +83,50 @@ def replay_equals_live(scenario):
     assert sum(whole["bad_by_reason"].values()) == 3 and len(whole["bad_by_reason"]) == 2, whole
 
 
+def records_of(records):
+    """key -> its records in order, as (version, value)."""
+    found = {}
+    for record in records:
+        found.setdefault(record.key, []).append((record.headers["mindstream-version"], record.value))
+    return found
+
+
+def replay_every(scenario):
+    """--publish every gives the very records of a service that publishes each event, whatever kills it and with whatever
+    workers it goes on; the state is the same, and the service goes on behind it."""
+    scenario.topics()
+    log = Log(scenario, users=200)
+    log.produce(9000)
+    scenario.kafka.produce(scenario.input, [("u1", b"not json"), ("u5", None), ("u3", b"{")])
+    log.produce(2000, transaction=True)
+    live = scenario.service(routing_mode="incremental", publish_mode="every", dead_letter_topic="").start()
+    scenario.wait_done(live)
+    assert live.terminate() == 0
+    other = f"{scenario.id}-every"
+    scenario.kafka.create(other, 4)
+    directory = os.path.join(scenario.directory, "replayed")
+    base = ("--state-dir", directory, "--output-topic", other, "--publish", "every", "--checkpoint", "1")
+    for workers in (2, 4):
+        process = Replay(live, *base, "--rate", "2500", "--workers", workers).start()
+        before = len(scenario.kafka.read(other))
+        wait_for("records of the replay", lambda since=before: len(scenario.kafka.read(other)) > since + 500)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    Replay(live, *base[:-4], "--publish", "final").run(2, "--publish every was begun")
+    Replay(live, *base, "--output-topic", "elsewhere").run(2, f"publishes to topic {other}")
+    summary = Replay(live, *base, "--workers", "1").run()
+    assert summary["stage"] == "published" and summary["left"] == 0 and summary["bad"] <= 2, summary
+    assert 0 < summary["published"] < 11001, f"what was published before is not published again: {summary}"
+    diff(live.settings["state.dir"], directory, model=scenario.model_dir)
+    got, expected = records_of(scenario.kafka.read(other)), records_of(scenario.kafka.read(scenario.output))
+    assert got == expected, [key for key in expected if got.get(key) != expected[key]][:5]
+    assert Replay(live, *base).run()["published"] == 0
+    Replay(live, *base, "--restart", "--to", "offset:1000").run()
+    again = records_of(scenario.kafka.read(other))
+    assert all(again[key][:len(got[key])] == got[key] for key in got), "a new replay publishes anew, from version 1"
+    assert sum(map(len, again.values())) == sum(map(len, got.values())) + 4000, "of the first 1000 offsets of 4 partitions"
+
+
 def check_from(scenario, before, after):
     """Each user's records begin with its last version of |before|, or with the first of |after|, and go on without a gap."""
     last, seen, pb = {}, {}, ms_kafka.schema(scenario.directory)
@@ -195,4 +239,4 @@ def replay_refused(scenario):
 
 
 if __name__ == "__main__":
-    ms_kafka.main({function.__name__: function for function in (replay_equals_live, replay_handoff, replay_follow, replay_refused)})
+    ms_kafka.main({function.__name__: function for function in (replay_equals_live, replay_every, replay_handoff, replay_follow, replay_refused)})

@@ -66,7 +66,10 @@ static void remove_dir(const char *path)
 
 static struct ms_replay_plan some_plan(void)
 {
-    struct ms_replay_plan plan = {.from = "last:PT6H",
+    struct ms_replay_plan plan = {.id = 0xabcdef0123456789,
+                                  .every = true,
+                                  .output = "interests",
+                                  .from = "last:PT6H",
                                   .to = "latest",
                                   .fold_id = 0xfedcba9876543210,
                                   .decode_id = 7,
@@ -101,12 +104,16 @@ static void written_and_read(void **state)
     assert_int_equal(again.stage, plan.stage);
     assert_int_equal(again.count, plan.count);
     assert_memory_equal(again.parts, plan.parts, plan.count * sizeof *plan.parts);
-    assert_int_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
-    again.parts[3].to--;
-    assert_int_not_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
-    again.parts[3].to++;
-    again.decode_id++;
-    assert_int_not_equal(ms_replay_plan_id(&again), ms_replay_plan_id(&plan));
+    assert_int_equal(again.id, plan.id);
+    assert_true(again.every);
+    assert_string_equal(again.output, plan.output);
+    plan.every = false;
+    plan.output[0] = '\0';
+    ms_replay_plan_free(&again);
+    assert_int_equal(ms_replay_plan_write(&plan, dir, &error), MS_OK);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_OK);
+    assert_false(again.every);
+    assert_string_equal(again.output, "");
     ms_replay_plan_free(&again);
     ms_replay_plan_free(&plan);
     remove_dir(dir);
@@ -131,7 +138,7 @@ static void damaged(void **state)
     ms_replay_plan_free(&again);
     file = fopen(path, "w");
     assert_non_null(file);
-    fputs("format=1\nstage=reading\n", file); /* without a seal */
+    fputs("format=2\nstage=reading\n", file); /* without a seal */
     fclose(file);
     assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_STATE);
     ms_replay_plan_free(&again);

@@ -1,11 +1,12 @@
 /* The plan of a replay, its workers, and what they have done. */
 #include "stream/kafka/replay.h"
 
-#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "state/dir.h"
@@ -56,6 +57,27 @@ static bool nothing_stored(struct ms_replay *replay, struct ms_error *error)
     return true;
 }
 
+/* Records that are published go where, and in the way in which, the first of them went. */
+static enum ms_status check_publishes(const struct ms_replay *replay, struct ms_error *error)
+{
+    const struct ms_replay_plan *plan = &replay->plan;
+    const char *dir = replay->options.config->state_dir;
+    bool every = replay->options.publish == MS_REPLAY_PUBLISH_EVERY;
+    if (plan->every != every)
+        return ms_fail(error, MS_USAGE,
+                       "%s: a replay %s --publish every was begun here; go on %s it, or begin again with "
+                       "--restart",
+                       dir, plan->every ? "with" : "without", plan->every ? "with" : "without");
+    if (replay->options.publish != MS_REPLAY_PUBLISH_NONE && plan->output[0] &&
+        strcmp(plan->output, replay->config.output_topic) != 0)
+        return ms_fail(
+            error, MS_USAGE,
+            "%s: a replay that publishes to topic %s was begun here; go on with that one, or begin "
+            "again with --restart",
+            dir, plan->output);
+    return MS_OK;
+}
+
 /* A replay that was begun here goes on only as it was begun. */
 static enum ms_status check_same(const struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
 {
@@ -76,7 +98,7 @@ static enum ms_status check_same(const struct ms_replay *replay, uint64_t fold_i
             "%s: a replay under another model or other settings was begun here; go on with those, or begin "
             "again with --restart",
             dir);
-    return MS_OK;
+    return check_publishes(replay, error);
 }
 
 static enum ms_status fold_id_of(struct ms_replay *replay, uint64_t *fold_id, struct ms_error *error)
@@ -105,7 +127,13 @@ static enum ms_status make_plan(struct ms_replay *replay, uint64_t fold_id, stru
         status = ms_bound_parse(&to, "--to", replay->options.to, error);
     if (status != MS_OK)
         return status;
-    *plan = (struct ms_replay_plan){.fold_id = fold_id, .decode_id = ms_sources_decode_id(&replay->config)};
+    *plan = (struct ms_replay_plan){.fold_id = fold_id,
+                                    .decode_id = ms_sources_decode_id(&replay->config),
+                                    .every = replay->options.publish == MS_REPLAY_PUBLISH_EVERY};
+    if (getrandom(&plan->id, sizeof plan->id, 0) != (ssize_t)sizeof plan->id)
+        return ms_fail(error, MS_IO, "no random bytes: %s", strerror(errno));
+    if (plan->every)
+        snprintf(plan->output, sizeof plan->output, "%s", replay->config.output_topic);
     snprintf(plan->from, sizeof plan->from, "%s", replay->options.from);
     snprintf(plan->to, sizeof plan->to, "%s", replay->options.to);
     return ms_replay_resolve(replay, &from, &to, error);
@@ -142,6 +170,14 @@ static enum ms_status settle_state(struct ms_replay *replay, struct ms_error *er
     return ms_replay_plan_write(&replay->plan, dir, error);
 }
 
+/* The group that says how far is published belongs to this replay alone: another one begins with nothing. */
+static void name_group(struct ms_replay *replay)
+{
+    snprintf(replay->group, sizeof replay->group, "%s-replay-%016" PRIx64,
+             replay->options.config->application_id, replay->plan.id);
+    snprintf(replay->mark, sizeof replay->mark, "mindstream-replay/2 plan=%016" PRIx64, replay->plan.id);
+}
+
 enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_options *options, bool dry,
                               struct ms_error *error)
 {
@@ -153,7 +189,10 @@ enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_opt
     replay->config = *options->config;
     snprintf(replay->group, sizeof replay->group, "%s-replay", options->config->application_id);
     replay->config.application_id = replay->group;
+    if (options->publish == MS_REPLAY_PUBLISH_EVERY)
+        replay->config.publish_mode = MS_PUBLISH_EVERY;
     enum ms_status status = settle_plan(replay, dry, error);
+    name_group(replay);
     if (status == MS_OK && !dry)
         status = settle_state(replay, error);
     if (status == MS_OK && !(replay->next = calloc(replay->plan.count + 1, sizeof *replay->next)))
@@ -177,8 +216,11 @@ void ms_replay_close(struct ms_replay *replay)
     for (int i = 0; i < replay->reader_count; i++) {
         pthread_mutex_destroy(&replay->readers[i].stats.lock);
         ms_engine_destroy(replay->readers[i].engine);
+        ms_replay_sender_close(&replay->readers[i].sender);
+        free(replay->readers[i].ends);
     }
     free(replay->readers);
+    free(replay->committed);
     free(replay->next);
     ms_replay_plan_free(&replay->plan);
     ms_store_close(replay->store);
@@ -205,6 +247,77 @@ static int reader_count(const struct ms_replay *replay)
     return workers < partitions ? workers : partitions > 0 ? partitions : 1;
 }
 
+/* What the group says has to fit what the state says: L <= C. */
+static enum ms_status check_committed(const struct ms_replay *replay, struct ms_error *error)
+{
+    for (size_t i = 0; i < replay->plan.count; i++) {
+        const struct ms_replay_part *part = &replay->plan.parts[i];
+        struct ms_partition_row row = MS_EMPTY_ROW;
+        bool found;
+        enum ms_status status = ms_store_partition(replay->store, (uint16_t)part->partition, &row, &found,
+                                                   error);
+        if (status != MS_OK)
+            return status;
+        int64_t committed = replay->committed[part->partition];
+        if (part->source == MS_SOURCE_CLICKS && row.sources[part->source].applied > committed)
+            return ms_fail(error, MS_OFFSETS,
+                           "group %s, which says what this replay has published, has offset %" PRId64
+                           " of partition %" PRId32 ", and the state has %" PRId64
+                           ": the group was deleted, or its offsets have expired; begin again with --restart",
+                           replay->group, committed, part->partition, row.sources[part->source].applied);
+    }
+    return MS_OK;
+}
+
+/* Producers of all workers. Each settles what a run before left in doubt with its id; only then the group tells what is
+ * published. */
+static enum ms_status open_senders(struct ms_replay *replay, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    size_t partitions = (size_t)ms_replay_partitions(&replay->plan, MS_SOURCE_CLICKS);
+    for (int i = 0; status == MS_OK && i < replay->reader_count; i++)
+        status = ms_replay_sender_open(&replay->readers[i].sender, replay, i, error);
+    if (status == MS_OK)
+        status = ms_replay_settle(replay, replay->reader_count, ms_store_workers(replay->store), error);
+    if (status == MS_OK && ms_store_workers(replay->store) < replay->reader_count)
+        status = ms_store_set_workers(replay->store, replay->reader_count, error);
+    if (status == MS_OK && !(replay->committed = calloc(partitions + 1, sizeof *replay->committed)))
+        status = ms_fail(error, MS_MEMORY, "no memory for a replay");
+    if (status == MS_OK)
+        status = ms_replay_committed(replay, partitions, replay->committed, error);
+    return status == MS_OK ? check_committed(replay, error) : status;
+}
+
+static enum ms_status make_readers(struct ms_replay *replay, int count, struct ms_error *error)
+{
+    size_t partitions = (size_t)ms_replay_partitions(&replay->plan, MS_SOURCE_CLICKS);
+    replay->readers = calloc((size_t)count, sizeof *replay->readers);
+    if (!replay->readers)
+        return ms_fail(error, MS_MEMORY, "no memory for the workers of a replay");
+    for (int i = 0; i < count; i++) {
+        struct ms_replay_reader *reader = &replay->readers[i];
+        reader->replay = replay;
+        reader->number = i;
+        reader->of = count;
+        pthread_mutex_init(&reader->stats.lock, NULL);
+        replay->reader_count = i + 1;
+        if (!(reader->ends = calloc(partitions + 1, sizeof *reader->ends)))
+            return ms_fail(error, MS_MEMORY, "no memory for the workers of a replay");
+    }
+    return ms_replay_publishes_every(replay) ? open_senders(replay, error) : MS_OK;
+}
+
+static enum ms_status start_reader(struct ms_replay *replay, struct ms_replay_reader *reader,
+                                   size_t memory_bytes, struct ms_error *error)
+{
+    enum ms_status status = ms_replay_engine(replay, &reader->engine, &reader->stats, memory_bytes,
+                                             FIRST_OWNER + (uint32_t)reader->number, reader, error);
+    if (status == MS_OK && pthread_create(&reader->thread, NULL, ms_replay_reader_main, reader) != 0)
+        status = ms_fail(error, MS_MEMORY, "no thread for a worker");
+    reader->started = status == MS_OK;
+    return status;
+}
+
 enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error)
 {
     int count = reader_count(replay);
@@ -212,23 +325,9 @@ enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error)
     memory = (memory > 2 * BLOCK_CACHE ? memory - BLOCK_CACHE : memory / 2) / (size_t)count;
     if (replay->plan.stage != MS_REPLAY_READING)
         return MS_OK;
-    replay->readers = calloc((size_t)count, sizeof *replay->readers);
-    if (!replay->readers)
-        return ms_fail(error, MS_MEMORY, "no memory for the workers of a replay");
-    enum ms_status status = MS_OK;
-    for (int i = 0; status == MS_OK && i < count; i++) {
-        struct ms_replay_reader *reader = &replay->readers[i];
-        reader->replay = replay;
-        reader->number = i;
-        reader->of = count;
-        pthread_mutex_init(&reader->stats.lock, NULL);
-        replay->reader_count = i + 1;
-        status = ms_replay_engine(replay, &reader->engine, &reader->stats, memory, FIRST_OWNER + (uint32_t)i,
-                                  reader, error);
-        if (status == MS_OK && pthread_create(&reader->thread, NULL, ms_replay_reader_main, reader) != 0)
-            status = ms_fail(error, MS_MEMORY, "no thread for a worker");
-        reader->started = status == MS_OK;
-    }
+    enum ms_status status = make_readers(replay, count, error);
+    for (int i = 0; status == MS_OK && i < count; i++)
+        status = start_reader(replay, &replay->readers[i], memory, error);
     if (status != MS_OK)
         atomic_store(&replay->failed, true);
     return status;
@@ -259,7 +358,8 @@ struct ms_replay_counts ms_replay_counted(const struct ms_replay *replay)
     for (int i = 0; i < replay->reader_count; i++) {
         const struct ms_stats *stats = &replay->readers[i].stats;
         counts.read += ms_counted(&stats->events);
-        counts.folded += ms_counted(&stats->replayed);
+        counts.folded += ms_counted(&stats->replayed) + ms_counted(&stats->accepted);
+        counts.published += atomic_load(&replay->readers[i].sender.published);
         counts.bad += ms_counted(&stats->dead_letters);
     }
     for (size_t i = 0; ms_replay_where(replay, i, &at); i++)
@@ -281,6 +381,14 @@ static bool settle_ends(struct ms_replay *replay)
     return whole;
 }
 
+/* What it has published is still counted. */
+static void close_sender(struct ms_replay_reader *reader)
+{
+    uint64_t published = atomic_load(&reader->sender.published);
+    ms_replay_sender_close(&reader->sender);
+    atomic_store(&reader->sender.published, published);
+}
+
 enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
@@ -296,10 +404,11 @@ enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms
         }
         ms_engine_destroy(reader->engine);
         reader->engine = NULL;
+        close_sender(reader);
     }
     *whole = settle_ends(replay);
     if (status == MS_OK && *whole && replay->plan.stage == MS_REPLAY_READING) {
-        replay->plan.stage = MS_REPLAY_READ;
+        replay->plan.stage = replay->plan.every ? MS_REPLAY_PUBLISHED : MS_REPLAY_READ;
         status = ms_replay_plan_write(&replay->plan, replay->config.state_dir, error);
     }
     return status;

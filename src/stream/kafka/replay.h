@@ -5,7 +5,10 @@
  *
  * Its partitions are folded as those of a service that starts with committed offsets at the end: in silence, so L in the
  * rows of the state says how far it has come, and a replay that was killed goes on there. The file DIR/replay holds the
- * plan (replay_plan.h). */
+ * plan (replay_plan.h).
+ *
+ * With MS_REPLAY_PUBLISH_EVERY they are folded as those of a running service: records and offsets of the replay's own group
+ * ride in one transaction. That offset is C: below it, what L does not hold yet is folded again in silence. */
 #ifndef MS_KAFKA_REPLAY_H
 #define MS_KAFKA_REPLAY_H
 
@@ -18,6 +21,12 @@
 
 struct ms_replay;
 
+enum ms_replay_publish {
+    MS_REPLAY_PUBLISH_NONE,
+    MS_REPLAY_PUBLISH_FINAL, /* each user once, by ms_replay_publish */
+    MS_REPLAY_PUBLISH_EVERY, /* a record for each event, while the log is read */
+};
+
 struct ms_replay_options {
     const struct ms_config
         *config; /* state.dir is where the replay builds; outlives the replay, as all here */
@@ -28,8 +37,9 @@ struct ms_replay_options {
     const char *from, *to;  /* as in ms_bound_parse */
     double rate;            /* most events a second, 0: as fast as it goes */
     double checkpoint_s;    /* seconds of reading that a kill may cost */
-    bool follow;            /* go on at the end until |stop| */
-    bool restart;           /* drop what an earlier replay has built here */
+    enum ms_replay_publish publish;
+    bool follow;  /* go on at the end until |stop| */
+    bool restart; /* drop what an earlier replay has built here */
 };
 
 /* How far a part is. */
@@ -43,7 +53,7 @@ struct ms_replay_counts {
     uint64_t folded;    /* events in this run */
     uint64_t bad;       /* records that could not be decoded */
     uint64_t left;      /* records before the ends, holes counted */
-    uint64_t published; /* records of ms_replay_publish */
+    uint64_t published; /* records in committed transactions of this run */
 };
 
 /* Why records were bad: the words before the colon of their reasons, and how many. */

@@ -4,6 +4,12 @@
 #include "stream/kafka/replay_inside.h"
 #include "stream/source.h"
 
+static enum ms_status send_record(void *context, const struct ms_output *output, struct ms_error *error)
+{
+    struct ms_replay_reader *reader = context;
+    return ms_replay_send(&reader->sender, output->key, output->value, output->version, error);
+}
+
 static enum ms_status drop_record(void *context, const struct ms_output *output, struct ms_error *error)
 {
     (void)context;
@@ -33,17 +39,18 @@ enum ms_status ms_replay_engine(struct ms_replay *replay, struct ms_engine **eng
                                 size_t memory_bytes, uint32_t owner, struct ms_replay_reader *reader,
                                 struct ms_error *error)
 {
-    const struct ms_engine_options options = {.config = &replay->config,
-                                              .model = replay->options.model,
-                                              .store = replay->store,
-                                              .decay = &replay->options.decay,
-                                              .incremental = replay->options.incremental,
-                                              .memory_bytes = memory_bytes,
-                                              .owner = owner,
-                                              .sink = {.emit = drop_record},
-                                              .stats = stats,
-                                              .on_bad = reader ? count_bad : NULL,
-                                              .on_bad_context = reader};
+    const struct ms_engine_options options = {
+        .config = &replay->config,
+        .model = replay->options.model,
+        .store = replay->store,
+        .decay = &replay->options.decay,
+        .incremental = replay->options.incremental,
+        .memory_bytes = memory_bytes,
+        .owner = owner,
+        .sink = {.context = reader, .emit = reader && reader->sender.producer ? send_record : drop_record},
+        .stats = stats,
+        .on_bad = reader ? count_bad : NULL,
+        .on_bad_context = reader};
     return ms_engine_new(engine, &options, error);
 }
 
@@ -55,23 +62,48 @@ int ms_replay_partitions(const struct ms_replay_plan *plan, int source)
     return count;
 }
 
+/* Folded in silence up to the end. L is where it has come to. */
+static struct ms_position silent_position(const struct ms_replay *replay, const struct ms_replay_part *part,
+                                          int64_t applied)
+{
+    int64_t until = ms_replay_end(replay, part);
+    return (struct ms_position){
+        .committed = until, .next = applied >= 0 ? applied : part->from, .replay_until = until};
+}
+
+/* Published from C on, which is where the replay's group says it has come to; folded in silence between L and C. */
+static struct ms_position loud_position(const struct ms_replay *replay, const struct ms_replay_part *part,
+                                        int64_t applied)
+{
+    int64_t committed = replay->committed[part->partition];
+    return (struct ms_position){.committed = committed,
+                                .next = applied >= 0 ? applied : part->from,
+                                .replay_until = committed >= 0 ? committed : part->from,
+                                .must_send = committed < 0};
+}
+
+int64_t ms_replay_end(const struct ms_replay *replay, const struct ms_replay_part *part)
+{
+    bool follows = replay->options.follow && part->source == MS_SOURCE_CLICKS &&
+                   replay->plan.stage == MS_REPLAY_READING;
+    return follows ? INT64_MAX : part->to;
+}
+
 static struct ms_position position_of(const struct ms_replay *replay, const struct ms_replay_part *part,
                                       const struct ms_partition_row *row)
 {
     int64_t applied = row->sources[part->source].applied;
-    bool follows = replay->options.follow && part->source == MS_SOURCE_CLICKS &&
-                   replay->plan.stage == MS_REPLAY_READING;
-    int64_t until = follows ? INT64_MAX : part->to;
-    return (struct ms_position){.source = part->source,
-                                .partition = part->partition,
-                                .committed = until,
-                                .next = applied >= 0 ? applied : part->from,
-                                .replay_until = until,
-                                .origin = part->from,
-                                .flushed = applied,
-                                .holes = until - (applied >= 0 ? applied : part->from),
-                                .partitions = ms_replay_partitions(&replay->plan, part->source),
-                                .began = ms_replay_partitions(&replay->plan, part->source)};
+    bool loud = ms_replay_publishes_every(replay) && part->source == MS_SOURCE_CLICKS;
+    struct ms_position position = loud ? loud_position(replay, part, applied)
+                                       : silent_position(replay, part, applied);
+    position.source = part->source;
+    position.partition = part->partition;
+    position.origin = part->from;
+    position.flushed = applied;
+    position.holes = position.replay_until > position.next ? position.replay_until - position.next : 0;
+    position.partitions = ms_replay_partitions(&replay->plan, part->source);
+    position.began = position.partitions;
+    return position;
 }
 
 enum ms_status ms_replay_open_part(const struct ms_replay *replay, struct ms_engine *engine,

@@ -1,5 +1,6 @@
 /* The insides of a replay, shared by its files: replay.c (plan and workers), replay_reader.c (a worker), replay_engine.c (engine and positions), replay_log.c
- * (questions about the logs), replay_publish.c and replay_handover.c. For these alone. */
+ * (questions about the logs), replay_transaction.c (what is published, and how far), replay_publish.c and replay_handover.c.
+ * For these alone. */
 #ifndef MS_KAFKA_REPLAY_INSIDE_H
 #define MS_KAFKA_REPLAY_INSIDE_H
 
@@ -11,6 +12,18 @@
 #include "stream/engine.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/replay.h"
+
+/* A transactional producer of a replay. Zeroed, there is none. */
+struct ms_replay_sender {
+    const struct ms_replay *replay;
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *topic;
+    rd_kafka_consumer_group_metadata_t *group;
+    bool in_transaction;
+    double began_s;             /* the open transaction */
+    size_t records, bytes;      /* in the open transaction */
+    _Atomic uint64_t published; /* records of committed transactions */
+};
 
 struct ms_replay_reader {
     struct ms_replay *replay;
@@ -26,25 +39,35 @@ struct ms_replay_reader {
     rd_kafka_queue_t *queue;
     struct ms_consumer_queue fetching; /* wakes the fetcher, which sleeps while the queue is taken */
     double flushed_s;
-    size_t open; /* positions that have not reached their end */
+    size_t open;                    /* positions that have not reached their end */
+    int64_t *ends;                  /* [partition] of the source that is read: where it is read to */
+    struct ms_replay_sender sender; /* --publish every; else zeroed */
     struct ms_replay_reason reasons[MS_REPLAY_REASONS];
 };
 
 struct ms_replay {
     struct ms_replay_options options;
     struct ms_config config; /* with the group of the replay in place of the application's */
-    char group[600];
+    char group[600];         /* of this replay alone, named by its plan's id */
+    char mark[64];           /* beside its offsets */
     struct ms_store *store;
     struct ms_replay_plan plan;
     bool resumes;
     _Atomic int64_t *next; /* of each part */
+    int64_t *committed;    /* [partition] --publish every: below it all is published, -1: nothing was yet */
     struct ms_replay_reader *readers;
     int reader_count;
     atomic_bool failed;
     atomic_int never;                  /* stays 0 */
     const atomic_int *stop_publishing; /* a replay that follows publishes after it was told to end */
-    _Atomic uint64_t published;
+    _Atomic uint64_t published;        /* records of ms_replay_publish */
 };
+
+/* Whether each event's record is published while the log is read. */
+static inline bool ms_replay_publishes_every(const struct ms_replay *replay)
+{
+    return replay->options.publish == MS_REPLAY_PUBLISH_EVERY && replay->plan.stage == MS_REPLAY_READING;
+}
 
 /* A consumer that joins nothing, with the replay's group. */
 enum ms_status ms_replay_consumer(rd_kafka_t **consumer, const struct ms_config *config, const char *client,
@@ -56,17 +79,40 @@ enum ms_status ms_replay_resolve(struct ms_replay *replay, const struct ms_bound
 /* Whether the logs still have what the plan reads. */
 enum ms_status ms_replay_check_logs(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
 
+/* replay_transaction.c: makes a producer with the replay's transactional id |number|, which settles the transaction that
+ * a former one with this id left open. It is to be closed also where this fails. */
+enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const struct ms_replay *replay,
+                                     int number, struct ms_error *error) MS_MUST_CHECK;
+/* Aborts an open transaction. A zeroed one is legal. */
+void ms_replay_sender_close(struct ms_replay_sender *sender);
+/* Produces a record, in a new transaction where none is open. */
+enum ms_status ms_replay_send(struct ms_replay_sender *sender, struct ms_bytes key, struct ms_bytes value,
+                              uint64_t version, struct ms_error *error) MS_MUST_CHECK;
+/* Whether the open transaction is as large as it should become. */
+bool ms_replay_sender_full(const struct ms_replay_sender *sender);
+/* Commits it, or a new one, with the offsets of |list|, which get the replay's mark beside them. */
+enum ms_status ms_replay_sender_commit(struct ms_replay_sender *sender, rd_kafka_topic_partition_list_t *list,
+                                       struct ms_error *error) MS_MUST_CHECK;
+/* The offsets of the replay's group for input.topic, -1 where there is none with this replay's mark. */
+enum ms_status ms_replay_committed(const struct ms_replay *replay, size_t partitions, int64_t *offsets,
+                                   struct ms_error *error) MS_MUST_CHECK;
+/* Settles the transactional ids |from| .. |to|-1: of workers that a run before had and this one does not. */
+enum ms_status ms_replay_settle(const struct ms_replay *replay, int from, int to,
+                                struct ms_error *error) MS_MUST_CHECK;
+
 /* replay_reader.c: a worker's thread. */
 void *ms_replay_reader_main(void *reader);
 
-/* An engine of this replay, whose records go nowhere. |reader|, where not NULL, counts its bad records. */
+/* An engine of this replay. |reader|, where not NULL, counts its bad records, and its sender takes what is published. */
 enum ms_status ms_replay_engine(struct ms_replay *replay, struct ms_engine **engine, struct ms_stats *stats,
                                 size_t memory_bytes, uint32_t owner, struct ms_replay_reader *reader,
                                 struct ms_error *error) MS_MUST_CHECK;
 /* How many partitions of a source a plan has. */
 int ms_replay_partitions(const struct ms_replay_plan *plan, int source);
+/* To where a part is read now: its end, or INT64_MAX where the replay follows. */
+int64_t ms_replay_end(const struct ms_replay *replay, const struct ms_replay_part *part);
 /* Claims the partition of a part where no other source of it has, and opens the part: folded up to the row's L, silent up to
- * its end. *position is where it stands. */
+ * its end, or up to C where each event is published. *position is where it stands. */
 enum ms_status ms_replay_open_part(const struct ms_replay *replay, struct ms_engine *engine,
                                    const struct ms_replay_part *part, struct ms_position *position,
                                    struct ms_error *error) MS_MUST_CHECK;

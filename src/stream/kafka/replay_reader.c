@@ -1,5 +1,5 @@
-/* A worker of a replay: reads its partitions, one source after the other, and folds them in silence. Profiles come before
- * the clicks, as a service that begins with both has them. */
+/* A worker of a replay: reads its partitions, one source after the other, and folds them. Profiles come before the clicks,
+ * as a service that begins with both has them. With --publish every it commits now and then, always before a flush. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,8 +10,9 @@
 #include "stream/kafka/thread_arena.h"
 #include "stream/source.h"
 
-#define BATCH   192
-#define WAIT_MS 100
+#define BATCH    192
+#define WAIT_MS  100
+#define COMMIT_S 1.0 /* between two commits, unless records are many before */
 
 static bool stopping(const struct ms_replay_reader *reader)
 {
@@ -54,12 +55,43 @@ static enum ms_status open_parts(struct ms_replay_reader *reader, int source,
         status = ms_replay_open_part(replay, reader->engine, part, &position, error);
         if (status != MS_OK)
             return status;
-        if (position.next < position.replay_until) {
+        reader->ends[part->partition] = ms_replay_end(replay, part);
+        if (position.next < reader->ends[part->partition]) {
             rd_kafka_topic_partition_list_add(list, topic, part->partition)->offset = position.next;
             reader->open++;
         }
     }
     return status;
+}
+
+/* ---- committing ---- */
+
+/* Commits what is published, with the offsets up to which it is. */
+static enum ms_status commit(struct ms_replay_reader *reader, struct ms_error *error)
+{
+    const struct ms_positions *positions = ms_engine_positions(reader->engine);
+    const struct ms_position *position;
+    if (!reader->sender.producer || !ms_engine_pending(reader->engine))
+        return MS_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)positions->count);
+    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
+        if (ms_position_to_send(position) && position->source == MS_SOURCE_CLICKS)
+            rd_kafka_topic_partition_list_add(list, reader->replay->config.input_topic, position->partition)
+                ->offset = position->next;
+    }
+    enum ms_status status = ms_replay_sender_commit(&reader->sender, list, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (status == MS_OK)
+        ms_engine_committed(reader->engine);
+    return status;
+}
+
+/* When the transaction is large or old, or nothing more has come. */
+static enum ms_status commit_when_due(struct ms_replay_reader *reader, bool idle, struct ms_error *error)
+{
+    const struct ms_replay_sender *sender = &reader->sender;
+    bool old = sender->in_transaction && ms_monotonic_s() - sender->began_s >= COMMIT_S;
+    return idle || old || ms_replay_sender_full(sender) ? commit(reader, error) : MS_OK;
 }
 
 /* ---- flushing ---- */
@@ -80,7 +112,9 @@ static enum ms_status flush_when_due(struct ms_replay_reader *reader, bool now, 
     double seconds = ms_monotonic_s() - reader->flushed_s;
     if (!now && !ms_engine_flush_due(reader->engine) && seconds < reader->replay->options.checkpoint_s)
         return MS_OK;
-    enum ms_status status = end_flush(reader, error);
+    enum ms_status status = commit(reader, error);
+    if (status == MS_OK)
+        status = end_flush(reader, error);
     if (status == MS_OK)
         status = ms_engine_flush_begin(reader->engine, error);
     if (status == MS_OK && now)
@@ -107,7 +141,8 @@ static struct ms_input input_of(int source, const rd_kafka_message_t *message)
 static void reached(struct ms_replay_reader *reader, int source, int32_t partition, int64_t offset)
 {
     struct ms_position *position = ms_positions_find(ms_engine_positions(reader->engine), partition, source);
-    if (!position || position->paused || offset < position->replay_until)
+    int64_t end = reader->ends[partition];
+    if (!position || position->paused || offset < end)
         return;
     position->paused = true;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -115,7 +150,7 @@ static void reached(struct ms_replay_reader *reader, int source, int32_t partiti
     rd_kafka_pause_partitions(reader->consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     reader->open--;
-    ms_engine_reached(reader->engine, source, partition, offset);
+    ms_engine_reached(reader->engine, source, partition, end);
 }
 
 /* A message that is no record. */
@@ -142,7 +177,7 @@ static bool wanted(struct ms_replay_reader *reader, int source, const rd_kafka_m
 {
     const struct ms_position *position = ms_positions_find(ms_engine_positions(reader->engine),
                                                            message->partition, source);
-    return position && ms_position_replays(position) && message->offset < position->replay_until;
+    return position && message->offset < reader->ends[message->partition];
 }
 
 static enum ms_status fold(struct ms_replay_reader *reader, int source, rd_kafka_message_t *const *messages,
@@ -201,6 +236,8 @@ static enum ms_status read_all(struct ms_replay_reader *reader, int source, stru
         }
         ms_consumer_queue_watch(&reader->fetching, count > 0 ? (size_t)count : 0, bytes, ms_monotonic_s());
         if (status == MS_OK)
+            status = commit_when_due(reader, count <= 0, error);
+        if (status == MS_OK)
             status = flush_when_due(reader, false, error);
         note_next(reader);
         keep_to_rate(reader, since_s);
@@ -238,7 +275,12 @@ static enum ms_status read_sources(struct ms_replay_reader *reader, struct ms_er
     return status;
 }
 
-/* What was folded before a failure of reading is good, and is kept. */
+/* What was folded before a failure of reading is good, unless a record of it may not have been published. */
+static bool may_keep(const struct ms_replay_reader *reader)
+{
+    return ms_status_action(reader->status) != MS_ACTION_ABORT && !reader->sender.producer;
+}
+
 static enum ms_status keep_all(struct ms_replay_reader *reader, struct ms_error *error)
 {
     enum ms_status status = flush_when_due(reader, true, error);
@@ -253,7 +295,7 @@ void *ms_replay_reader_main(void *context)
     reader->flushed_s = ms_monotonic_s();
     reader->status = read_sources(reader, &reader->error);
     struct ms_error *error = reader->status == MS_OK ? &reader->error : NULL;
-    if (reader->status == MS_OK || ms_status_action(reader->status) != MS_ACTION_ABORT) {
+    if (reader->status == MS_OK || may_keep(reader)) {
         enum ms_status kept = keep_all(reader, error);
         if (reader->status == MS_OK)
             reader->status = kept;
