@@ -89,9 +89,10 @@ size_t ms_fold_floats_at(const struct ms_model *model, uint64_t events_folded);
 /* Folds one event with item |item| into |state| (ms_fold_floats_at(model, events_folded) floats, fastest on a boundary
  * of 64 bytes). |events_folded| is the number of routable events folded so far, this one included. |age_ms| is how far
  * the newest event time moved (>= 0), |late_ms| how far this event lies behind it (>= 0); both matter only where decay
- * goes by event time. Only where ms_fold_supported. */
+ * goes by event time. |mass| is what the event counts: 1, or ms_model_event_weight of its type. Only where
+ * ms_fold_supported. */
 void ms_fold_event(struct ms_extractor *extractor, const struct ms_decay *decay, float *state,
-                   uint64_t events_folded, uint32_t item, int64_t age_ms, int64_t late_ms);
+                   uint64_t events_folded, uint32_t item, int64_t age_ms, int64_t late_ms, double mass);
 
 /* Brings what folding item |item| reads towards the cache, some events ahead of it. Changes nothing. */
 void ms_fold_prefetch(const struct ms_extractor *extractor, uint32_t item);

@@ -57,6 +57,11 @@ enum ms_status ms_model_load(struct ms_model **model, const char *dir, struct ms
 void ms_model_destroy(struct ms_model *model);
 
 const struct ms_model_config *ms_model_config(const struct ms_model *model);
+/* Whether events of some types count more than others in the fold (event_weights of config.json), and what an event of
+ * this type counts: above 0, and 1 for types that are not listed. */
+bool ms_model_weighs_events(const struct ms_model *model);
+double ms_model_event_weight(const struct ms_model *model, const char *type, size_t type_bytes);
+
 /* XXH64 over the lengths and bytes of the files (config, tensors, items, profile vocabularies): two models
  * with one hash give the same vectors. */
 uint64_t ms_model_hash(const struct ms_model *model);

@@ -69,7 +69,7 @@ static void run_once(struct bench *b, enum measure measure, int i)
         b->sink += b->z[0];
         break;
     case FOLD:
-        ms_fold_event(b->extractor, &b->decay, b->state, ++b->folded, history[i % row->m], 0, 0);
+        ms_fold_event(b->extractor, &b->decay, b->state, ++b->folded, history[i % row->m], 0, 0, 1.0);
         break;
     case VECTORS:
         b->sink += ms_fold_interests(b->extractor, b->state, b->folded).vectors[0];
@@ -130,7 +130,7 @@ static enum ms_status bench_row(const struct ms_model *model, uint32_t *historie
         status = ms_fail(error, MS_MEMORY, "no memory");
     if (status == MS_OK) {
         for (int i = 0; i < row->m; i++)
-            ms_fold_event(b.extractor, &b.decay, b.state, ++b.folded, histories[i], 0, 0);
+            ms_fold_event(b.extractor, &b.decay, b.state, ++b.folded, histories[i], 0, 0, 1.0);
         time_row(&b);
     }
     ms_extractor_destroy(b.extractor);

@@ -152,6 +152,15 @@ static enum ms_status check_histories(const struct evaluate_work *work, const st
     return MS_OK;
 }
 
+/* A model that weighs events needs to know their types. */
+static enum ms_status read_histories(struct evaluate_work *work, struct ms_histories *histories,
+                                     const struct ms_model *model, struct ms_error *error)
+{
+    if (ms_model_weighs_events(model) && !work->log.events.type)
+        work->log.events.type = "event_type";
+    return ms_histories_read(histories, &work->log, model, error);
+}
+
 static enum ms_status evaluate(struct evaluate_work *work, struct ms_error *error)
 {
     struct ms_model *model = NULL;
@@ -160,7 +169,7 @@ static enum ms_status evaluate(struct evaluate_work *work, struct ms_error *erro
     enum ms_status status;
     if ((status = ms_model_load(&model, work->arguments->model_dir, error)) ||
         (status = ms_columns_keep_supported(&work->columns, model, stderr, error)) ||
-        (status = ms_histories_read(&histories, &work->log, model, error)) ||
+        (status = read_histories(work, &histories, model, error)) ||
         (status = check_histories(work, &histories, error)) ||
         (status = ms_evaluate(model, &histories, work->columns.columns, work->columns.count,
                               (int)work->arguments->threads, &evaluation, error)))

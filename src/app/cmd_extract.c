@@ -315,6 +315,7 @@ const struct ms_command ms_command_extract = {
         "  initial_logits   optional: a row of K numbers for each item, instead of the model's initial routing\n"
         "                   logits\n"
         "  timestamps       optional: a time for each item, in milliseconds; needed with --half-life\n"
+        "  types            optional: an event type for each item, for models that weigh them (event_weights)\n"
         "  profile          optional: the user's profile, an object, for models with profile fields\n"
         "Each output line is a record as the service publishes it (JSON, layout user); version is the number of items and\n"
         "event_time the newest timestamp, or 0. A line that cannot be read ends the work with its number; blank\n"

@@ -41,26 +41,26 @@ size_t ms_fold_floats_at(const struct ms_model *model, uint64_t events_folded)
     return fold ? fold->floats(model, events_folded ? events_folded : 1) : 0;
 }
 
-/* What the sums keep (by age), and what the event counts (by lateness), for decay number |i|. */
-static void forget(const struct ms_decay *decay, int i, int64_t age_ms, int64_t late_ms, double *keep,
-                   double *weight)
+/* What the sums keep (by age), and what the event of |mass| counts (by lateness), for decay number |i|. */
+static void forget(const struct ms_decay *decay, int i, int64_t age_ms, int64_t late_ms, double mass,
+                   double *keep, double *weight)
 {
     *keep = decay->per_event[i];
-    *weight = 1.0;
+    *weight = mass;
     if (decay->half_life_ms[0] == 0)
         return;
     *keep = age_ms > 0 ? exp2(-(double)age_ms / (double)decay->half_life_ms[i]) : 1.0;
     if (late_ms > 0)
-        *weight = exp2(-(double)late_ms / (double)decay->half_life_ms[i]);
+        *weight = mass * exp2(-(double)late_ms / (double)decay->half_life_ms[i]);
 }
 
 void ms_fold_event(struct ms_extractor *x, const struct ms_decay *decay, float *state, uint64_t events_folded,
-                   uint32_t item, int64_t age_ms, int64_t late_ms)
+                   uint32_t item, int64_t age_ms, int64_t late_ms, double mass)
 {
-    double keep[MS_MAX_DECAYS], weight[MS_MAX_DECAYS] = {1.0};
+    double keep[MS_MAX_DECAYS], weight[MS_MAX_DECAYS] = {mass};
     bool own = decay->count == 0;
     for (int i = 0; i < decay->count; i++)
-        forget(decay, i, age_ms, late_ms, &keep[i], &weight[i]);
+        forget(decay, i, age_ms, late_ms, mass, &keep[i], &weight[i]);
     const struct ms_fold_event event = {.item = item,
                                         .events_folded = events_folded,
                                         .decays = own ? 1 : (size_t)decay->count,

@@ -298,6 +298,35 @@ static enum ms_status read_profile_fields(struct reader *reader, const json_t *f
     return MS_OK;
 }
 
+#define EVENT_WEIGHT_MIN 1e-6
+#define EVENT_WEIGHT_MAX 1e6
+#define EVENT_TYPE_BYTES 255
+
+/* {"click": 1, "buy": 3}: what events of these types count in the fold. */
+static enum ms_status read_event_weights(struct reader *reader, const json_t *weights)
+{
+    struct ms_model_spec *spec = reader->spec;
+    const char *type;
+    json_t *value;
+    if (!json_is_object(weights) || json_object_size(weights) > MS_EVENT_WEIGHTS_MAX)
+        return refuse(reader, "event_weights", weights, "an object of at most 64 event types");
+    json_object_foreach ((json_t *)(uintptr_t)weights, type, value) {
+        size_t bytes = strlen(type);
+        double weight = json_number_value(value);
+        char where[64 + EVENT_TYPE_BYTES];
+        snprintf(where, sizeof where, "event_weights.%.*s", EVENT_TYPE_BYTES, type);
+        if (bytes > EVENT_TYPE_BYTES)
+            return refuse(reader, "event_weights", weights, "types of at most 255 bytes");
+        if (!json_is_number(value) || !(weight >= EVENT_WEIGHT_MIN && weight <= EVENT_WEIGHT_MAX))
+            return refuse(reader, where, value, "a number from 1e-06 to 1e+06");
+        const char *copy = ms_arena_copy(reader->strings, type, bytes + 1);
+        if (!copy)
+            return ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
+        spec->event_weights[spec->event_weight_count++] = (struct ms_event_weight){copy, bytes, weight};
+    }
+    return MS_OK;
+}
+
 /* |section| is "" for the whole file, else "routing." and the like. */
 static enum ms_status unknown_key(const struct reader *reader, const char *section, const char *name)
 {
@@ -317,7 +346,7 @@ static enum ms_status unknown_key(const struct reader *reader, const char *secti
         last = name_there[word] ? name_there : "";
     }
     return ms_fail(reader->error, MS_MODEL, "%s: unknown key \"%s%.100s\" (known there: %s%s)", reader->path,
-                   section, name, known, length ? "" : ", head");
+                   section, name, known, length ? "" : ", head, event_weights");
 }
 
 static bool is_section(const struct ms_model_kind *const *kinds, const char *path)
@@ -354,6 +383,8 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
             status = read_key(reader, key, field_of(reader, key, table), value);
         } else if (!*section && strcmp(name, "head") == 0) {
             status = read_head(reader, value);
+        } else if (!*section && strcmp(name, "event_weights") == 0) {
+            status = read_event_weights(reader, value);
         } else if (strcmp(section, "profile.") == 0 && strcmp(name, "fields") == 0) {
             status = read_profile_fields(reader, value);
         } else if (fits && *name && !strchr(name, '.') && is_section(kinds, path)) {

@@ -14,6 +14,15 @@
 
 enum ms_activation { MS_ACTIVATION_LINEAR, MS_ACTIVATION_RELU };
 
+#define MS_EVENT_WEIGHTS_MAX 64
+
+/* What an event of one type counts in the fold. */
+struct ms_event_weight {
+    const char *type;
+    size_t type_bytes;
+    double weight; /* above 0 */
+};
+
 /* config.json, with its defaults filled in: the part that everybody sees, and what extractors need. */
 struct ms_model_spec {
     struct ms_model_config config;
@@ -25,6 +34,8 @@ struct ms_model_spec {
     int head_layers;
     enum ms_activation head_activation[MS_MAX_HEAD];
     bool normalize;
+    struct ms_event_weight event_weights[MS_EVENT_WEIGHTS_MAX];
+    int event_weight_count;
     enum ms_profile_order profile_order;
     _Alignas(16) unsigned char options[MS_KIND_OPTIONS_MAX]; /* the kind's */
 };

@@ -192,6 +192,22 @@ const struct ms_model_config *ms_model_config(const struct ms_model *model)
     return &model->spec.config;
 }
 
+bool ms_model_weighs_events(const struct ms_model *model)
+{
+    return model->spec.event_weight_count > 0;
+}
+
+double ms_model_event_weight(const struct ms_model *model, const char *type, size_t type_bytes)
+{
+    const struct ms_model_spec *spec = &model->spec;
+    for (int i = 0; i < spec->event_weight_count; i++) {
+        const struct ms_event_weight *row = &spec->event_weights[i];
+        if (row->type_bytes == type_bytes && (type_bytes == 0 || memcmp(row->type, type, type_bytes) == 0))
+            return row->weight;
+    }
+    return 1.0;
+}
+
 const struct ms_model_spec *ms_model_spec(const struct ms_model *model)
 {
     return &model->spec;

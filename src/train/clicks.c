@@ -40,7 +40,8 @@ struct reader {
     struct user *users;
     size_t user_count, user_room;
     struct raw_click *clicks;
-    size_t click_count, click_room;
+    float *weights; /* of the clicks, where the model weighs events */
+    size_t click_count, click_room, weight_room;
 };
 
 uint32_t ms_holdout_buckets(double share)
@@ -84,9 +85,9 @@ static enum ms_status add_user(struct reader *reader, struct ms_bytes id, uint64
 }
 
 /* Keeps the click when its user is among the chosen. */
-static enum ms_status add_click(struct reader *reader, struct ms_bytes user_id, struct ms_bytes item,
-                                int64_t time_ms, struct ms_error *error)
+static enum ms_status add_click(struct reader *reader, const struct ms_event *event, struct ms_error *error)
 {
+    struct ms_bytes user_id = event->user, item = event->item;
     uint64_t hash = XXH64(user_id.data, user_id.size, 0);
     bool listed = reader->log->users_path != NULL;
     uint32_t user;
@@ -100,10 +101,16 @@ static enum ms_status add_click(struct reader *reader, struct ms_bytes user_id, 
     }
     if (reader->users[user].clicks == UINT32_MAX ||
         !ms_array_reserve(&reader->clicks, &reader->click_room, reader->click_count + 1,
-                          sizeof *reader->clicks))
+                          sizeof *reader->clicks) ||
+        (ms_model_weighs_events(reader->model) &&
+         !ms_array_reserve(&reader->weights, &reader->weight_room, reader->click_count + 1,
+                           sizeof *reader->weights)))
         return ms_fail(error, MS_MEMORY, "no memory for %zu clicks", reader->click_count + 1);
     uint32_t item_index = ms_model_find(reader->model, item.data, item.size);
-    reader->clicks[reader->click_count++] = (struct raw_click){time_ms, user, item_index};
+    if (reader->weights)
+        reader->weights[reader->click_count] = (float)ms_model_event_weight(reader->model, event->type.data,
+                                                                            event->type.size);
+    reader->clicks[reader->click_count++] = (struct raw_click){event->time_ms, user, item_index};
     reader->users[user].clicks++;
     return MS_OK;
 }
@@ -153,7 +160,7 @@ static enum ms_status read_events(struct reader *reader, struct ms_events *event
             return status;
         if (!click.event.user.data)
             break;
-        status = add_click(reader, click.event.user, click.event.item, click.event.time_ms, error);
+        status = add_click(reader, &click.event, error);
         if (status != MS_OK)
             return status;
         if (reader->clicks_read % PROGRESS_CLICKS == 0)
@@ -226,7 +233,8 @@ static enum ms_status make_histories(struct reader *reader, struct ms_histories 
     size_t *next = calloc(reader->user_count + 1, sizeof *next);
     size_t total = made->users && next ? lay_out(reader, made) : 0;
     made->clicks = calloc(total + 1, sizeof *made->clicks);
-    if (!made->users || !next || !made->clicks) {
+    made->weights = reader->weights ? calloc(total + 1, sizeof *made->weights) : NULL;
+    if (!made->users || !next || !made->clicks || (reader->weights && !made->weights)) {
         free(next);
         return ms_fail(error, MS_MEMORY, "no memory for the histories of %zu users, %zu clicks",
                        reader->user_count, total);
@@ -237,6 +245,8 @@ static enum ms_status make_histories(struct reader *reader, struct ms_histories 
         const struct raw_click *click = &reader->clicks[i];
         if (reader->users[click->user].clicks == 0)
             continue;
+        if (made->weights)
+            made->weights[next[click->user]] = reader->weights[i];
         made->clicks[next[click->user]++] = (struct ms_click){click->time_ms, 0, click->item};
     }
     for (uint32_t u = 0; u < made->user_count; u++) {
@@ -257,6 +267,7 @@ static void reader_free(struct reader *reader)
     ms_index_free(&reader->index);
     free(reader->users);
     free(reader->clicks);
+    free(reader->weights);
     free(reader);
 }
 
@@ -290,5 +301,6 @@ void ms_histories_free(struct ms_histories *histories)
 {
     free(histories->users);
     free(histories->clicks);
+    free(histories->weights);
     *histories = (struct ms_histories){0};
 }

@@ -40,6 +40,7 @@ struct ms_histories {
     struct ms_history *users;
     uint32_t user_count;
     struct ms_click *clicks; /* by user, then (time, order in the file) */
+    float *weights;          /* what they count, by user, then |order|; NULL: 1, the model weighs no events */
     bool timed;
     bool csv;
     uint64_t clicks_read; /* in the whole log, without what was passed over */

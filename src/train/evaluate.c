@@ -36,6 +36,7 @@ struct worker {
     /* The history at hand: */
     uint32_t *items;   /* [max] items of the known clicks */
     int64_t *times_ms; /* [max] times of the known clicks */
+    float *masses;     /* [max] what the known clicks count; NULL: 1 */
     uint32_t *known;   /* [max + 1] number of known clicks before click t */
     uint32_t *targets; /* [max] items of the known clicks to predict */
     float *state;      /* of the fold */
@@ -65,9 +66,10 @@ enum ms_status ms_column_supported(const struct ms_model *model, enum ms_column_
 
 /* ---- one history ---- */
 
-/* Fills items, times, known and targets for a history. Returns the number of targets. A click on an item that the model
+/* Fills items, times, masses, known and targets for a history. Returns the number of targets. A click on an item that the model
  * does not know is not a known click. */
-static size_t prepare_history(struct worker *w, const struct ms_click *clicks, uint32_t n)
+static size_t prepare_history(struct worker *w, const struct ms_click *clicks, const float *weights,
+                              uint32_t n)
 {
     uint32_t known = 0, half = n / 2;
     size_t targets = 0;
@@ -78,6 +80,8 @@ static size_t prepare_history(struct worker *w, const struct ms_click *clicks, u
             continue;
         }
         w->items[known] = clicks[t].item;
+        if (weights)
+            w->masses[known] = weights[clicks[t].order];
         w->times_ms[known++] = clicks[t].time_ms;
         if (t > half)
             w->targets[targets++] = clicks[t].item;
@@ -122,7 +126,8 @@ static void run_last(struct worker *w, int column, const struct ms_click *clicks
 static void fold_click(struct worker *w, const struct ms_decay *decay, uint32_t index)
 {
     int64_t age_ms = index > 0 ? w->times_ms[index] - w->times_ms[index - 1] : 0;
-    ms_fold_event(w->extractor, decay, w->state, (uint64_t)index + 1, w->items[index], age_ms, 0);
+    ms_fold_event(w->extractor, decay, w->state, (uint64_t)index + 1, w->items[index], age_ms, 0,
+                  w->masses ? (double)w->masses[index] : 1.0);
 }
 
 /* Folds the known clicks before click number half. */
@@ -180,10 +185,11 @@ static enum ms_status evaluate_user(void *context, int thread, size_t user, stru
     struct worker *w = &work->workers[thread];
     struct ms_history history = work->histories->users[user];
     const struct ms_click *clicks = work->histories->clicks + history.first;
+    const float *weights = work->histories->weights ? work->histories->weights + history.first : NULL;
     (void)error;
     if (steps_of(history.count) == 0)
         return MS_OK;
-    size_t targets = prepare_history(w, clicks, history.count);
+    size_t targets = prepare_history(w, clicks, weights, history.count);
     w->evaluation.targets += targets;
     for (int column = 0; column < work->column_count; column++)
         run_column(w, column, clicks, history.count, targets);
@@ -211,10 +217,12 @@ static enum ms_status worker_init(struct worker *w, struct work *work, uint32_t 
     w->seconds = calloc(columns, sizeof *w->seconds);
     w->items = calloc(max, sizeof *w->items);
     w->times_ms = calloc(max, sizeof *w->times_ms);
+    w->masses = work->histories->weights ? calloc(max, sizeof *w->masses) : NULL;
     w->known = calloc(max, sizeof *w->known);
     w->targets = calloc(max, sizeof *w->targets);
     w->state = calloc(ms_fold_floats(work->model), sizeof *w->state);
-    if (!w->ranks || !w->seconds || !w->items || !w->times_ms || !w->known || !w->targets || !w->state)
+    if (!w->ranks || !w->seconds || !w->items || !w->times_ms || (work->histories->weights && !w->masses) ||
+        !w->known || !w->targets || !w->state)
         return ms_fail(error, MS_MEMORY, "no memory for a thread on histories of %" PRIu32 " clicks",
                        longest);
     enum ms_status status = ms_extractor_new(&w->extractor, work->model, error);
@@ -228,6 +236,7 @@ static void worker_free(struct worker *w)
     free(w->ranks);
     free(w->seconds);
     free(w->items);
+    free(w->masses);
     free(w->times_ms);
     free(w->known);
     free(w->targets);

@@ -23,6 +23,7 @@ struct ms_history_line {
     struct ms_buffer values, cells;       /* struct ms_json_value: a line's array, one row of logits */
     struct ms_buffer known;               /* uint32_t: which items of the line the model knows, by index */
     struct ms_buffer rows, times, logits; /* uint32_t, int64_t, float: of the known items */
+    struct ms_buffer masses;              /* double: what the items count, where types are given */
     struct ms_buffer state;               /* float: the fold's sums */
     struct ms_buffer profile;             /* float: the profile's embedding */
 };
@@ -139,6 +140,33 @@ static enum ms_status read_times(struct ms_history_line *r, struct history *hist
     return MS_OK;
 }
 
+/* A type for each event, for models that weigh them. */
+static enum ms_status read_types(struct ms_history_line *r, const struct history *history,
+                                 struct ms_json_value root, struct ms_error *error)
+{
+    struct ms_json_value array;
+    size_t count;
+    r->masses.size = 0;
+    if (!ms_json_member(root, "types", 5, &array))
+        return MS_OK;
+    if (ms_json_type(array) != MS_JSON_ARRAY)
+        return ms_fail(error, MS_FORMAT, "types is not an array");
+    if (!elements(&r->values, array, &count))
+        return no_memory(error);
+    if (count != history->items)
+        return ms_fail(error, MS_FORMAT, "types has %zu elements, but items has %zu", count, history->items);
+    for (size_t i = 0; i < count; i++) {
+        struct ms_bytes type;
+        if (ms_json_type(values_of(&r->values)[i]) != MS_JSON_STRING)
+            return ms_fail(error, MS_FORMAT, "types[%zu] is not a string", i);
+        type.data = ms_json_string(values_of(&r->values)[i], &type.size);
+        double mass = ms_model_event_weight(r->model, type.data, type.size);
+        if (!ms_buffer_append(&r->masses, &mass, sizeof mass))
+            return no_memory(error);
+    }
+    return MS_OK;
+}
+
 static enum ms_status read_logit(struct ms_history_line *r, struct ms_json_value value, size_t i, size_t j,
                                  struct ms_error *error)
 {
@@ -224,13 +252,14 @@ static struct ms_interests fold_all(struct ms_history_line *r, const struct hist
     const uint32_t *rows = (const uint32_t *)(const void *)r->rows.data;
     const uint32_t *known = (const uint32_t *)(const void *)r->known.data;
     const int64_t *times = r->times.size ? (const int64_t *)(const void *)r->times.data : NULL;
+    const double *masses = r->masses.size ? (const double *)(const void *)r->masses.data : NULL;
     float *state = (float *)(void *)r->state.data;
     int64_t newest_ms = 0;
     memset(state, 0, r->state.size);
     for (size_t i = 0; i < history->known; i++) {
         int64_t time_ms = times ? times[known[i]] : 0, age_ms = i ? time_ms - newest_ms : 0;
         ms_fold_event(r->extractor, &r->options->decay, state, i + 1, rows[i], age_ms > 0 ? age_ms : 0,
-                      age_ms < 0 ? -age_ms : 0);
+                      age_ms < 0 ? -age_ms : 0, masses ? masses[known[i]] : 1.0);
         newest_ms = age_ms > 0 || i == 0 ? time_ms : newest_ms;
     }
     return ms_fold_interests(r->extractor, state, history->known);
@@ -253,6 +282,8 @@ enum ms_status ms_history_line_extract(struct ms_history_line *r, const char *li
         status = read_items(r, &history, root, error);
     if (status == MS_OK)
         status = read_times(r, &history, root, error);
+    if (status == MS_OK)
+        status = read_types(r, &history, root, error);
     if (status == MS_OK)
         status = read_logits(r, &history, root, error);
     if (status == MS_OK)
@@ -309,8 +340,8 @@ void ms_history_line_destroy(struct ms_history_line *r)
 {
     if (!r)
         return;
-    struct ms_buffer *buffers[] = {&r->values, &r->cells,  &r->known, &r->rows,
-                                   &r->times,  &r->logits, &r->state, &r->profile};
+    struct ms_buffer *buffers[] = {&r->values, &r->cells,  &r->known, &r->rows,   &r->times,
+                                   &r->logits, &r->masses, &r->state, &r->profile};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ms_buffer_free(buffers[i]);
     ms_encoder_destroy(r->encoder);

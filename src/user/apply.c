@@ -41,6 +41,7 @@ enum ms_status ms_fold_context_init(struct ms_fold_context *fold_context, const 
     struct ms_fold_context made = {.model = model,
                                    .extractor = extractor,
                                    .incremental = incremental,
+                                   .weighs = ms_model_weighs_events(model),
                                    .behaviors_max = behaviors_max,
                                    .first_floats = incremental ? (uint32_t)ms_fold_floats_at(model, 1) : 0};
     if (decay)
@@ -110,8 +111,10 @@ static void count_interests(const struct ms_fold_context *fold_context, struct m
 
 /* One routable event into the sums. */
 static void fold_sums(struct ms_fold_context *fold_context, struct ms_user *user, uint32_t item,
-                      int64_t time_ms)
+                      int64_t time_ms, struct ms_bytes type)
 {
+    double mass = fold_context->weighs ? ms_model_event_weight(fold_context->model, type.data, type.size)
+                                       : 1.0;
     int64_t before_ms = user->sums_time_ms;
     int64_t age_ms = before_ms != INT64_MIN && time_ms > before_ms ? time_ms - before_ms : 0;
     int64_t late_ms = before_ms != INT64_MIN && time_ms < before_ms ? before_ms - time_ms : 0;
@@ -119,7 +122,7 @@ static void fold_sums(struct ms_fold_context *fold_context, struct ms_user *user
     if (time_ms > before_ms)
         user->sums_time_ms = time_ms;
     ms_fold_event(fold_context->extractor, &fold_context->decay, ms_user_sums(user), user->events_folded,
-                  item, age_ms, late_ms);
+                  item, age_ms, late_ms, mass);
 }
 
 enum ms_folded ms_fold(struct ms_fold_context *fold_context, struct ms_user **at,
@@ -138,7 +141,7 @@ enum ms_folded ms_fold(struct ms_fold_context *fold_context, struct ms_user **at
     if (user->version == 0)
         user->sums_of_kept = true;
     if (folds)
-        fold_sums(fold_context, user, item, event->time_ms);
+        fold_sums(fold_context, user, item, event->time_ms, event->type);
     bool full = user->kept >= fold_context->behaviors_max;
     if (!full || !user->complete || user->count == 0 || event->time_ms >= ms_user_behaviors(user)[0].time_ms)
         ms_user_insert(user, event->time_ms, item, event->item, event->type);
@@ -216,7 +219,7 @@ bool ms_refold(struct ms_fold_context *fold_context, struct ms_user **at)
             if (i + ITEMS_AHEAD < user->count && b[i + ITEMS_AHEAD].item != MS_NO_ITEM)
                 ms_fold_prefetch(fold_context->extractor, b[i + ITEMS_AHEAD].item);
             if (b[i].item != MS_NO_ITEM)
-                fold_sums(fold_context, user, b[i].item, b[i].time_ms);
+                fold_sums(fold_context, user, b[i].item, b[i].time_ms, ms_behavior_type(user, &b[i]));
         }
     }
     user->fold_id = fold_context->fold_id;

@@ -16,6 +16,7 @@ struct ms_fold_context {
     struct ms_extractor *extractor;
     struct ms_decay decay;
     bool incremental;
+    bool weighs; /* events by their types */
     uint32_t behaviors_max;
     uint64_t fold_id;
     uint32_t first_floats; /* of a new user's sums; 0 in full mode */

@@ -146,7 +146,7 @@ static struct ms_interests fold_all(struct ms_extractor *x, const struct ms_mode
 {
     memset(state, 0, ms_fold_floats(model) * sizeof *state);
     for (size_t i = 0; i < n; i++)
-        ms_fold_event(x, decay, state, i + 1, rows[i], i % 3 ? 40 : 0, i % 3 ? 0 : 25);
+        ms_fold_event(x, decay, state, i + 1, rows[i], i % 3 ? 40 : 0, i % 3 ? 0 : 25, 1.0);
     return ms_fold_interests(x, state, n);
 }
 

@@ -68,7 +68,7 @@ def compare(directory, config, lines, args, how):
     worst = 0.0
     for line, text in zip(lines, fold(directory, lines, *args).splitlines(), strict=True):
         record = json.loads(text)
-        expected = model.fold(line["items"], times=line["timestamps"], **how)
+        expected = model.fold(line["items"], times=line["timestamps"], types=line.get("types"), **how)
         vectors = np.array([interest["vector"] for interest in record["interests"]]).reshape(-1, config["dim"])
         weights = np.array([interest["weight"] for interest in record["interests"]])
         assert vectors.shape == expected.vectors.shape, f"{vectors.shape} instead of {expected.vectors.shape}"
@@ -146,6 +146,35 @@ def test_decays_close_to_one():
         tensors["routing.decay"] = np.array([9.2, 9.0, 8.0, 12.0], dtype=np.float32)
         ms_model.write_model(directory, config, tensors, ids)
         compare(directory, config, lines, [], {"decays": "model"})
+
+
+def test_event_weights():
+    """Events of some types count more, in every kind that folds; types that are not listed, and no type, count 1."""
+    rng = np.random.default_rng(97)
+    ids = [f"i{row}" for row in range(80)]
+    weights = {"event_weights": {"buy": 3.5, "view": 0.25, "": 0.5}}
+    lines = histories(rng, ids, [1, 2, 40, 300])
+    for line in lines:
+        line["types"] = [str(kind) for kind in rng.choice(["click", "buy", "view", ""], len(line["items"]))]
+    lines.append({**lines[2], "user_id": "untyped"})
+    del lines[-1]["types"]
+    tensors = clustered(rng, 16, 12, {})
+    cases = [({"extractor": "mind", "dim": 16, "interests": 4, "interest_count": "fixed"}, tensors),
+             ({"extractor": "pooling", "dim": 12, "interests": 1}, {"item_embedding": tensors["item_embedding"]}),
+             ({"extractor": "comirec-sa", "dim": 12, "interests": 3},
+              {"item_embedding": tensors["item_embedding"], "attention.w1": rng.normal(size=(12, 8)).astype(np.float32),
+               "attention.w2": rng.normal(size=(8, 3)).astype(np.float32)})]
+    for config, tensors in cases:
+        with tempfile.TemporaryDirectory() as directory:
+            config = {**config, "max_behaviors": 50, **weights}
+            ms_model.write_model(directory, config, tensors, ids)
+            for args, how in FORGETTING:
+                compare(directory, config, lines, args, how)
+    for bad, message in (([], "event_weights is []"), ({"buy": 0}, "event_weights.buy is 0"), ({"buy": "3"}, 'event_weights.buy is "3"')):
+        with tempfile.TemporaryDirectory() as directory:
+            ms_model.write_model(directory, {**config, "event_weights": bad}, tensors, ids)
+            done = run(directory, lines[:1])
+            assert done.returncode == 1 and message in done.stderr, f"{message}: {done}"
 
 
 def test_bad_decays_are_refused():
@@ -240,7 +269,7 @@ def test_refused():
 
 
 def main():
-    for test in (test_against_reference, test_decays_close_to_one, test_bad_decays_are_refused, test_attention, test_many_interests, test_sameness, test_growth, test_refused):
+    for test in (test_against_reference, test_decays_close_to_one, test_event_weights, test_bad_decays_are_refused, test_attention, test_many_interests, test_sameness, test_growth, test_refused):
         test()
         print(f"{test.__name__} passed")
 

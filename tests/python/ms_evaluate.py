@@ -2,7 +2,7 @@
 
     columns = evaluate(model_dir, clicks, users, decays=[(0.9,)], max_events=200, half_lives=[(ms,)])
 
-clicks is [(user, item, time_ms)] in the order of the file, users those to take; min_events is the caller's business.
+clicks is [(user, item, time_ms)] or [(user, item, time_ms, type)] in the order of the file, users those to take; min_events is the caller's business.
 Returns {"users", "targets", "skipped", "ranks": {column: [rank or None for a target without vectors]}}.
 """
 
@@ -14,7 +14,7 @@ import ms_reference
 
 
 def name(numbers):
-    return "incremental@" + ",".join(str(number) for number in numbers)
+    return "incremental@model" if numbers == "model" else "incremental@" + ",".join(str(number) for number in numbers)
 
 
 def evaluate(model_dir, clicks, users, decays=((0.9,),), max_events=200, half_lives=()):
@@ -31,12 +31,12 @@ def evaluate(model_dir, clicks, users, decays=((0.9,),), max_events=200, half_li
         ranks.append(1 + int((scores > scores[target]).sum()))
 
     histories = {user: [] for user in users}
-    for place, (user, item, time_ms) in enumerate(clicks):
+    for place, (user, item, time_ms, *kind) in enumerate(clicks):
         if user in histories:
-            histories[user].append((time_ms, place, item))
+            histories[user].append((time_ms, place, item, *(kind or [""])))
     for history in histories.values():
         history = sorted(history)[:max_events]
-        items, times = [item for _, _, item in history], [time_ms for time_ms, _, _ in history]
+        items, times, types = ([click[part] for click in history] for part in (2, 0, 3))
         half = len(items) // 2
         stale = model.full(items[:half + 1]).vectors
         for t in range(half + 1, len(items)):
@@ -47,9 +47,9 @@ def evaluate(model_dir, clicks, users, decays=((0.9,),), max_events=200, half_li
             target, before = model.rows[items[t]], items[:t]
             ask("full", model.full(before).vectors, target)
             for numbers in decays:
-                ask(name(numbers), model.fold(before, decays=numbers).vectors, target)
+                ask(name(numbers), model.fold(before, decays=numbers, types=types[:t]).vectors, target)
             for label, numbers in half_lives:
-                folded = model.fold(before, half_lives=numbers, times=times[:t])
+                folded = model.fold(before, half_lives=numbers, times=times[:t], types=types[:t])
                 ask("incremental@" + label, folded.vectors, target)
             ask("stale", stale, target)
             known = [model.rows[item] for item in before if item in model.rows]

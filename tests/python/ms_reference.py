@@ -246,7 +246,7 @@ class Model:
 
     # Incremental.
 
-    def fold(self, items, decays=(0.9,), half_lives=None, times=None, profile=None):
+    def fold(self, items, decays=(0.9,), half_lives=None, times=None, profile=None, types=None):
         self.profile = profile
         own = decays == "model" and not half_lives
         numbers = 1 if own else len(half_lives or decays)
@@ -263,6 +263,7 @@ class Model:
                 keep = np.exp2(-max(age, 0) / np.array(half_lives, dtype=np.float64))
                 worth = np.exp2(-max(-age, 0) / np.array(half_lives, dtype=np.float64))
                 newest = times[place] if newest is None else max(newest, times[place])
+            worth *= self.config.get("event_weights", {}).get(types[place], 1.0) if types else 1.0
             slot = np.arange(self.K) % numbers
             if self.config["extractor"] == "comirec-sa":
                 e = self.tensors["item_embedding"][row]

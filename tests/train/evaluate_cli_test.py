@@ -119,7 +119,7 @@ def csv_text(clicks, header, times=True, **dialect):
 
 def chosen(clicks, least=10, among=lambda user: True):
     counts = {}
-    for user, _, _ in clicks:
+    for user, *_ in clicks:
         counts[user] = counts.get(user, 0) + 1
     return [user for user, count in counts.items() if count >= least and among(user)]
 
@@ -276,6 +276,34 @@ def check_models(directory, rng):
     check("no last where the widths differ", list(found)[3:] == ["full", "incremental@0.9", "stale"], list(found))
 
 
+def check_trained(directory, rng):
+    """A model with decays, logits and event weights of its own; types out of order of time."""
+    d, K, N = 8, 3, 500
+    items = [f"i{number}" for number in range(N)]
+    clicks = [(*click, str(rng.choice(["click", "buy", "view"]))) for click in make_clicks(rng, items, 15)]
+    model, log, table = (os.path.join(directory, name) for name in ("trained", "typed.jsonl", "untyped.csv"))
+    ms_model.write_model(model, {"extractor": "mind", "dim": d, "interests": K, "max_behaviors": 9, "interest_count": "fixed",
+                                 "routing": {"initial_logits": "item"}, "event_weights": {"buy": 4, "view": 0.2}},
+                         {"item_embedding": rng.normal(size=(N, d)).astype(np.float32),
+                          "routing.bilinear": np.eye(d, dtype=np.float32),
+                          "routing.item_logits": rng.normal(size=(N, K)).astype(np.float32),
+                          "routing.decay": np.array([0.0, 1.0, 3.0], np.float32),
+                          "routing.decay_gate": rng.normal(size=(d, K)).astype(np.float32)}, items)
+    with open(log, "w", encoding="utf-8") as file:
+        for user, item, time_ms, kind in clicks:
+            file.write(json.dumps({"user_id": user, "item_id": item, "timestamp": time_ms, "event_type": kind}) + "\n")
+    expected = ms_evaluate.evaluate(model, clicks, chosen(clicks), ["model", (0.9,)])
+    found = report("trained", "--model", model, "--events", log)
+    check("column incremental@model", list(found)[3:] == ["full", "incremental@model", "incremental@0.9", "stale", "last"], list(found))
+    compare("trained", found, expected)
+    with open(table, "w", encoding="utf-8", newline="") as file:
+        file.write(csv_text([click[:3] for click in clicks], ["n", "item_id", "user_id", "timestamp"]))
+    done = run("--model", model, "--events", table)
+    check("types are missed", done.returncode == 2 and b"--type" in done.stderr, done)
+    untyped = report("untyped", "--model", model, "--events", table, "--type", "")
+    compare("untyped", untyped, ms_evaluate.evaluate(model, [click[:3] for click in clicks], chosen(clicks), ["model", (0.9,)]))
+
+
 def check_table(directory):
     model, log = os.path.join(directory, "model"), os.path.join(directory, "log.jsonl")
     done = run("--model", model, "--events", log)
@@ -356,6 +384,7 @@ with tempfile.TemporaryDirectory() as scratch:
     check_rule(scratch, generator)
     check_order_of_file(scratch, generator)
     check_models(scratch, generator)
+    check_trained(scratch, generator)
     check_table(scratch)
     check_bad(scratch)
 print(f"{len(failures)} failures")

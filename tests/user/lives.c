@@ -65,8 +65,9 @@ void life_model_open(struct life_model *life, uint64_t seed, int interests, int 
     snprintf(
         config, sizeof config,
         "{\"format\":\"mindstream-model/1\",\"name\":\"life\",\"version\":\"%llu\",\"extractor\":\"mind\","
-        "\"dim\":%d,\"interests\":%d,\"max_behaviors\":20}",
-        (unsigned long long)seed, dim, interests);
+        "\"dim\":%d,\"interests\":%d,\"max_behaviors\":20%s}",
+        (unsigned long long)seed, dim, interests,
+        seed % 2 ? ",\"event_weights\":{\"purchase\":2.5,\"\":0.5}" : "");
     float *embedding = random_floats(&seed, KNOWN * ITEM_DIM),
           *map = random_floats(&seed, ITEM_DIM * (size_t)dim);
     struct writer_tensor tensors[] = {{"item_embedding", embedding, 2, {KNOWN, ITEM_DIM}, false},
@@ -161,13 +162,14 @@ static bool same(struct ms_bytes a, struct ms_bytes b)
 }
 
 static void fold_sums(struct naive_user *user, struct ms_fold_context *fold_context, uint32_t row,
-                      int64_t time_ms)
+                      int64_t time_ms, struct ms_bytes type)
 {
+    double mass = ms_model_event_weight(fold_context->model, type.data, type.size);
     int64_t before_ms = user->events_folded ? user->sums_time_ms : time_ms;
     user->events_folded++;
     user->sums_time_ms = time_ms > before_ms ? time_ms : before_ms;
     ms_fold_event(fold_context->extractor, &fold_context->decay, user->sums, user->events_folded, row,
-                  user->sums_time_ms - before_ms, user->sums_time_ms - time_ms);
+                  user->sums_time_ms - before_ms, user->sums_time_ms - time_ms, mass);
 }
 
 static void start_sums(struct naive_user *user, const struct ms_fold_context *fold_context)
@@ -220,7 +222,7 @@ bool naive_fold(struct naive_user *user, struct ms_fold_context *fold_context, c
     if (user->version++ == 0 || event->time_ms > user->last_time_ms)
         user->last_time_ms = event->time_ms;
     if (fold_context->incremental && row != MS_NO_ITEM)
-        fold_sums(user, fold_context, row, event->time_ms);
+        fold_sums(user, fold_context, row, event->time_ms, event->type);
     count_slots(user, fold_context);
     return true;
 }
@@ -237,7 +239,7 @@ void naive_refold(struct naive_user *user, struct ms_fold_context *fold_context,
     for (size_t i = 0; i < kept; i++) {
         user->all[i].row = ms_model_find(fold_context->model, user->all[i].item.data, user->all[i].item.size);
         if (fold_context->incremental && user->all[i].row != MS_NO_ITEM)
-            fold_sums(user, fold_context, user->all[i].row, user->all[i].time_ms);
+            fold_sums(user, fold_context, user->all[i].row, user->all[i].time_ms, user->all[i].type);
     }
     count_slots(user, fold_context);
 }
