@@ -8,8 +8,9 @@
 #include "app/option_text.h"
 #include "app/options.h"
 #include "app/service_setup.h"
+#include "serve/metric.h"
 
-enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, COMPLETION, COMMANDS };
+enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, COMPLETION, COMMANDS, METRICS };
 
 struct config_arguments {
     struct ms_options_sources sources;
@@ -32,6 +33,7 @@ static const struct ms_argument rows[] = {
     FORM("man", MAN, "the man page of the .properties file"),
     FORM("man-commands", MAN_COMMANDS, "the man page of the commands"),
     FORM("completion", COMPLETION, "the completion script for bash"),
+    FORM("metrics", METRICS, "the page of the metrics, docs/metrics.md"),
     FORM("commands", COMMANDS, "every command and its options as JSON"),
     {0},
 };
@@ -81,6 +83,16 @@ static enum ms_status print_settings(const struct config_arguments *arguments, s
     return status;
 }
 
+static enum ms_status print_metrics(struct ms_error *error)
+{
+    struct ms_buffer text = {0};
+    bool done = ms_metrics_document(&text);
+    if (done)
+        fwrite(text.data, 1, text.size, stdout);
+    ms_buffer_free(&text);
+    return done ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for the metrics");
+}
+
 static enum ms_status run_config(const struct ms_command *root, void *context, struct ms_error *error)
 {
     struct config_arguments *arguments = context;
@@ -99,6 +111,8 @@ static enum ms_status run_config(const struct ms_command *root, void *context, s
         return print_completion(root, error);
     case COMMANDS:
         return ms_command_json(stdout, root, error);
+    case METRICS:
+        return print_metrics(error);
     case TABLE:
     case CHECK:
     case JSON:

@@ -37,18 +37,25 @@ static enum ms_status run_service(const struct ms_options *options, struct ms_er
 {
     struct ms_setup setup = {0};
     struct ms_service *service = NULL;
+    struct ms_server *server = NULL;
     const atomic_int *stop = ms_setup_signals();
     enum ms_status status = ms_setup(&setup, options, stop, error);
     if (status == MS_OK) {
         ms_setup_tell(&setup, options);
-        status = ms_service_start(&service, &setup.service, error);
+        status = ms_server_start(&server, ms_options_config(options), error);
     }
+    if (status == MS_OK)
+        status = ms_service_start(&service, &setup.service, error);
     if (status == MS_OK) {
-        status = ms_setup_watch(service, 10);
+        ms_server_attach(server, service);
+        status = ms_setup_watch(service, server, 10);
         error->text[0] = '\0'; /* it has been logged */
-    } else if (status == MS_KAFKA_RETRY && atomic_load(stop)) {
-        ms_log(MS_LOG_INFO, "end", "status=done");
-        status = MS_OK;
+    } else {
+        ms_server_stop(server);
+        if (status == MS_KAFKA_RETRY && atomic_load(stop)) {
+            ms_log(MS_LOG_INFO, "end", "status=done");
+            status = MS_OK;
+        }
     }
     ms_setup_free(&setup);
     return status;

@@ -53,6 +53,8 @@ enum ms_status ms_setup(struct ms_setup *setup, const struct ms_options *options
         ms_log_set_level(level);
     enum ms_status status = ms_kafka_check(config, error);
     if (status == MS_OK)
+        status = ms_server_check(config, error);
+    if (status == MS_OK)
         status = ms_setup_model(&made.model, config, error);
     made.service.model = made.model;
     if (status == MS_OK)
@@ -108,7 +110,7 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
         config->publish_mode == MS_PUBLISH_EVERY ? "every" : "latest");
 }
 
-enum ms_status ms_setup_watch(struct ms_service *service, double log_s)
+enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server, double log_s)
 {
     struct ms_error error;
     double logged_s = ms_monotonic_s();
@@ -124,6 +126,7 @@ enum ms_status ms_setup_watch(struct ms_service *service, double log_s)
     if (hangs)
         ms_log(MS_LOG_WARN, "client_hangs",
                "text=\"a Kafka client does not close; the process ends without it\"");
+    ms_server_stop(server);
     enum ms_status status = ms_service_end(service, &error);
     if (status == MS_OK)
         ms_log(MS_LOG_INFO, "end", "status=done");

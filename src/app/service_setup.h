@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "app/options.h"
+#include "serve/server.h"
 #include "stream/kafka/service.h"
 
 struct ms_setup {
@@ -28,8 +29,9 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
 /* After this, SIGTERM and SIGINT set the flag that is returned; a second signal ends the process at once. */
 const atomic_int *ms_setup_signals(void);
 
-/* Logs and waits until the service is done; a progress line every |log_s| seconds. What it failed with has been
+/* Logs and waits until the service is done, then stops |server| (NULL: there is none); a progress line every |log_s| seconds. What it failed with has been
  * logged. */
-enum ms_status ms_setup_watch(struct ms_service *service, double log_s) MS_MUST_CHECK;
+enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server,
+                              double log_s) MS_MUST_CHECK;
 
 #endif

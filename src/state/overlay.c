@@ -27,6 +27,7 @@ struct ms_overlay {
     uint32_t owner;
     struct ms_cache cache;
     struct ms_flight flight;
+    struct ms_overlay_reads reads;
     bool scattered; /* some dirty users may need their histories before they are encoded */
     /* scratch of a find */
     struct index_list missing;   /* added by this find; their head rows are to be looked up */
@@ -131,6 +132,11 @@ size_t ms_overlay_dirty_users(const struct ms_overlay *overlay)
     return overlay->cache.dirty_count;
 }
 
+struct ms_overlay_reads ms_overlay_reads(const struct ms_overlay *overlay)
+{
+    return overlay->reads;
+}
+
 void ms_overlay_nothing_stored(struct ms_overlay *overlay, uint16_t partition)
 {
     overlay->cache.all_in_memory[partition] = true;
@@ -172,11 +178,13 @@ static enum ms_status read_heads(struct ms_overlay *overlay, struct ms_error *er
             return no_memory(error);
     }
     enum ms_status status = get_keys(overlay, error);
+    overlay->reads.users += missing->count;
     for (size_t i = 0; status == MS_OK && i < missing->count; i++) {
         struct ms_entry *entry = entry_at(overlay, missing->at[i]);
         struct ms_user *loaded;
         if (!overlay->values.values[i].data)
             continue;
+        overlay->reads.found++;
         status = ms_user_decode_head(&loaded, entry->user->partition, ms_user_id(entry->user),
                                      overlay->values.values[i], error);
         if (status == MS_OK) {
@@ -218,6 +226,7 @@ static enum ms_status read_chunks(struct ms_overlay *overlay, const uint32_t *in
         }
     }
     status = get_keys(overlay, error);
+    overlay->reads.chunks += overlay->keys.count;
     size_t next = 0;
     for (size_t i = 0; status == MS_OK && i < count; i++) {
         struct ms_entry *entry = entry_at(overlay, indices[i]);

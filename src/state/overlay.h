@@ -77,6 +77,12 @@ size_t ms_overlay_dirty_bytes(const struct ms_overlay *overlay);
 size_t ms_overlay_users(const struct ms_overlay *overlay);
 size_t ms_overlay_dirty_users(const struct ms_overlay *overlay);
 
+/* What was looked up in the database so far. */
+struct ms_overlay_reads {
+    uint64_t users, found, chunks;
+};
+struct ms_overlay_reads ms_overlay_reads(const struct ms_overlay *overlay);
+
 /* Writes all dirty users and |rows| as one atomic file. The users are encoded before this returns and may take
  * events again at once; a thread of its own syncs the file and has it ingested. Every partition with a dirty
  * user must be among the rows, and the flush before must have been ended.

@@ -147,6 +147,7 @@ static enum ms_status fold(const struct ms_source_context *context, struct ms_po
                            const struct ms_input *input, bool silent, struct ms_error *error)
 {
     enum ms_folded folded;
+    bool late = decoded->event.time_ms < ms_overlay_entry(context->overlay, place)->user->last_time_ms;
     enum ms_status status = ms_overlay_fold(context->overlay, place, &decoded->event, decoded->row,
                                             input->offset, &folded, error);
     if (status != MS_OK)
@@ -156,6 +157,8 @@ static enum ms_status fold(const struct ms_source_context *context, struct ms_po
         return MS_OK;
     }
     ms_count(silent ? &context->stats->replayed : &context->stats->accepted, 1);
+    if (late)
+        ms_count(&context->stats->late, 1);
     if (decoded->row == MS_NO_ITEM)
         ms_count(&context->stats->unknown_items, 1);
     return ms_publisher_changed(context->publisher, position, place, slots_shown, silent, error);

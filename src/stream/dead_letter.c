@@ -285,3 +285,16 @@ void ms_dead_letter_headers(const struct ms_dead_letter *letter, const struct ms
     for (size_t i = 0; i < letter->own_count; i++)
         add(context, &letter->own[i]);
 }
+
+enum ms_bad_kind ms_bad_kind(const char *reason)
+{
+    static const char *const begins[] = {
+#define MS_BEGINS(name, text, help) text,
+        MS_BAD_KINDS(MS_BEGINS)
+#undef MS_BEGINS
+    };
+    int kind = 0;
+    while (strncmp(reason, begins[kind], strlen(begins[kind])) != 0) /* the last begins with nothing */
+        kind++;
+    return (enum ms_bad_kind)kind;
+}

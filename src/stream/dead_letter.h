@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "stream/records.h"
+#include "stream/stats.h"
 
 #define MS_DEAD_LETTER_LEAST 256 /* bytes: a topic that takes less takes no dead letters */
 #define MS_DEAD_LETTER_OWN   16  /* most headers of ours */
@@ -58,6 +59,9 @@ void ms_dead_letter_make(struct ms_dead_letter *letter, const struct ms_dead_let
  * that has one of our names comes as "original-NAME". */
 void ms_dead_letter_headers(const struct ms_dead_letter *letter, const struct ms_headers *source,
                             void (*add)(void *context, const struct ms_header *header), void *context);
+
+/* What kind of fault the reason of a dead letter tells of (stats.h). */
+enum ms_bad_kind ms_bad_kind(const char *reason);
 
 /* What a header takes in a record, at most. */
 size_t ms_header_bytes(const struct ms_header *header);

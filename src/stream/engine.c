@@ -27,6 +27,7 @@ struct ms_engine {
     struct ms_extractor *extractor;
     struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
+    struct ms_overlay_reads counted; /* of the overlay's, in the stats */
     struct ms_publisher *publisher;
     struct ms_payer *payer;
     struct ms_earlier *earlier;
@@ -465,6 +466,7 @@ static void take_marks(struct ms_engine *engine, const struct ms_input *inputs, 
         position->mark = (struct ms_landmark){
             .upto = input->offset + 1,
             .digest = ms_landmark_digest(input->time_ms, input->key, input->value)};
+        position->time_ms = input->time_ms;
         if (position->anchor.upto == 0)
             position->anchor = position->mark;
     }
@@ -506,10 +508,15 @@ enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error
     return ms_publisher_commit(engine->publisher, error);
 }
 
-static void measure(const struct ms_engine *engine)
+static void measure(struct ms_engine *engine)
 {
     ms_gauge(&engine->stats->users, ms_overlay_users(engine->overlay));
     ms_gauge(&engine->stats->user_bytes, ms_overlay_bytes(engine->overlay));
+    struct ms_overlay_reads reads = ms_overlay_reads(engine->overlay);
+    ms_count(&engine->stats->user_reads, reads.users - engine->counted.users);
+    ms_count(&engine->stats->users_found, reads.found - engine->counted.found);
+    ms_count(&engine->stats->chunk_reads, reads.chunks - engine->counted.chunks);
+    engine->counted = reads;
 }
 
 void ms_engine_committed(struct ms_engine *engine)

@@ -43,6 +43,7 @@ struct ms_position {
     uint64_t owes;   /* number of the debt to which users belong that change in silence, 0: to none */
     struct ms_debt_note debt_note; /* what the note beside its offset tells */
     struct ms_landmark mark;       /* the last record read */
+    int64_t time_ms;               /* its timestamp, 0: none was read */
     struct ms_landmark anchor;     /* one that was there when the log was looked at last, or the first */
     bool paused;                   /* the consumer does not fetch it: the worker's */
     bool passed_over; /* records from |next| on were passed over, and the consumer has to go back to them */

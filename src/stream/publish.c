@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "mindstream/record.h"
+#include "stream/dead_letter.h"
+#include "stream/spread.h"
 
 #define SHOWN_BYTES 100 /* of an id in a log line */
 
@@ -158,6 +160,7 @@ static enum ms_status publish(struct ms_publisher *publisher, struct ms_position
                                .interests = ms_user_interests(publisher->options.fold_context, user)};
     if (record.interests.count == 0 && ms_extractor_overflowed(publisher->options.fold_context->extractor))
         tell_overflow(publisher, user);
+    ms_spread_note(publisher->options.stats, &record.interests, publisher->emitted.records);
     if (publisher->options.config->output_layout == MS_LAYOUT_USER)
         return publish_user(publisher, position, &record, error);
     enum ms_status status = publish_interests(publisher, position, &record, error);
@@ -259,6 +262,7 @@ enum ms_status ms_publisher_dead_letter(struct ms_publisher *publisher, struct m
 {
     unsigned long long held_back;
     ms_count(&publisher->options.stats->dead_letters, 1);
+    ms_count(&publisher->options.stats->bad[ms_bad_kind(reason)], 1);
     if (ms_log_allow(&publisher->bad_limit, &held_back))
         ms_log(MS_LOG_WARN, "bad_event", "topic=%s partition=%d offset=%lld error=\"%s\" not_shown=%llu",
                topic, input->partition, (long long)input->offset, reason, held_back);

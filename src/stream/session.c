@@ -1,6 +1,8 @@
 /* Commit and flush, and the end of a session. */
 #include "stream/session.h"
 
+#include <time.h>
+
 #include "base/progress.h"
 
 void ms_session_begin(struct ms_session *session, const struct ms_config *config, struct ms_stats *stats,
@@ -27,12 +29,40 @@ void ms_session_break(struct ms_session *session, enum ms_status status, const s
 
 /* ---- a batch ---- */
 
-static void note_read(struct ms_session *session, double at_s, uint64_t events)
+static int64_t wall_ms(void)
 {
-    if (session->reads_count < MS_READS)
-        session->reads[session->reads_count++] = (struct ms_read){.at_s = at_s, .events = events};
-    else
-        session->reads[MS_READS - 1].events += events;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Counts how old the events of some runs are. A clock that is behind makes them new, not negative. */
+static void count_ages(struct ms_buckets *buckets, const struct ms_read *reads, size_t count)
+{
+    int64_t now_ms = wall_ms();
+    for (size_t i = 0; i < count; i++) {
+        int64_t age_ms = now_ms - reads[i].time_ms;
+        if (reads[i].time_ms >= 0)
+            ms_buckets_add(buckets, &ms_bounds_latency, age_ms > 0 ? (double)age_ms / 1e3 : 0,
+                           reads[i].events);
+    }
+}
+
+/* Notes a batch as runs of about the same timestamp. Where there are too many, the last run takes the rest. */
+static void note_reads(struct ms_session *session, double at_s, const struct ms_input *inputs, size_t count)
+{
+    struct ms_read *reads = session->reads;
+    size_t n = session->reads_count, first = n;
+    for (size_t i = 0; i < count; i++) {
+        int64_t time_ms = inputs[i].time_ms;
+        if (n == MS_READS || (n > first && time_ms - reads[n - 1].time_ms <= MS_READ_MS &&
+                              reads[n - 1].time_ms - time_ms <= MS_READ_MS))
+            reads[n - 1].events++;
+        else
+            reads[n++] = (struct ms_read){.at_s = at_s, .time_ms = time_ms, .events = 1};
+    }
+    session->reads_count = n;
+    count_ages(&session->stats->event_to_fold, reads + first, n - first);
 }
 
 void ms_session_process(struct ms_session *session, const struct ms_input *inputs, size_t count,
@@ -40,13 +70,14 @@ void ms_session_process(struct ms_session *session, const struct ms_input *input
 {
     struct ms_error error;
     double now_s = ms_monotonic_s();
+    uint64_t replayed = ms_counted(&session->stats->replayed);
     enum ms_status status = count ? ms_engine_process(session->engine, inputs, count, &error) : MS_OK;
     if (status == MS_OK && end.partition >= 0)
         ms_engine_reached(session->engine, end.source, end.partition, end.offset);
     if (status != MS_OK)
         ms_session_break(session, status, &error);
-    if (count)
-        note_read(session, now_s, count);
+    if (count && ms_counted(&session->stats->replayed) == replayed) /* what is replayed is visible already */
+        note_reads(session, now_s, inputs, count);
 }
 
 /* ---- commit ---- */
@@ -56,6 +87,8 @@ static void count_commit(struct ms_session *session, double began_s)
     double now_s = ms_monotonic_s();
     ms_count(&session->stats->commits, 1);
     ms_count(&session->stats->commit_us, (uint64_t)((now_s - began_s) * 1e6));
+    ms_buckets_add(&session->stats->commit_seconds, &ms_bounds_duration, now_s - began_s, 1);
+    count_ages(&session->stats->event_to_visible, session->reads, session->reads_count);
     pthread_mutex_lock(&session->stats->lock);
     for (size_t i = 0; i < session->reads_count; i++)
         ms_histogram_add(&session->stats->publish_us, (uint64_t)((now_s - session->reads[i].at_s) * 1e6),
@@ -71,6 +104,8 @@ void ms_session_commit(struct ms_session *session)
     double began_s = ms_monotonic_s();
     enum ms_status status = ms_engine_before_commit(session->engine, &error);
     bool pending = status == MS_OK && ms_engine_pending(session->engine);
+    if (pending)
+        count_ages(&session->stats->event_to_commit, session->reads, session->reads_count);
     if (pending)
         status = session->committer.commit(session->committer.context, &error);
     if (status != MS_OK) {
@@ -103,6 +138,7 @@ void ms_session_flush_end(struct ms_session *session, bool wait)
     ms_pace_flushed(&session->pace, now_s);
     ms_count(&session->stats->flushes, 1);
     ms_count(&session->stats->flush_us, (uint64_t)((now_s - session->flush_began_s) * 1e6));
+    ms_buckets_add(&session->stats->flush_seconds, &ms_bounds_duration, now_s - session->flush_began_s, 1);
 }
 
 void ms_session_flush_begin(struct ms_session *session)

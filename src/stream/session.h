@@ -8,11 +8,14 @@
 #include "stream/engine.h"
 #include "stream/pace.h"
 
-#define MS_READS 256 /* batches of one transaction whose times are kept apart */
+#define MS_READS   512 /* runs of one transaction whose times are kept apart */
+#define MS_READ_MS 4   /* timestamps of a run are this close to its first */
 
-/* When a batch was read, for the time from reading to publishing. */
+/* A run of records of one batch with about the same timestamp, for the time from reading and from the timestamp to
+ * publishing. */
 struct ms_read {
-    double at_s;
+    double at_s;     /* when the batch was read */
+    int64_t time_ms; /* of its first record, negative: none */
     uint64_t events;
 };
 

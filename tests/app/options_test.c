@@ -213,7 +213,7 @@ static void test_refused(void **state)
         {"standby.partitions=all", "not supported by this version"},
         {"state.cleanup.ms=600000", "not supported by this version"},
         {"model.refresh=sweep", "not supported by this version"},
-        {"http.listen=127.0.0.1:8080", "not supported by this version"},
+        {"state.changelog=true", "not supported by this version"},
         {"routing.decay=1.1", "routing.decay: '1.1' is not a decay"},
         {"routing.half.life=0", "routing.half.life: '0' is not a half-life"},
         {"kafka.bootstrap.servers=x", "kafka.bootstrap.servers cannot be set"},

@@ -354,8 +354,11 @@ static void look_at_replays(struct ms_worker *worker)
     for (size_t i = 0; i < worker->openings.count; i++) {
         struct ms_opening *opening = &worker->openings.list[i];
         if (opening->state == MS_PARTITION_REPLAYING &&
-            !ms_partition_replays(ms_positions_partition(positions, opening->partition)))
+            !ms_partition_replays(ms_positions_partition(positions, opening->partition))) {
             ms_openings_replayed(&worker->openings, opening);
+            ms_buckets_add(&worker->stats.replay_seconds, &ms_bounds_latency,
+                           ms_monotonic_s() - opening->since_s, 1);
+        }
     }
 }
 
@@ -510,19 +513,4 @@ enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_e
                 topic);
     }
     return ms_fail(error, MS_KAFKA_ABORT, "a topic was unknown to the brokers for a moment");
-}
-
-void ms_assignment_lag(struct ms_worker *worker)
-{
-    const struct ms_position *position;
-    const struct ms_positions *positions = ms_engine_positions(worker->session.engine);
-    uint64_t lag = 0;
-    for (size_t cursor = 0; (position = ms_positions_next(positions, &cursor));) {
-        int64_t low, high;
-        if (!rd_kafka_get_watermark_offsets(worker->consumer, topic_of(worker, position->source),
-                                            position->partition, &low, &high) &&
-            high > position->next)
-            lag += (uint64_t)(high - position->next);
-    }
-    ms_gauge(&worker->stats.lag, lag);
 }

@@ -12,25 +12,12 @@
 #include "mindstream/record.h"
 #include "stream/kafka/check.h"
 #include "stream/kafka/clients.h"
-#include "stream/kafka/worker.h"
+#include "stream/kafka/service_inside.h"
 
 #define MIN_BLOCK_CACHE ((size_t)16 << 20)
 #define CLOSE_MS        10000 /* what closing its clients may take a worker that has committed and flushed */
 #define RENEW_MS        120000 /* the same where another session follows: nobody waits, and brokers may be away */
 #define MAX_BLOCK_CACHE ((size_t)1 << 30)
-
-struct ms_service {
-    struct ms_service_options options;
-    struct ms_store *store;
-    struct ms_limits limits; /* of the topics, as asked at the start */
-    struct ms_worker *workers;
-    struct ms_input_logs logs;
-    int count;
-    atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
-    double logged_s;
-    struct ms_stats before;
-    struct ms_silence silence; /* of the brokers: what was said of it */
-};
 
 const char *ms_service_librdkafka_version(void)
 {
@@ -93,6 +80,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t memory_by
                                                             .owner = (uint32_t)i + 1};
         pthread_mutex_init(&worker->stats.lock, NULL);
         ms_broker_watch_init(&worker->brokers);
+        ms_report_init(&worker->report);
         if (pthread_create(&worker->thread, NULL, ms_worker_main, worker) != 0)
             return ms_fail(error, MS_MEMORY, "cannot start worker %d", i);
         worker->started = true;
@@ -183,8 +171,7 @@ static void tell_brokers(struct ms_service *service)
     }
 }
 
-/* Whether a worker has ended, or would begin anew, but for a client that does not return from its close. */
-static bool hangs(struct ms_worker *worker)
+bool ms_worker_hangs(struct ms_worker *worker)
 {
     int64_t now_ms = (int64_t)(ms_monotonic_s() * 1000);
     int64_t closing_ms = atomic_load(&worker->closing_ms), renewing_ms = atomic_load(&worker->renewing_ms);
@@ -197,7 +184,7 @@ static bool hangs(struct ms_worker *worker)
 bool ms_service_hangs(struct ms_service *service)
 {
     for (int i = 0; i < service->count; i++) {
-        if (hangs(&service->workers[i]))
+        if (ms_worker_hangs(&service->workers[i]))
             return true;
     }
     return false;
@@ -209,7 +196,7 @@ bool ms_service_done(struct ms_service *service)
     if (atomic_load(service->options.stop))
         atomic_store(&service->stop, 1);
     for (int i = 0; i < service->count; i++) {
-        if (atomic_load(&service->workers[i].done) || hangs(&service->workers[i]))
+        if (atomic_load(&service->workers[i].done) || ms_worker_hangs(&service->workers[i]))
             atomic_store(&service->stop, 1); /* one ended: so do all */
         else
             all = false;
@@ -228,6 +215,11 @@ void ms_service_stats(struct ms_service *service, struct ms_stats *total)
         pthread_mutex_lock(&stats->lock);
         ms_histogram_merge(&total->publish_us, &stats->publish_us);
         pthread_mutex_unlock(&stats->lock);
+        for (int kind = 0; kind < MS_BAD_KIND_COUNT; kind++)
+            ms_count(&total->bad[kind], ms_counted(&stats->bad[kind]));
+#define MS_MERGE(name, bounds, help) ms_buckets_merge(&total->name, &stats->name);
+        MS_DISTRIBUTIONS(MS_MERGE)
+#undef MS_MERGE
     }
 }
 
@@ -284,9 +276,9 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
         struct ms_worker *worker = &service->workers[i];
         if (!worker->started)
             continue;
-        while (!atomic_load(&worker->done) && !hangs(worker))
+        while (!atomic_load(&worker->done) && !ms_worker_hangs(worker))
             usleep(20000);
-        bool hanging = hangs(worker);
+        bool hanging = ms_worker_hangs(worker);
         left |= hanging;
         if (!hanging)
             pthread_join(worker->thread, NULL);
@@ -299,6 +291,7 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
             continue;
         pthread_mutex_destroy(&worker->stats.lock);
         ms_broker_watch_destroy(&worker->brokers);
+        ms_report_destroy(&worker->report);
     }
     if (left) /* its thread and the client's still look at all this */
         return status;

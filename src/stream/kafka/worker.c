@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "stream/kafka/clients.h"
+#include "stream/kafka/observe.h"
 #include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
 #include "stream/restart.h"
@@ -18,8 +19,9 @@
 #define TOLD_MS    50 /* that a refused record may be told of late */
 #define TOLD_TRIES 40
 
-#define NOT_SOUGHT_S 10 /* that the client may need until a partition it was assigned can be sought */
-#define ASKED_MS     10 /* the longest wait for records while an answer may come */
+#define NOT_SOUGHT_S 10   /* that the client may need until a partition it was assigned can be sought */
+#define REPORT_S     0.25 /* between two looks at where the partitions stand */
+#define ASKED_MS     10   /* the longest wait for records while an answer may come */
 
 #define REPLACED_AGAIN_S 60 /* within which a member that is replaced twice has a rival */
 
@@ -141,6 +143,7 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         rd_kafka_assign(worker->consumer, NULL);
         return;
     }
+    ms_report_clear(worker, true);
     rd_kafka_resp_err_t code = assign_paused(worker, partitions);
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
@@ -167,6 +170,7 @@ static void on_revoke(struct ms_worker *worker)
     }
     ms_assignment_revoke(worker);
     ms_session_release(&worker->session, lost);
+    ms_report_clear(worker, false);
     ms_log(MS_LOG_INFO, "revoked", "worker=%d lost=%d", worker->number, lost);
     rd_kafka_assign(worker->consumer, NULL);
 }
@@ -335,6 +339,7 @@ static void loop(struct ms_worker *worker)
     double lag_s = 0;
     struct ms_session *session = &worker->session;
     bool several = several_sources(worker);
+    atomic_store(&worker->phase, MS_WORKER_TURNING);
     while (!session->broken && !stopping(worker)) {
         struct ms_end end = poll_batch(worker, wait_ms(worker));
         bool idle = worker->batch == 0 && end.partition < 0;
@@ -356,9 +361,10 @@ static void loop(struct ms_worker *worker)
             pause_and_resume(worker);
         rd_kafka_poll(worker->producer, 0);
         double now_s = ms_monotonic_s();
-        if (now_s - lag_s > 0.5) {
+        atomic_store_explicit(&worker->turned_ms, (int64_t)(now_s * 1000), memory_order_relaxed);
+        if (now_s - lag_s > REPORT_S || moving) {
             lag_s = now_s;
-            ms_assignment_lag(worker);
+            ms_report_write(worker);
             if (!session->broken)
                 ms_assignment_look(worker);
         }
@@ -459,6 +465,7 @@ static void close_session(struct ms_worker *worker)
         rd_kafka_purge(worker->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_destroy(worker->producer);
     }
+    ms_report_clear(worker, false);
     ms_openings_free(&worker->openings);
     ms_engine_destroy(worker->session.engine);
     worker->consumer = worker->producer = NULL;
@@ -478,6 +485,7 @@ static void close_and_tell(struct ms_worker *worker, enum ms_status status, cons
     if (!last)
         worker->status = ms_fail_in(&worker->error, MS_KAFKA,
                                     "a Kafka client did not close, so no other session could begin");
+    atomic_store(&worker->phase, MS_WORKER_CLOSING);
     atomic_store(last ? &worker->closing_ms : &worker->renewing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
     close_session(worker);
     atomic_store(&worker->renewing_ms, 0);
@@ -505,6 +513,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     struct ms_session *session = &worker->session;
     ms_session_begin(session, worker->config, &worker->stats,
                      (struct ms_committer){.context = worker, .commit = ms_transaction_commit});
+    atomic_store(&worker->phase, MS_WORKER_STARTING);
     atomic_store(&worker->delivery_failures, 0);
     worker->learned = false;
     worker->out_of_range.partition = -1;

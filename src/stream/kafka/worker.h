@@ -21,6 +21,7 @@
 #include "stream/kafka/in_flight.h"
 #include "stream/kafka/input_logs.h"
 #include "stream/kafka/limits.h"
+#include "stream/kafka/report.h"
 #include "stream/opening.h"
 #include "stream/session.h"
 
@@ -38,6 +39,9 @@ struct ms_worker {
     struct ms_stats stats;
     /* The thread's. */
     struct ms_broker_watch brokers; /* the service looks at it */
+    struct ms_report report;        /* others look at it, as at the next two */
+    atomic_int phase;               /* enum ms_worker_phase (observe.h) */
+    _Atomic int64_t turned_ms;      /* when the loop last turned, by the monotonic clock */
     pthread_t thread;
     bool started;
     atomic_bool done;
@@ -96,9 +100,6 @@ enum ms_status ms_assignment_topic_unknown(struct ms_worker *worker, struct ms_e
 /* The brokers have told of another number of partitions: MS_OFFSETS where a topic has not as many as its positions were
  * read with, unless that is accepted. */
 enum ms_status ms_assignment_partitions(struct ms_worker *worker, struct ms_error *error) MS_MUST_CHECK;
-/* Updates the lag in the stats, from what the consumer has heard of the ends. */
-void ms_assignment_lag(struct ms_worker *worker);
-
 /* transaction.c */
 enum ms_status ms_transaction_emit(void *worker, const struct ms_output *output, struct ms_error *error);
 /* The session's committer: commits what was emitted with the offsets that are to be sent, in the guarantee

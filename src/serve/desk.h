@@ -1,0 +1,27 @@
+/* What the handlers share: the service that they ask, and what the server counts. */
+#ifndef MS_SERVE_DESK_H
+#define MS_SERVE_DESK_H
+
+#include <pthread.h>
+
+#include "base/config.h"
+#include "serve/route.h"
+#include "serve/traffic.h"
+#include "stream/kafka/observe.h"
+
+struct ms_desk {
+    const struct ms_config *config;
+    pthread_rwlock_t lock;      /* held for reading while a request is answered */
+    struct ms_service *service; /* NULL before it has started, and once it ends; under lock */
+    struct ms_traffic traffic;
+};
+
+/* The handlers of ms_routes. Each fills the reply; desk->lock is held. Any thread. */
+void ms_answer_metrics(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_health(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_ready(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_partitions(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_model(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_stats(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+
+#endif

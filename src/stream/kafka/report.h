@@ -1,0 +1,50 @@
+/* What a worker tells of its partitions: rows that its thread writes now and then, and any thread copies. */
+#ifndef MS_KAFKA_REPORT_H
+#define MS_KAFKA_REPORT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stream/opening.h"
+
+/* One source of a partition. Offsets are -1 where they are not known. */
+struct ms_partition_report {
+    int worker;
+    int source; /* index into ms_sources; of a partition that is not open yet there is one row, of source 0 */
+    int32_t partition;
+    enum ms_partition_state state;
+    char reason[MS_OPENING_REASON_BYTES]; /* what holds it while it waits, "" else */
+    bool owes;                            /* users of it are owed a record: it takes no events meanwhile */
+    int64_t committed;                    /* C */
+    int64_t applied;                      /* L as stored or on its way to disk */
+    int64_t next;                         /* the next offset to fold */
+    int64_t replay_until;                 /* where the replay ends, 0: there is none */
+    int64_t log_start, log_end;           /* as the client has heard last */
+    int64_t last_time_ms;                 /* timestamp of the last record that was folded, 0: none was */
+    int partitions;                       /* of the topic, 0: not known */
+};
+
+struct ms_report {
+    pthread_mutex_t lock;
+    struct ms_partition_report *rows;
+    size_t count, capacity;
+    bool assigned; /* an assignment has come, be it an empty one */
+};
+
+void ms_report_init(struct ms_report *report);
+void ms_report_destroy(struct ms_report *report);
+
+struct ms_worker;
+
+/* Writes the rows anew, and the lag into the stats. The worker's thread; does not block. */
+void ms_report_write(struct ms_worker *worker);
+/* The worker has no partitions: |assigned| tells whether that is its assignment. The worker's thread. */
+void ms_report_clear(struct ms_worker *worker, bool assigned);
+
+/* Appends a copy of the rows to *rows, an array of the caller's of *count rows, which may move. Any thread. False without
+ * memory: nothing is changed then. */
+bool ms_report_copy(struct ms_report *report, struct ms_partition_report **rows, size_t *count);
+
+#endif

@@ -1,0 +1,24 @@
+/* The service's own fields: private to service.c and observe.c. */
+#ifndef MS_KAFKA_SERVICE_INSIDE_H
+#define MS_KAFKA_SERVICE_INSIDE_H
+
+#include "stream/kafka/service.h"
+#include "stream/kafka/worker.h"
+
+struct ms_service {
+    struct ms_service_options options;
+    struct ms_store *store;
+    struct ms_limits limits; /* of the topics, as asked at the start */
+    struct ms_worker *workers;
+    struct ms_input_logs logs;
+    int count;
+    atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
+    double logged_s;
+    struct ms_stats before;
+    struct ms_silence silence; /* of the brokers: what was said of it */
+};
+
+/* Whether a worker has ended, or would begin anew, but for a client that does not return from its close. */
+bool ms_worker_hangs(struct ms_worker *worker);
+
+#endif
