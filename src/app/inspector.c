@@ -2,6 +2,7 @@
 #include "app/inspector.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,20 +11,21 @@
 
 #include "app/service_setup.h"
 #include "interest/decay.h"
+#include "model/part.h"
 #include "state/key.h"
 #include "user/codec.h"
 #include "view/escape.h"
 #include "view/recommend.h"
 
 #define OPEN_TRIES 20
-#define KEY_BATCH  512 /* partition rows looked up at a time */
 
 struct ms_inspector {
     const struct ms_config *config;
     struct ms_store *store;
-    struct ms_model *model;   /* NULL: none */
-    struct ms_viewer *viewer; /* NULL without a model */
-    uint16_t *partitions;     /* that have a row */
+    struct ms_model_part *part; /* the model for one user; NULL: none, or loaded whole */
+    struct ms_model *whole;     /* the model for further ones */
+    struct ms_viewer *viewer;   /* NULL without a model */
+    uint16_t *partitions;       /* that have a row */
     size_t partition_count;
 };
 
@@ -53,33 +55,6 @@ enum ms_status ms_inspect_open(struct ms_store **store, const struct ms_config *
     return status;
 }
 
-/* Lists the partitions that have a row: point look-ups, because walking would read every user. */
-static enum ms_status list_partitions(struct ms_inspector *inspector, struct ms_error *error)
-{
-    struct ms_bytes keys[KEY_BATCH];
-    char text[KEY_BATCH][2];
-    struct ms_store_values values = {0};
-    enum ms_status status = MS_OK;
-    inspector->partitions = malloc(MS_MAX_PARTITIONS * sizeof *inspector->partitions);
-    if (!inspector->partitions)
-        return ms_fail(error, MS_MEMORY, "no memory for a list of partitions");
-    for (unsigned from = 0; status == MS_OK && from < MS_MAX_PARTITIONS; from += KEY_BATCH) {
-        for (unsigned i = 0; i < KEY_BATCH; i++) {
-            text[i][0] = (char)((from + i) >> 8);
-            text[i][1] = (char)(from + i);
-            keys[i] = (struct ms_bytes){text[i], 2};
-        }
-        status = ms_store_get(inspector->store, keys, KEY_BATCH, &values, error);
-        for (unsigned i = 0; status == MS_OK && i < KEY_BATCH; i++) {
-            if (values.values[i].data)
-                inspector->partitions[inspector->partition_count++] = (uint16_t)(from + i);
-        }
-        ms_store_values_release(&values);
-    }
-    ms_store_values_free(&values);
-    return status;
-}
-
 enum ms_status ms_inspect_viewer(struct ms_viewer **viewer, const struct ms_model *model,
                                  const struct ms_config *config, struct ms_error *error)
 {
@@ -91,12 +66,26 @@ enum ms_status ms_inspect_viewer(struct ms_viewer **viewer, const struct ms_mode
                                            (uint32_t)config->state_behaviors_max, error);
 }
 
-static enum ms_status load_model(struct ms_inspector *inspector, struct ms_error *error)
+/* Reads the model's files. Where the items cannot stay in the file, or anything is wrong with it, the model is loaded whole
+ * later, which tells what. */
+static void *read_model(void *context)
 {
-    enum ms_status status = ms_setup_model(&inspector->model, inspector->config, error);
-    return status != MS_OK
-               ? status
-               : ms_inspect_viewer(&inspector->viewer, inspector->model, inspector->config, error);
+    struct ms_inspector *inspector = context;
+    struct ms_error error;
+    if (ms_model_part_open(&inspector->part, inspector->config->model_dir, &error) != MS_OK)
+        inspector->part = NULL;
+    return NULL;
+}
+
+static enum ms_status open_state(struct ms_inspector *inspector, struct ms_error *error)
+{
+    enum ms_status status = ms_inspect_open(&inspector->store, inspector->config, error);
+    inspector->partitions = malloc(MS_MAX_PARTITIONS * sizeof *inspector->partitions);
+    if (status == MS_OK && !inspector->partitions)
+        status = ms_fail(error, MS_MEMORY, "no memory for a list of partitions");
+    return status == MS_OK ? ms_store_list_partitions(inspector->store, inspector->partitions,
+                                                      &inspector->partition_count, error)
+                           : status;
 }
 
 enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_config *config,
@@ -106,11 +95,11 @@ enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_confi
     if (!inspector)
         return ms_fail(error, MS_MEMORY, "no memory");
     inspector->config = config;
-    enum ms_status status = ms_inspect_open(&inspector->store, config, error);
-    if (status == MS_OK)
-        status = list_partitions(inspector, error);
-    if (status == MS_OK && config->model_dir[0])
-        status = load_model(inspector, error);
+    pthread_t reader;
+    bool beside = config->model_dir[0] && pthread_create(&reader, NULL, read_model, inspector) == 0;
+    enum ms_status status = open_state(inspector, error);
+    if (beside)
+        pthread_join(reader, NULL);
     if (status != MS_OK) {
         ms_inspector_destroy(inspector);
         return status;
@@ -119,15 +108,69 @@ enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_confi
     return MS_OK;
 }
 
+static void drop_model(struct ms_inspector *inspector)
+{
+    ms_viewer_destroy(inspector->viewer);
+    ms_model_destroy(inspector->whole);
+    ms_model_part_close(inspector->part);
+    inspector->viewer = NULL;
+    inspector->whole = NULL;
+    inspector->part = NULL;
+}
+
 void ms_inspector_destroy(struct ms_inspector *inspector)
 {
     if (!inspector)
         return;
-    ms_viewer_destroy(inspector->viewer);
-    ms_model_destroy(inspector->model);
+    drop_model(inspector);
     ms_store_close(inspector->store);
     free(inspector->partitions);
     free(inspector);
+}
+
+/* ---- the model ---- */
+
+/* The items of the user's behaviors, to be freed. NULL when memory ended. */
+static struct ms_bytes *items_of(const struct ms_user *user)
+{
+    const struct ms_behavior *behaviors = ms_user_behaviors(user);
+    struct ms_bytes *items = malloc(((size_t)user->count + 1) * sizeof *items);
+    for (uint32_t i = 0; items && i < user->count; i++)
+        items[i] = ms_behavior_item(user, &behaviors[i]);
+    return items;
+}
+
+/* A viewer with the model of the items that the user has. */
+static enum ms_status view_by_part(struct ms_inspector *inspector, const struct ms_user *user,
+                                   struct ms_error *error)
+{
+    struct ms_model *model = NULL;
+    struct ms_bytes *items = items_of(user);
+    enum ms_status status = items ? ms_model_part_pick(inspector->part, items, user->count, &model, error)
+                                  : ms_fail(error, MS_MEMORY, "no memory for the items of a history");
+    free(items);
+    if (status == MS_OK) {
+        ms_setup_profile_order(model, inspector->config);
+        status = ms_inspect_viewer(&inspector->viewer, model, inspector->config, error);
+    }
+    if (status == MS_OK)
+        ms_viewer_set_catalogue(inspector->viewer, ms_model_part_catalogue(inspector->part));
+    return status;
+}
+
+/* Makes the viewer for a complete user: with the part that is there, once, or else with the whole model. */
+static enum ms_status make_viewer(struct ms_inspector *inspector, const struct ms_user *user,
+                                  struct ms_error *error)
+{
+    if (!inspector->config->model_dir[0] || inspector->whole)
+        return MS_OK;
+    if (inspector->part && !inspector->viewer && view_by_part(inspector, user, error) == MS_OK)
+        return MS_OK;
+    drop_model(inspector);
+    enum ms_status status = ms_setup_model(&inspector->whole, inspector->config, error);
+    return status != MS_OK
+               ? status
+               : ms_inspect_viewer(&inspector->viewer, inspector->whole, inspector->config, error);
 }
 
 /* ---- reading ---- */
@@ -238,13 +281,15 @@ enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes
     enum ms_status status = find_user(inspector, id, inspected->partition, &found, error);
     if (status == MS_OK)
         status = read_chunks(inspector, &found.user, error);
+    if (status == MS_OK)
+        status = make_viewer(inspector, found.user, error);
     uint64_t version = found.user ? found.user->version : 0;
     if (status == MS_OK && inspected->moment)
         status = go_back(inspector, &found.user, inspected->moment, error);
     if (status == MS_OK)
         status = ms_user_view_new(&made, inspector->viewer, found.user, error);
     if (status == MS_OK && inspected->recommend)
-        status = ms_user_view_recommend(made, inspector->model, inspected->recommend, error);
+        status = ms_user_view_recommend(made, inspector->viewer, inspected->recommend, error);
     free(found.user);
     if (status != MS_OK) {
         ms_user_view_destroy(made);

@@ -13,7 +13,7 @@
  * thread. */
 struct ms_inspector;
 
-/* Opens state.dir of |config|, and loads its model.dir where that is not "". The inspector sees the state as of now; a
+/* Opens state.dir of |config|, and reads its model.dir where that is not "": of the model, what one user needs. The inspector sees the state as of now; a
  * new one sees what was flushed since. |config| must outlive it. MS_CONFIG, MS_NOT_FOUND, MS_STATE, MS_MODEL.
  * ms_inspector_destroy(NULL) is legal. */
 enum ms_status ms_inspector_new(struct ms_inspector **inspector, const struct ms_config *config,
@@ -27,8 +27,8 @@ struct ms_inspected {
     size_t recommend;               /* this many recommended items */
 };
 
-/* Finds a user and makes its view, which lists the partitions that have such a user. The inspector must outlive the
- * view. MS_NOT_FOUND says how many partitions were looked through, or why the moment cannot be told; MS_CONFIG where
+/* Finds a user and makes its view, which lists the partitions that have such a user. The view holds until the
+ * inspector's next one or its end. MS_NOT_FOUND says how many partitions were looked through, or why the moment cannot be told; MS_CONFIG where
  * something is wanted that takes a model. */
 enum ms_status ms_inspector_view(struct ms_inspector *inspector, struct ms_bytes id,
                                  const struct ms_inspected *inspected, struct ms_user_view **view,

@@ -32,13 +32,19 @@ const atomic_int *ms_setup_signals(void)
     return &stop_asked;
 }
 
+void ms_setup_profile_order(struct ms_model *model, const struct ms_config *config)
+{
+    if (config->profile_order != MS_PROFILE_AS_MODEL)
+        ms_model_set_profile_order(model, config->profile_order == MS_PROFILE_BEFORE
+                                              ? MS_PROFILE_BEFORE_INTEREST
+                                              : MS_PROFILE_AFTER_INTEREST);
+}
+
 enum ms_status ms_setup_model(struct ms_model **model, const struct ms_config *config, struct ms_error *error)
 {
     enum ms_status status = ms_model_load(model, config->model_dir, error);
-    if (status == MS_OK && config->profile_order != MS_PROFILE_AS_MODEL)
-        ms_model_set_profile_order(*model, config->profile_order == MS_PROFILE_BEFORE
-                                               ? MS_PROFILE_BEFORE_INTEREST
-                                               : MS_PROFILE_AFTER_INTEREST);
+    if (status == MS_OK)
+        ms_setup_profile_order(*model, config);
     return status;
 }
 

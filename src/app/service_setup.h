@@ -16,6 +16,8 @@ struct ms_setup {
 /* Loads model.dir, with what profile.order says. The caller owns the model. */
 enum ms_status ms_setup_model(struct ms_model **model, const struct ms_config *config,
                               struct ms_error *error) MS_MUST_CHECK;
+/* Tells a model what profile.order says. Before it is shared. */
+void ms_setup_profile_order(struct ms_model *model, const struct ms_config *config);
 
 /* Checks the settings, loads the model and decides the routing mode. Touches neither state nor network: 'config --check' is this.
  * The caller frees it with ms_setup_free. */

@@ -146,7 +146,7 @@ static enum ms_status index_items(struct ms_items *items, const char *path, stru
     return MS_OK;
 }
 
-enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state_t *hash,
+enum ms_status ms_items_read(struct ms_items *out, const char *path, XXH64_state_t *hash,
                              struct ms_error *error)
 {
     struct ms_items items = {0};
@@ -155,12 +155,76 @@ enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state
     if (status == MS_OK)
         status = split_lines(&items, size, path, error);
     if (status == MS_OK)
+        *out = items;
+    else
+        ms_items_free(&items);
+    return status;
+}
+
+enum ms_status ms_items_load(struct ms_items *out, const char *path, XXH64_state_t *hash,
+                             struct ms_error *error)
+{
+    struct ms_items items = {0};
+    enum ms_status status = ms_items_read(&items, path, hash, error);
+    if (status == MS_OK)
         status = index_items(&items, path, error);
     if (status == MS_OK)
         *out = items;
     else
         ms_items_free(&items);
     return status;
+}
+
+/* Adds |id| as the last item. */
+static bool add_item(struct ms_items *items, size_t *used, struct ms_bytes id)
+{
+    memcpy(items->text + *used, id.data, id.size);
+    *used += id.size;
+    items->text[(*used)++] = '\n';
+    items->starts[++items->count] = (uint32_t)*used;
+    return ms_index_add(&items->index, XXH3_64bits(id.data, id.size), items->count - 1, hash_of_item, items);
+}
+
+/* The wanted ids, each once, as the items of |wanted|. */
+static bool set_of(struct ms_items *wanted, const struct ms_bytes *ids, size_t count)
+{
+    size_t bytes = 1, used = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += ids[i].size + 1;
+    wanted->text = malloc(bytes);
+    wanted->starts = calloc(count + 1, sizeof *wanted->starts);
+    bool good = wanted->text && wanted->starts && ms_index_init(&wanted->index, (uint32_t)count);
+    for (size_t i = 0; good && i < count; i++) {
+        if (ms_items_find(wanted, ids[i].data, ids[i].size) == MS_NO_ITEM)
+            good = add_item(wanted, &used, ids[i]);
+    }
+    return good;
+}
+
+enum ms_status ms_items_pick(struct ms_items *out, uint32_t *numbers, const struct ms_items *all,
+                             const struct ms_bytes *ids, size_t count, struct ms_error *error)
+{
+    struct ms_items wanted = {0}, picked = {0};
+    size_t used = 0;
+    bool good = set_of(&wanted, ids, count);
+    picked.text = good ? malloc(wanted.starts[wanted.count] + 1) : NULL;
+    picked.starts = good ? calloc((size_t)wanted.count + 1, sizeof *picked.starts) : NULL;
+    good = picked.text && picked.starts && ms_index_init(&picked.index, wanted.count);
+    for (uint32_t item = 0; good && item < all->count && picked.count < wanted.count; item++) {
+        struct ms_bytes id;
+        id.data = ms_items_id(all, item, &id.size);
+        if (ms_items_find(&wanted, id.data, id.size) == MS_NO_ITEM)
+            continue;
+        numbers[picked.count] = item;
+        good = add_item(&picked, &used, id);
+    }
+    ms_items_free(&wanted);
+    if (good) {
+        *out = picked;
+        return MS_OK;
+    }
+    ms_items_free(&picked);
+    return ms_fail(error, MS_MEMORY, "no memory for %zu items of a model", count);
 }
 
 void ms_items_free(struct ms_items *items)

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/index.h"
+#include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
 #define MS_ITEMS_MAX_BYTES ((size_t)UINT32_MAX) /* starts are 32 bits wide */
@@ -24,6 +25,13 @@ struct ms_items {
 /* Reads and checks the file, adding its length and bytes to |hash|. On failure *items is untouched. */
 enum ms_status ms_items_load(struct ms_items *items, const char *path, XXH64_state_t *hash,
                              struct ms_error *error) MS_MUST_CHECK;
+/* As ms_items_load without the index: ms_items_id alone may be called, and a repeated id is not noticed. */
+enum ms_status ms_items_read(struct ms_items *items, const char *path, XXH64_state_t *hash,
+                             struct ms_error *error) MS_MUST_CHECK;
+/* Makes items of those of |all| whose ids are among the |count| of |ids| (repeated ones count once), in their order;
+ * numbers[i], room for |count|, is what item i is in |all|. Costs a pass over all ids. MS_MEMORY. */
+enum ms_status ms_items_pick(struct ms_items *items, uint32_t *numbers, const struct ms_items *all,
+                             const struct ms_bytes *ids, size_t count, struct ms_error *error) MS_MUST_CHECK;
 /* A zeroed struct is legal. */
 void ms_items_free(struct ms_items *items);
 

@@ -119,6 +119,9 @@ enum ms_status ms_model_load_as(struct ms_model **model, const char *dir,
                                 const struct ms_model_kind *const *kinds,
                                 struct ms_error *error) MS_MUST_CHECK;
 
+/* Where the items of a part of a model (part.h) stand in the whole, [items]; NULL for a whole model. */
+const uint32_t *ms_model_places(const struct ms_model *model);
+
 /* The kind's tables; NULL where it has none. */
 const void *ms_model_tables(const struct ms_model *model);
 

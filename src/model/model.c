@@ -8,33 +8,25 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
-#include "model/config.h"
-#include "model/file.h"
-#include "model/items.h"
-#include "model/safetensors.h"
+#include "model/inside.h"
 #include "model/tensors.h"
 
-#define MAX_TENSOR_FILE ((size_t)1 << 40)
-
-struct ms_model {
-    struct ms_model_spec spec;
-    struct ms_arena strings;
-    struct ms_safetensors tensors;
-    struct ms_items items;
-    const float *embedding;                         /* in tensors */
-    void *tables;                                   /* the kind's, or NULL */
-    struct ms_items profile_values[MS_MAX_PROFILE]; /* profile_<field>.txt */
-    const float *profile_rows[MS_MAX_PROFILE];      /* in tensors */
-    uint32_t profile_default[MS_MAX_PROFILE];
-    uint64_t hash;
-};
-
-static enum ms_status read_config(struct ms_model *model, const struct ms_model_kind *const *kinds,
-                                  const char *path, XXH64_state_t *hash, struct ms_error *error)
+enum ms_status ms_model_path(char *path, size_t size, const char *dir, const char *name,
+                             struct ms_error *error)
 {
-    char *text = NULL;
+    if ((size_t)snprintf(path, size, "%s/%s", dir, name) >= size)
+        return ms_fail(error, MS_MODEL, "the model directory's path is longer than %zu bytes", size);
+    return MS_OK;
+}
+
+enum ms_status ms_model_read_config(struct ms_model *model, const struct ms_model_kind *const *kinds,
+                                    const char *dir, XXH64_state_t *hash, struct ms_error *error)
+{
+    char *text = NULL, path[4096];
     size_t size = 0;
-    enum ms_status status = ms_file_read_all(&text, &size, path, MS_MODEL_CONFIG_MAX_BYTES, hash, error);
+    enum ms_status status = ms_model_path(path, sizeof path, dir, "config.json", error);
+    if (status == MS_OK)
+        status = ms_file_read_all(&text, &size, path, MS_MODEL_CONFIG_MAX_BYTES, hash, error);
     if (status == MS_OK)
         status = ms_model_spec_read(&model->spec, kinds, &model->strings, path, text, size, error);
     free(text);
@@ -46,7 +38,7 @@ static enum ms_status read_tensors(struct ms_model *model, const char *path, XXH
                                    struct ms_error *error)
 {
     struct ms_file file = {.fd = -1};
-    enum ms_status status = ms_file_open(&file, path, MAX_TENSOR_FILE, error);
+    enum ms_status status = ms_file_open(&file, path, MS_MODEL_TENSORS_MAX_BYTES, error);
     if (status == MS_OK)
         status = ms_safetensors_open(&model->tensors, &file, error);
     if (status == MS_OK)
@@ -59,37 +51,33 @@ static enum ms_status read_tensors(struct ms_model *model, const char *path, XXH
     return status;
 }
 
+enum ms_status ms_model_fits_items(const struct ms_model *model, const struct ms_items *items,
+                                   const char *path, struct ms_error *error)
+{
+    int64_t rows = ms_tensors_find(&model->tensors, "item_embedding")->shape[0];
+    if (items->count != rows)
+        return ms_fail(error, MS_MODEL, "%s: %u lines, but tensor item_embedding has %lld rows", path,
+                       items->count, (long long)rows);
+    return MS_OK;
+}
+
 static enum ms_status read_items(struct ms_model *model, const char *path, XXH64_state_t *hash,
                                  struct ms_error *error)
 {
     enum ms_status status = ms_items_load(&model->items, path, hash, error);
-    if (status != MS_OK)
-        return status;
-    int64_t rows = ms_tensors_find(&model->tensors, "item_embedding")->shape[0];
-    if (model->items.count != rows)
-        return ms_fail(error, MS_MODEL, "%s: %u lines, but tensor item_embedding has %lld rows", path,
-                       model->items.count, (long long)rows);
-    return MS_OK;
-}
-
-static enum ms_status make_path(char *path, size_t size, const char *dir, const char *name,
-                                struct ms_error *error)
-{
-    if ((size_t)snprintf(path, size, "%s/%s", dir, name) >= size)
-        return ms_fail(error, MS_MODEL, "the model directory's path is longer than %zu bytes", size);
-    return MS_OK;
+    return status == MS_OK ? ms_model_fits_items(model, &model->items, path, error) : status;
 }
 
 /* profile_<field>.txt for each field: one value a line, line n is row n. */
-static enum ms_status read_profile(struct ms_model *model, const char *dir, XXH64_state_t *hash,
-                                   struct ms_error *error)
+enum ms_status ms_model_read_profile(struct ms_model *model, const char *dir, XXH64_state_t *hash,
+                                     struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     for (int i = 0; status == MS_OK && i < model->spec.config.profile_fields; i++) {
         char path[4096], name[80], file[80];
         snprintf(name, sizeof name, "profile.%s", model->spec.config.profile_field[i]);
         snprintf(file, sizeof file, "profile_%s.txt", model->spec.config.profile_field[i]);
-        status = make_path(path, sizeof path, dir, file, error);
+        status = ms_model_path(path, sizeof path, dir, file, error);
         if (status == MS_OK)
             status = ms_items_load(&model->profile_values[i], path, hash, error);
         if (status != MS_OK)
@@ -108,7 +96,7 @@ static enum ms_status read_profile(struct ms_model *model, const char *dir, XXH6
 }
 
 /* What the kind computes from the whole of it. */
-static enum ms_status make_tables(struct ms_model *model, const char *dir, struct ms_error *error)
+enum ms_status ms_model_make_tables(struct ms_model *model, const char *dir, struct ms_error *error)
 {
     const struct ms_model_kind *kind = model->spec.kind;
     if (!kind->make_tables)
@@ -127,15 +115,14 @@ static enum ms_status load(struct ms_model *model, const char *dir, const struct
     enum ms_status status;
     if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
         return ms_fail(error, MS_MODEL, "%s: not a directory", dir);
-    if ((status = make_path(path, sizeof path, dir, "config.json", error)) != MS_OK ||
-        (status = read_config(model, kinds, path, hash, error)) != MS_OK ||
-        (status = make_path(path, sizeof path, dir, "model.safetensors", error)) != MS_OK ||
+    if ((status = ms_model_read_config(model, kinds, dir, hash, error)) != MS_OK ||
+        (status = ms_model_path(path, sizeof path, dir, "model.safetensors", error)) != MS_OK ||
         (status = read_tensors(model, path, hash, error)) != MS_OK ||
-        (status = make_path(path, sizeof path, dir, "items.txt", error)) != MS_OK ||
+        (status = ms_model_path(path, sizeof path, dir, "items.txt", error)) != MS_OK ||
         (status = read_items(model, path, hash, error)) != MS_OK ||
-        (status = read_profile(model, dir, hash, error)) != MS_OK)
+        (status = ms_model_read_profile(model, dir, hash, error)) != MS_OK)
         return status;
-    return make_tables(model, dir, error);
+    return ms_model_make_tables(model, dir, error);
 }
 
 /* Names in a bad file are anybody's bytes; the text must stay one line of UTF-8, fit for a log and for JSON.
@@ -179,6 +166,8 @@ void ms_model_destroy(struct ms_model *model)
     if (model->tables)
         model->spec.kind->free_tables(model, model->tables);
     free(model->tables);
+    ms_block_free(model->picked, model->picked_bytes);
+    free(model->places);
     ms_safetensors_free(&model->tensors);
     ms_items_free(&model->items);
     for (int i = 0; i < MS_MAX_PROFILE; i++)
@@ -216,6 +205,11 @@ const struct ms_model_spec *ms_model_spec(const struct ms_model *model)
 const void *ms_model_tables(const struct ms_model *model)
 {
     return model->tables;
+}
+
+const uint32_t *ms_model_places(const struct ms_model *model)
+{
+    return model->places;
 }
 
 uint64_t ms_model_hash(const struct ms_model *model)

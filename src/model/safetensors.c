@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define CHUNK_BYTES ((size_t)1 << 20) /* a tensor that is not F32 is converted piece by piece */
 
@@ -347,30 +348,93 @@ static size_t padded_bytes(size_t count)
     return (count * sizeof(float) + MS_TENSOR_ALIGN - 1) / MS_TENSOR_ALIGN * MS_TENSOR_ALIGN;
 }
 
-enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
-                                   struct ms_error *error)
+/* Numbers that are looked at while they are in the CPU's cache, for the hash and for what is not finite. */
+#define LOOKED_AT ((size_t)1 << 16)
+
+/* Whether any number is NaN or infinite. */
+static bool has_bad_number(const float *numbers, size_t count)
 {
-    uint64_t length = file->size;
+    uint32_t bits, bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&bits, numbers + i, sizeof bits);
+        bad |= (bits & UINT32_C(0x7F800000)) == UINT32_C(0x7F800000);
+    }
+    return bad;
+}
+
+/* Hashes and checks a tensor that lies in the mapped file. */
+static enum ms_status look_at_mapped(struct ms_safetensor *tensor, const char *path, XXH64_state_t *hash,
+                                     struct ms_error *error)
+{
+    for (size_t at = 0, n; at < tensor->count; at += n) {
+        n = tensor->count - at < LOOKED_AT ? tensor->count - at : LOOKED_AT;
+        XXH64_update(hash, tensor->data + at, n * sizeof(float));
+        if (!has_bad_number(tensor->data + at, n))
+            continue;
+        while (__builtin_isfinite(tensor->data[at]))
+            at++;
+        return bad_element(tensor, path, at, (double)tensor->data[at], error);
+    }
+    return MS_OK;
+}
+
+/* Makes room for all tensors but number |mapped|, which lies in the file. */
+static enum ms_status place_tensors(struct ms_safetensors *st, const struct ms_file *file, size_t mapped,
+                                    struct ms_error *error)
+{
     assert(!st->block);
     /* no overflow: every tensor lies in the file, so the sum is at most twice its size and a little */
     for (size_t i = 0; i < st->count; i++)
-        st->block_bytes += padded_bytes(st->tensors[i].count);
+        st->block_bytes += i == mapped ? 0 : padded_bytes(st->tensors[i].count);
     st->block = ms_block_alloc(st->block_bytes);
     if (!st->block)
         return ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of tensors", file->path,
                        st->block_bytes);
-    XXH64_update(hash, &length, sizeof length);
-    XXH64_update(hash, st->header, st->data_start);
     char *at = st->block;
     for (size_t i = 0; i < st->count; i++) {
         struct ms_safetensor *tensor = &st->tensors[i];
-        tensor->data = (float *)(void *)at;
-        at += padded_bytes(tensor->count);
-        enum ms_status status = load_tensor(tensor, file, st->data_start + tensor->begin, hash, error);
-        if (status != MS_OK)
-            return status;
+        bool own = i != mapped;
+        tensor->data = (float *)(void *)(own ? at : (char *)st->map + st->data_start + tensor->begin);
+        at += own ? padded_bytes(tensor->count) : 0;
     }
-    return ms_file_unchanged(file, error);
+    return MS_OK;
+}
+
+static enum ms_status load_all(struct ms_safetensors *st, const struct ms_file *file, size_t mapped,
+                               XXH64_state_t *hash, struct ms_error *error)
+{
+    uint64_t length = file->size;
+    enum ms_status status = place_tensors(st, file, mapped, error);
+    if (status != MS_OK)
+        return status;
+    XXH64_update(hash, &length, sizeof length);
+    XXH64_update(hash, st->header, st->data_start);
+    for (size_t i = 0; status == MS_OK && i < st->count; i++) {
+        struct ms_safetensor *tensor = &st->tensors[i];
+        status = i == mapped ? look_at_mapped(tensor, file->path, hash, error)
+                             : load_tensor(tensor, file, st->data_start + tensor->begin, hash, error);
+    }
+    return status == MS_OK ? ms_file_unchanged(file, error) : status;
+}
+
+enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
+                                   struct ms_error *error)
+{
+    return load_all(st, file, SIZE_MAX, hash, error);
+}
+
+enum ms_status ms_safetensors_load_mapped(struct ms_safetensors *st, const struct ms_file *file,
+                                          size_t mapped, XXH64_state_t *hash, struct ms_error *error)
+{
+    const struct ms_safetensor *tensor = &st->tensors[mapped];
+    if (tensor->dtype != MS_F32 || (st->data_start + tensor->begin) % sizeof(float) != 0)
+        return ms_fail(error, MS_CONFIG, "%s: tensor %s cannot be mapped", file->path, tensor->name);
+    void *map = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file->fd, 0);
+    if (map == MAP_FAILED)
+        return ms_fail(error, MS_IO, "%s: %s", file->path, strerror(errno));
+    st->map = map;
+    st->map_bytes = file->size;
+    return load_all(st, file, mapped, hash, error);
 }
 
 void ms_safetensors_free(struct ms_safetensors *st)
@@ -380,5 +444,7 @@ void ms_safetensors_free(struct ms_safetensors *st)
     free(st->tensors);
     free(st->header);
     ms_block_free(st->block, st->block_bytes);
+    if (st->map)
+        munmap(st->map, st->map_bytes);
     *st = (struct ms_safetensors){0};
 }

@@ -49,8 +49,10 @@ struct ms_safetensors {
     size_t count;
     char *header;      /* the first data_start bytes of the file */
     size_t data_start; /* where the data buffer begins in the file */
-    void *block;       /* memory of all tensors */
+    void *block;       /* memory of all tensors but a mapped one */
     size_t block_bytes;
+    void *map; /* the file, where a tensor is mapped */
+    size_t map_bytes;
 };
 
 /* Reads and checks the header. On failure *st is untouched; on success ms_safetensors_free it. */
@@ -59,6 +61,12 @@ enum ms_status ms_safetensors_open(struct ms_safetensors *st, const struct ms_fi
 /* Reads every tensor. MS_MODEL names the tensor and the element that is not finite or does not fit a float32. Adds the file's length and bytes to |hash| as ms_file_read_all does. */
 enum ms_status ms_safetensors_load(struct ms_safetensors *st, const struct ms_file *file, XXH64_state_t *hash,
                                    struct ms_error *error) MS_MUST_CHECK;
+/* As ms_safetensors_load, but the data of tensor number |mapped| are those of the file, which stays mapped: for a process
+ * of short life, because a file that is truncated in place ends it with SIGBUS. MS_CONFIG, and nothing was read, where the
+ * tensor is not F32 or its data lie at an odd place. */
+enum ms_status ms_safetensors_load_mapped(struct ms_safetensors *st, const struct ms_file *file,
+                                          size_t mapped, XXH64_state_t *hash,
+                                          struct ms_error *error) MS_MUST_CHECK;
 /* A zeroed struct is legal. */
 void ms_safetensors_free(struct ms_safetensors *st);
 

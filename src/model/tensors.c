@@ -39,6 +39,17 @@ const struct ms_safetensor *ms_tensors_find(const struct ms_safetensors *st, con
     return NULL;
 }
 
+bool ms_tensors_is_by_item(const struct ms_model_spec *spec, const char *name)
+{
+    const struct ms_tensor_rule *rule = spec->kind->tensors;
+    if (strcmp(name, item_embedding.name) == 0)
+        return true;
+    while (rule && rule->name &&
+           (strcmp(rule->name, name) != 0 || (rule->when && !rule->when(spec->options))))
+        rule++;
+    return rule && rule->name && rule->shape[0] == MS_SYM_ITEMS;
+}
+
 static const struct ms_symbol_rule *symbol_rule(const struct checker *checker, int symbol)
 {
     return symbol < MS_SYM_OWN ? &common_symbols[symbol] : &checker->own_symbols[symbol - MS_SYM_OWN];

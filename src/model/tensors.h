@@ -11,6 +11,9 @@
 enum ms_status ms_tensors_check(struct ms_model_spec *spec, const struct ms_safetensors *st, const char *path,
                                 struct ms_error *error) MS_MUST_CHECK;
 
+/* Whether a tensor of a checked file has a row for each item. */
+bool ms_tensors_is_by_item(const struct ms_model_spec *spec, const char *name);
+
 /* The tensor of that name, NULL when absent. */
 const struct ms_safetensor *ms_tensors_find(const struct ms_safetensors *st, const char *name);
 

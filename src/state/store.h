@@ -60,6 +60,11 @@ enum ms_status ms_store_set_workers(struct ms_store *store, int workers,
 enum ms_status ms_store_partition(struct ms_store *store, uint16_t partition, struct ms_partition_row *row,
                                   bool *found, struct ms_error *error) MS_MUST_CHECK;
 
+/* Lists the partitions that have a row, ascending; |partitions| has room for MS_MAX_PARTITIONS. Reads a few blocks a
+ * partition, and no users. */
+enum ms_status ms_store_list_partitions(struct ms_store *store, uint16_t *partitions, size_t *count,
+                                        struct ms_error *error) MS_MUST_CHECK;
+
 /* Values as RocksDB holds them. Zeroed, there are none. */
 struct ms_store_values {
     struct ms_bytes *values;

@@ -6,15 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- interests ---- */
+#include "view/score.h"
 
-double ms_view_inner_product(const float *a, const float *b, int dim)
-{
-    double sum = 0;
-    for (int i = 0; i < dim; i++)
-        sum += (double)a[i] * (double)b[i];
-    return sum;
-}
+/* ---- interests ---- */
 
 /* Copies the interests: they hold only until the extractor's next call. */
 static enum ms_status view_interests(struct ms_user_view *view, struct ms_fold_context *context,
@@ -40,32 +34,42 @@ static enum ms_status view_interests(struct ms_user_view *view, struct ms_fold_c
 }
 
 /* Keeps the item where it is among the best. Of equal scores the item with the lower number stays first. */
-static void keep_nearest(struct ms_view_interest *interest, const struct ms_model *model, uint32_t item,
-                         double score)
+static void keep_nearest(struct ms_view_interest *interest, const struct ms_catalogue *catalogue,
+                         uint32_t item)
 {
     struct ms_view_item *list = interest->nearest;
     size_t *count = &interest->nearest_count;
+    double score = ms_view_inner_product(interest->vector, ms_catalogue_row(catalogue, item), catalogue->dim);
     if (*count == MS_VIEW_NEAREST && score <= list[*count - 1].score)
         return;
     size_t at = *count < MS_VIEW_NEAREST ? (*count)++ : *count - 1;
     for (; at > 0 && list[at - 1].score < score; at--)
         list[at] = list[at - 1];
-    list[at].item.data = ms_model_item_id(model, item, &list[at].item.size);
+    list[at].item = ms_catalogue_id(catalogue, item);
     list[at].score = score;
 }
 
 /* The items that retrieval by inner product would give. */
-static void view_nearest(struct ms_user_view *view, const struct ms_model *model)
+static enum ms_status view_nearest(struct ms_user_view *view, const struct ms_catalogue *catalogue,
+                                   struct ms_error *error)
 {
-    view->has_nearest = ms_model_config(model)->item_dim == view->dim;
-    uint32_t items = view->has_nearest ? ms_model_item_count(model) : 0;
-    for (int k = 0; k < view->interest_count; k++) {
-        struct ms_view_interest *interest = &view->interests[k];
-        for (uint32_t item = 0; item < items; item++)
-            keep_nearest(
-                interest, model, item,
-                ms_view_inner_product(interest->vector, ms_model_item_embedding(model, item), view->dim));
+    struct ms_scorer scorer = {0};
+    view->has_nearest = catalogue->dim == view->dim;
+    if (!view->has_nearest || view->interest_count == 0)
+        return MS_OK;
+    bool good = ms_scorer_init(&scorer, view, catalogue);
+    for (uint32_t first = 0, n; good && (n = ms_scorer_take(&scorer, first)) > 0; first += n) {
+        for (size_t k = 0; k < scorer.count; k++) {
+            struct ms_view_interest *interest = &view->interests[k];
+            for (uint32_t i = 0; i < n; i++) {
+                if (interest->nearest_count < MS_VIEW_NEAREST ||
+                    ms_score_reaches(&scorer, k, i, interest->nearest[MS_VIEW_NEAREST - 1].score))
+                    keep_nearest(interest, catalogue, first + i);
+            }
+        }
     }
+    ms_scorer_free(&scorer);
+    return good ? MS_OK : ms_fail(error, MS_MEMORY, "no memory to score items");
 }
 
 /* ---- behaviors ---- */
@@ -154,7 +158,7 @@ static enum ms_status view_with_model(struct ms_user_view *view, struct ms_viewe
     if (status == MS_OK)
         status = view_couplings(view, context, error);
     if (status == MS_OK)
-        view_nearest(view, context->model);
+        status = view_nearest(view, ms_viewer_catalogue(viewer), error);
     return status;
 }
 

@@ -84,14 +84,11 @@ struct ms_user_view {
 };
 
 /* Makes the view of a complete user. |viewer| may be NULL: no interests and couplings then. The user stays the caller's
- * and is not changed; it may be freed. The viewer's model must outlive the view. Couplings are those of full routing
+ * and is not changed; it may be freed. The viewer's model and catalogue must outlive the view. Couplings are those of full routing
  * over the kept window, in incremental mode too. Costs a pass over the item table for each interest. MS_STATE where
  * the user's sums do not fit its fold id; MS_MEMORY. ms_user_view_destroy(NULL) is legal. */
 enum ms_status ms_user_view_new(struct ms_user_view **view, struct ms_viewer *viewer,
                                 const struct ms_user *user, struct ms_error *error) MS_MUST_CHECK;
 void ms_user_view_destroy(struct ms_user_view *view);
-
-/* Of two vectors of |dim| floats, in double. Pure. */
-double ms_view_inner_product(const float *a, const float *b, int dim);
 
 #endif

@@ -10,6 +10,7 @@ struct ms_viewer {
     struct ms_extractor *extractor;
     struct ms_fold_context contexts[2]; /* the configured mode, and the other one */
     size_t context_count;
+    struct ms_catalogue catalogue;
 };
 
 enum ms_status ms_viewer_new(struct ms_viewer **out, const struct ms_model *model, enum ms_routing_mode mode,
@@ -20,6 +21,7 @@ enum ms_status ms_viewer_new(struct ms_viewer **out, const struct ms_model *mode
     struct ms_viewer *viewer = calloc(1, sizeof *viewer);
     if (!viewer)
         return ms_fail(error, MS_MEMORY, "no memory for a viewer");
+    viewer->catalogue = ms_model_catalogue(model);
     enum ms_status status = ms_extractor_new(&viewer->extractor, model, error);
     if (status == MS_OK)
         status = ms_routing_mode_resolve(model, mode, &incremental, reason, sizeof reason, error);
@@ -46,6 +48,16 @@ void ms_viewer_destroy(struct ms_viewer *viewer)
         ms_fold_context_free(&viewer->contexts[i]);
     ms_extractor_destroy(viewer->extractor);
     free(viewer);
+}
+
+void ms_viewer_set_catalogue(struct ms_viewer *viewer, struct ms_catalogue catalogue)
+{
+    viewer->catalogue = catalogue;
+}
+
+const struct ms_catalogue *ms_viewer_catalogue(const struct ms_viewer *viewer)
+{
+    return &viewer->catalogue;
 }
 
 struct ms_fold_context *ms_viewer_fold_context(struct ms_viewer *viewer, uint64_t fold_id)

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "mindstream/extract.h"
+#include "model/part.h"
 #include "user/apply.h"
 
 struct ms_viewer;
@@ -20,6 +21,11 @@ enum ms_status ms_viewer_new(struct ms_viewer **viewer, const struct ms_model *m
                              enum ms_routing_mode mode, const struct ms_decay *decay, uint32_t behaviors_max,
                              struct ms_error *error) MS_MUST_CHECK;
 void ms_viewer_destroy(struct ms_viewer *viewer);
+
+/* All items that the nearest and the recommended ones are looked for in: at first those of the model. A model of a few
+ * items (model/part.h) comes with the catalogue of all, which must outlive the viewer and its views then. */
+void ms_viewer_set_catalogue(struct ms_viewer *viewer, struct ms_catalogue catalogue);
+const struct ms_catalogue *ms_viewer_catalogue(const struct ms_viewer *viewer);
 
 /* The fold context with this fold id, or, where there is none, that of the configured mode: the user must be folded
  * again. It belongs to the viewer. */

@@ -12,8 +12,10 @@
 #include "model/file.h"
 
 /* Rows of one product; fixed, so that results depend on nothing else. */
-#define PROJECT_ROWS     4096u
+#define PROJECT_ROWS     4080u
 #define PROJECT_ROWS_F64 512u
+#define PROJECT_TILE                                                                                         \
+    48u /* rows: a multiple of what OpenBLAS's kernels take at once; blocks are whole tiles */
 
 static size_t table_bytes(const struct ms_model *model, int width)
 {
@@ -42,33 +44,75 @@ static enum ms_status make_block(float **block, size_t bytes, const char *what, 
     return *block ? MS_OK : ms_fail(error, MS_MEMORY, "%s: no memory for %zu bytes of %s", dir, bytes, what);
 }
 
+/* |rows| rows of |items| times S, plus the bias. */
+static void multiply_rows(const struct ms_model *model, const float *items, size_t rows, float *products)
+{
+    const float *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
+    const float *map = ms_model_tensor(model, "routing.bilinear").data;
+    size_t in = (size_t)ms_model_config(model)->item_dim, out = (size_t)capsule_dim(model);
+    for (size_t i = 0; bias && i < rows; i++)
+        memcpy(products + i * out, bias, out * sizeof *products);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)out, (int)in, 1.0f, items, (int)in,
+                map, (int)out, bias ? 1.0f : 0.0f, products, (int)out);
+}
+
+/* As multiply_rows for up to PROJECT_TILE rows, the first at row |at| of a tile whose other rows are zeros. |tile| has room
+ * for a tile of items and one of products. */
+static void multiply_in_tile(const struct ms_model *model, const float *items, size_t rows, size_t at,
+                             float *products, float *tile)
+{
+    size_t in = (size_t)ms_model_config(model)->item_dim, out = (size_t)capsule_dim(model);
+    float *made = tile + PROJECT_TILE * in;
+    memset(tile, 0, PROJECT_TILE * in * sizeof *tile);
+    memcpy(tile + at * in, items, rows * in * sizeof *tile);
+    multiply_rows(model, tile, PROJECT_TILE, made);
+    memcpy(products, made + at * out, rows * out * sizeof *tile);
+}
+
+/* OpenBLAS adds in an order that depends on a row's place in a tile, and on whether the tile is whole. Tiles are filled up,
+ * and the items of a part of a model are put where they stand in the whole: the projections are the same then. */
+static enum ms_status multiply_block(const struct ms_model *model, uint32_t first, size_t rows,
+                                     float *products, struct ms_error *error)
+{
+    size_t in = (size_t)ms_model_config(model)->item_dim, out = (size_t)capsule_dim(model),
+           whole = rows / PROJECT_TILE * PROJECT_TILE;
+    const float *items = ms_model_item_embedding(model, first);
+    const uint32_t *places = ms_model_places(model);
+    float *tile = malloc(PROJECT_TILE * (in + out) * sizeof *tile);
+    if (!tile)
+        return ms_fail(error, MS_MEMORY, "no memory for a product of %u items", PROJECT_TILE);
+    for (size_t i = 0; places && i < rows; i++)
+        multiply_in_tile(model, items + i * in, 1, places[first + i] % PROJECT_TILE, products + i * out,
+                         tile);
+    if (!places && whole)
+        multiply_rows(model, items, whole, products);
+    if (!places && rows > whole)
+        multiply_in_tile(model, items + whole * in, rows - whole, 0, products + whole * out, tile);
+    free(tile);
+    return MS_OK;
+}
+
 /* item_embedding times S, plus the bias, by blocks of rows. */
 static enum ms_status project_items(const struct ms_model *model, struct ms_mind_tables *tables,
                                     const char *dir, struct ms_error *error)
 {
-    const float *bias = ms_model_tensor(model, "routing.bilinear_bias").data;
-    const float *map = ms_model_tensor(model, "routing.bilinear").data;
-    int in = ms_model_config(model)->item_dim, out = capsule_dim(model);
-    enum ms_status status = make_block(&tables->projected, table_bytes(model, out), "projected items", dir,
-                                       error);
+    size_t out = (size_t)capsule_dim(model);
+    enum ms_status status = make_block(&tables->projected, table_bytes(model, (int)out), "projected items",
+                                       dir, error);
     if (status == MS_OK)
         status = ms_blas_ready(error);
-    if (status != MS_OK)
-        return status;
-    for (uint32_t first = 0, count = ms_model_item_count(model); first < count; first += PROJECT_ROWS) {
+    uint32_t count = ms_model_item_count(model);
+    for (uint32_t first = 0; status == MS_OK && first < count; first += PROJECT_ROWS) {
         uint32_t left = count - first, rows = left < PROJECT_ROWS ? left : PROJECT_ROWS;
-        float *block = tables->projected + (size_t)first * (size_t)out;
-        for (uint32_t i = 0; bias && i < rows; i++)
-            memcpy(block + (size_t)i * (size_t)out, bias, (size_t)out * sizeof(float));
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, out, in, 1.0f,
-                    ms_model_item_embedding(model, first), in, map, out, bias ? 1.0f : 0.0f, block, out);
-        for (size_t i = 0; i < (size_t)rows * (size_t)out; i++)
+        float *block = tables->projected + (size_t)first * out;
+        status = multiply_block(model, first, rows, block, error);
+        for (size_t i = 0; status == MS_OK && i < (size_t)rows * out; i++)
             if (!isfinite(block[i]))
                 return ms_fail(error, MS_MODEL,
                                "%s: item row %zu times tensor routing.bilinear overflows float32", dir,
-                               first + i / (size_t)out);
+                               first + i / out);
     }
-    return MS_OK;
+    return status;
 }
 
 /* Output j+1 of SplitMix64 started at |state| (Steele, Lea, Flood 2014), made normal by Box and Muller. */
