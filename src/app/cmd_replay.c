@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/options.h"
+#include "app/replay_progress.h"
 #include "app/service_setup.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -17,7 +18,6 @@
 #include "view/json.h"
 #include "view/table.h"
 
-#define PLAIN_S      10.0     /* between two lines of progress where there is no terminal */
 #define GUESSED_RATE 400000.0 /* events/s of a worker, for --dry-run */
 
 struct replay_arguments {
@@ -53,7 +53,7 @@ static enum ms_status check_arguments(const struct replay_arguments *arguments, 
 
 static struct ms_replay_options options_of(const struct replay_arguments *arguments,
                                            const struct ms_setup *setup, const struct ms_config *config,
-                                           const atomic_int *stop)
+                                           struct ms_replay_publishing *publishing, const atomic_int *stop)
 {
     return (struct ms_replay_options){.config = config,
                                       .model = setup->model,
@@ -65,6 +65,8 @@ static struct ms_replay_options options_of(const struct replay_arguments *argume
                                       .rate = (double)arguments->rate,
                                       .checkpoint_s = (double)arguments->checkpoint,
                                       .publish = (enum ms_replay_publish)arguments->publish,
+                                      .on_published = ms_replay_progress_published,
+                                      .on_published_context = publishing,
                                       .follow = arguments->follow,
                                       .restart = arguments->restart};
 }
@@ -106,7 +108,7 @@ static enum ms_status print_plan(const struct replay_arguments *arguments, const
     struct ms_replay_at at;
     static const char *const numbers[] = {"partition", "from", "to", "offsets"};
     uint64_t left = ms_replay_counted(replay).left;
-    double workers = (double)config->workers, rate = GUESSED_RATE * workers;
+    double workers = (double)ms_replay_workers(replay), rate = GUESSED_RATE * workers;
     if (arguments->rate && (double)arguments->rate < rate)
         rate = (double)arguments->rate;
     if (arguments->json)
@@ -133,68 +135,6 @@ static enum ms_status print_plan(const struct replay_arguments *arguments, const
     return status;
 }
 
-/* ---- progress ---- */
-
-struct watch {
-    uint64_t total; /* offsets that were left at the start */
-    double started_s, told_s;
-    bool terminal;
-};
-
-/* The partition that is furthest behind. */
-static void slowest(const struct ms_replay *replay, struct ms_replay_at *worst)
-{
-    struct ms_replay_at at;
-    int64_t most = -1;
-    for (size_t i = 0; ms_replay_where(replay, i, &at); i++) {
-        if (at.part.to - at.next > most) {
-            most = at.part.to - at.next;
-            *worst = at;
-        }
-    }
-}
-
-static void print_progress(const struct watch *watch, const struct ms_replay *replay)
-{
-    struct ms_replay_counts counts = ms_replay_counted(replay);
-    struct ms_replay_at worst = {.next = 0};
-    double seconds = ms_monotonic_s() - watch->started_s;
-    double rate = seconds > 0 ? (double)counts.read / seconds : 0;
-    double share = watch->total ? 1 - (double)counts.left / (double)watch->total : 1;
-    char bar[32] = "";
-    slowest(replay, &worst);
-    for (int i = 0; watch->terminal && i < 24; i++)
-        bar[i] = i < (int)(share * 24) ? '#' : '.';
-    bar[24] = '\0';
-    fprintf(stderr, "%s%s%s%5.1f %%  %" PRIu64 " events  %.0f/s", watch->terminal ? "\r[" : "replay: ", bar,
-            watch->terminal ? "] " : "", share * 100, counts.read, rate);
-    if (counts.left && rate > 0)
-        fprintf(stderr, "  %.0f s left (partition %" PRId32 ": %" PRId64 " offsets)",
-                (double)counts.left / rate, worst.part.partition, worst.part.to - worst.next);
-    fputs(watch->terminal ? "   " : "\n", stderr);
-    fflush(stderr);
-}
-
-static void watch_until_done(const struct ms_replay *replay)
-{
-    struct watch watch = {.total = ms_replay_counted(replay).left,
-                          .started_s = ms_monotonic_s(),
-                          .terminal = isatty(STDERR_FILENO) != 0};
-    watch.told_s = watch.started_s;
-    while (!ms_replay_done(replay)) {
-        usleep(20000);
-        double now_s = ms_monotonic_s();
-        if (now_s - watch.told_s < (watch.terminal ? 0.2 : PLAIN_S))
-            continue;
-        watch.told_s = now_s;
-        print_progress(&watch, replay);
-    }
-    if (watch.terminal) {
-        print_progress(&watch, replay);
-        fputc('\n', stderr);
-    }
-}
-
 /* ---- the summary ---- */
 
 static json_t *reasons_json(const struct ms_replay *replay)
@@ -206,6 +146,32 @@ static json_t *reasons_json(const struct ms_replay *replay)
     return reasons;
 }
 
+/* Where each part has come to. */
+static enum ms_status print_reached(const struct ms_config *config, const struct ms_replay *replay,
+                                    struct ms_error *error)
+{
+    static const char *const numbers[] = {"partition", "from", "to", "next"};
+    struct ms_table table = {0};
+    struct ms_buffer text = {0};
+    struct ms_replay_at at;
+    ms_table_column(&table, "topic", false);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ms_table_column(&table, numbers[i], true);
+    for (size_t i = 0; ms_replay_where(replay, i, &at); i++) {
+        ms_table_cell(&table, "%s", ms_source_topic(at.part.source, config));
+        ms_table_cell(&table, "%" PRId32, at.part.partition);
+        ms_table_cell(&table, "%" PRId64, at.part.from);
+        ms_table_cell(&table, "%" PRId64, at.part.to);
+        ms_table_cell(&table, "%" PRId64, at.next);
+    }
+    enum ms_status status = ms_table_text(&table, 2, &text, error);
+    if (status == MS_OK)
+        printf("%.*s", (int)text.size, text.data);
+    ms_table_free(&table);
+    ms_buffer_free(&text);
+    return status;
+}
+
 static enum ms_status print_summary(const struct replay_arguments *arguments, const struct ms_config *config,
                                     const struct ms_replay *replay, double seconds, struct ms_error *error)
 {
@@ -213,21 +179,25 @@ static enum ms_status print_summary(const struct replay_arguments *arguments, co
     struct ms_replay_counts counts = ms_replay_counted(replay);
     const char *stage = stages[ms_replay_plan_of(replay)->stage];
     struct ms_replay_reason reason;
+    uint64_t users;
+    enum ms_status status = ms_replay_users(replay, &users, error);
+    if (status != MS_OK)
+        return status;
     if (arguments->json)
-        return print_json(json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:I, s:f, s:o}", "stage", stage,
+        return print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:f, s:o}", "stage", stage,
                                     "records", (json_int_t)counts.read, "events", (json_int_t)counts.folded,
-                                    "bad", (json_int_t)counts.bad, "bad_by_reason", reasons_json(replay),
-                                    "published", (json_int_t)counts.published, "left",
-                                    (json_int_t)counts.left, "seconds", seconds, "partitions",
-                                    parts_json(config, replay)),
+                                    "users", (json_int_t)users, "bad", (json_int_t)counts.bad,
+                                    "bad_by_reason", reasons_json(replay), "published",
+                                    (json_int_t)counts.published, "left", (json_int_t)counts.left, "seconds",
+                                    seconds, "partitions", parts_json(config, replay)),
                           error);
     printf("%s: %" PRIu64 " records read in %.1f s (%.0f/s), %" PRIu64 " events folded, %" PRIu64
-           " bad, %" PRIu64 " records published, %" PRIu64 " offsets left\n",
+           " bad, %" PRIu64 " users, %" PRIu64 " records published, %" PRIu64 " offsets left\n",
            stage, counts.read, seconds, seconds > 0 ? (double)counts.read / seconds : 0.0, counts.folded,
-           counts.bad, counts.published, counts.left);
+           counts.bad, users, counts.published, counts.left);
     for (size_t i = 0; ms_replay_reason(replay, i, &reason); i++)
         printf("  bad: %s: %" PRIu64 "\n", reason.what, reason.count);
-    return MS_OK;
+    return print_reached(config, replay, error);
 }
 
 /* ---- the run ---- */
@@ -239,7 +209,7 @@ static enum ms_status run_stages(const struct replay_arguments *arguments, struc
     bool whole = false;
     enum ms_status status = ms_replay_start(replay, error);
     if (status == MS_OK)
-        watch_until_done(replay);
+        ms_replay_progress_watch(replay, arguments->follow);
     struct ms_error ended = {0};
     enum ms_status finished = ms_replay_finish(replay, &whole, &ended);
     if (status == MS_OK && finished != MS_OK) {
@@ -264,11 +234,14 @@ static enum ms_status run_replay(const struct replay_arguments *arguments, const
 {
     struct ms_setup setup = {0};
     struct ms_replay *replay = NULL;
+    struct ms_replay_publishing publishing = {0};
     const atomic_int *stop = ms_setup_signals();
     const struct ms_config config = config_of(options, arguments);
     double started_s = ms_monotonic_s();
     enum ms_status status = ms_setup(&setup, options, stop, error);
-    const struct ms_replay_options replay_options = options_of(arguments, &setup, &config, stop);
+    if (ms_log_enabled(MS_LOG_INFO) && !ms_log_enabled(MS_LOG_DEBUG)) /* the progress tells what matters */
+        ms_log_set_level(MS_LOG_WARN);
+    const struct ms_replay_options replay_options = options_of(arguments, &setup, &config, &publishing, stop);
     if (status == MS_OK)
         status = ms_replay_open(&replay, &replay_options, arguments->dry_run, error);
     if (status == MS_OK && arguments->dry_run)
@@ -296,7 +269,6 @@ static enum ms_status run(void *context, struct ms_error *error)
     if (status == MS_OK)
         status = ms_options_require(options, "run", error);
     if (status == MS_OK) {
-        ms_log_set_level(MS_LOG_WARN);
         status = run_replay(arguments, options, error);
     }
     ms_options_destroy(options);
@@ -397,7 +369,7 @@ const struct ms_command ms_command_replay = {
     .rows = rows,
     .notes =
         "Profiles (profile.topic) are read whole, before the clicks. Bad events are counted; they go to no dead-letter topic.\n"
-        "JSON: stage (reading, read, published, handed over), records, events, bad, bad_by_reason {reason: count}, published,\n"
+        "JSON: stage (reading, read, published, handed over), records, events, users, bad, bad_by_reason {reason: count}, published,\n"
         "left, seconds, partitions [{topic, partition, from, to, next, left}]; with --dry-run partitions, left,\n"
         "seconds_guessed.\n",
     .examples =

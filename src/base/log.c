@@ -10,6 +10,7 @@
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 static atomic_int current_level = MS_LOG_INFO;
+static atomic_uint lines;
 
 void ms_log_set_level(enum ms_log_level level)
 {
@@ -19,6 +20,11 @@ void ms_log_set_level(enum ms_log_level level)
 bool ms_log_enabled(enum ms_log_level level)
 {
     return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+unsigned ms_log_lines(void)
+{
+    return atomic_load_explicit(&lines, memory_order_relaxed);
 }
 
 bool ms_log_parse_level(const char *name, enum ms_log_level *level)
@@ -55,6 +61,7 @@ void ms_log(enum ms_log_level level, const char *event, const char *format, ...)
             line[i] = ' ';
     }
     line[used++] = '\n';
+    atomic_fetch_add_explicit(&lines, 1, memory_order_relaxed);
     for (size_t done = 0; done < used;) {
         ssize_t wrote = write(STDERR_FILENO, line + done, used - done);
         if (wrote <= 0)

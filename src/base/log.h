@@ -1,5 +1,5 @@
-/* Log lines: one line each, to stderr, "time level event key=value ...". The one process-wide setting is the
- * level. */
+/* Log lines: one line each, to stderr, "time level event key=value ...". Process-wide are the level
+ * and the number of lines. */
 #ifndef MS_BASE_LOG_H
 #define MS_BASE_LOG_H
 
@@ -17,6 +17,9 @@ void ms_log_set_level(enum ms_log_level level);
 bool ms_log_enabled(enum ms_log_level level);
 /* "error", "warn", "info", "debug"; false when |name| is none of them. */
 bool ms_log_parse_level(const char *name, enum ms_log_level *level);
+
+/* How many lines were written so far: what draws on a terminal begins anew below them. Any thread. */
+unsigned ms_log_lines(void);
 
 /* For lines that bad input could repeat without end: at most one line in |every_s| for each limiter (0: each second). */
 struct ms_log_limit {

@@ -2,8 +2,9 @@
 """The commands of README.md and docs/ work as they stand: each ```sh block is run, in the order of the documents.
 
 A block that needs Kafka is marked ```sh kafka and run only with --kafka, on a broker that tools/kafka starts; one that takes
-long, or works on the whole tree, is marked ```sh slow and never run. The commands write to a scratch directory in place of
-/tmp/mindstream. In a ```sh kafka block, `mindstream run` goes on in the background until the end."""
+long, or works on the whole tree, is marked ```sh slow and never run; ```sh walk blocks belong to walk_test.py. The commands write
+to a scratch directory in place of /tmp/mindstream. In a ```sh kafka block, `mindstream run` goes on in the background until the
+end."""
 
 import argparse
 import os
@@ -86,10 +87,10 @@ def main():
         runner = Runner(scratch)
         try:
             for document, line, kind, text in blocks():
-                if kind == "slow" or (kind == "kafka" and not arguments.kafka):
+                if kind in ("slow", "walk") or (kind == "kafka" and not arguments.kafka):
                     continue
                 if kind not in ("", "kafka"):
-                    sys.exit(f"{document}:{line}: ```sh {kind}: the marks are kafka and slow")
+                    sys.exit(f"{document}:{line}: ```sh {kind}: the marks are kafka, slow and walk")
                 code, output = runner.run(text)
                 ran += 1
                 if code != 0:

@@ -1,8 +1,10 @@
 """Replays: what one builds equals what the service has, whatever kills it; what it hands over the service takes up without
 a gap; and what cannot be is refused."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -32,6 +34,22 @@ class Replay:
         for pattern in patterns:
             assert pattern in err, f"{pattern!r} is not in {err!r}"
         return json.loads(out) if out else None
+
+
+def on_terminal(replay):
+    """Runs it with a terminal for stderr; returns its summary and what the terminal got."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen([MINDSTREAM, "replay", "-c", replay.service.config, "--json", *replay.arguments], stdout=subprocess.PIPE,
+                          stderr=theirs, text=True) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal is an error
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+        out = process.stdout.read()
+    assert process.returncode == 0, (process.returncode, shown)
+    return json.loads(out), shown.decode()
 
 
 def diff(*directories, model):
@@ -107,11 +125,11 @@ def replay_every(scenario):
     directory = os.path.join(scenario.directory, "replayed")
     base = ("--state-dir", directory, "--output-topic", other, "--publish", "every", "--checkpoint", "1")
     for workers in (2, 4):
-        process = Replay(live, *base, "--rate", "2500", "--workers", workers).start()
         before = len(scenario.kafka.read(other))
-        wait_for("records of the replay", lambda since=before: len(scenario.kafka.read(other)) > since + 500)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process = Replay(live, *base, "--rate", "2500", "--workers", workers).start()
+        wait_for("records of the replay", lambda since=before: len(scenario.kafka.read(other)) > since)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
     Replay(live, *base[:-4], "--publish", "final").run(2, "--publish every was begun")
     Replay(live, *base, "--output-topic", "elsewhere").run(2, f"publishes to topic {other}")
     summary = Replay(live, *base, "--workers", "1").run()
@@ -149,8 +167,11 @@ def replay_handoff(scenario):
     log.produce(5000)
     service = scenario.service(publish_mode="every")
     before = log.histories.expected()
-    summary = Replay(service, "--publish", "final", "--handoff").run()
-    assert summary["stage"] == "handed over" and summary["published"] == 100, summary
+    summary, shown = on_terminal(Replay(service, "--publish", "final", "--handoff", "--rate", "8000"))
+    assert summary["stage"] == "handed over" and summary["published"] == 100 == summary["users"], summary
+    for line in (*(f"clicks {partition} " for partition in range(4)), "all ", "publishing "):
+        assert re.search(rf"{line} +\[#{{24}}\] 100\.0 % .*/s +0:00 left\r\n", shown), f"no full bar of {line!r} in {shown!r}"
+    assert "\033[6A" in shown, f"the six lines are not drawn anew in their place: {shown!r}"
     log.produce(2000)
     service.start()
     scenario.wait_done(service)
@@ -175,6 +196,7 @@ def replay_follow(scenario):
     process.send_signal(signal.SIGTERM)
     log.produce(300)
     out, err = process.communicate(timeout=60)
+    assert "has caught up" in err, err
     assert process.returncode == 0 and json.loads(out)["stage"] == "handed over", (process.returncode, out, err)
     handed = scenario.kafka.committed(scenario.group, scenario.input)
     green.start()
@@ -212,6 +234,7 @@ def replay_refused(scenario):
         Replay(service, *arguments).run(code, text)
     empty = Replay(service, "--from", "2099-01-01T00:00:00Z", "--state-dir", os.path.join(scenario.directory, "empty")).run()
     assert empty["records"] == 0 and empty["stage"] == "read", empty
+    Replay(service, "--publish", "every", "--output-topic", "nowhere").run(1, "topic nowhere", "Unknown topic")
     plan = Replay(service, "--dry-run").run()
     assert plan["left"] == 100 and not os.path.exists(directory), plan
     process = Replay(service, "--rate", "20", "--checkpoint", "1").start()

@@ -193,6 +193,8 @@ enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_opt
         replay->config.publish_mode = MS_PUBLISH_EVERY;
     enum ms_status status = settle_plan(replay, dry, error);
     name_group(replay);
+    if (status == MS_OK && !dry && options->publish != MS_REPLAY_PUBLISH_NONE)
+        status = ms_replay_check_output(replay, error);
     if (status == MS_OK && !dry)
         status = settle_state(replay, error);
     if (status == MS_OK && !(replay->next = calloc(replay->plan.count + 1, sizeof *replay->next)))
@@ -240,7 +242,7 @@ bool ms_replay_resumes(const struct ms_replay *replay)
 /* ---- the workers ---- */
 
 /* No more workers than partitions: a partition is folded in its order. */
-static int reader_count(const struct ms_replay *replay)
+int ms_replay_workers(const struct ms_replay *replay)
 {
     int partitions = ms_replay_partitions(&replay->plan, MS_SOURCE_CLICKS);
     int workers = (int)replay->config.workers;
@@ -320,7 +322,7 @@ static enum ms_status start_reader(struct ms_replay *replay, struct ms_replay_re
 
 enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error)
 {
-    int count = reader_count(replay);
+    int count = ms_replay_workers(replay);
     size_t memory = (size_t)replay->config.state_memory_bytes;
     memory = (memory > 2 * BLOCK_CACHE ? memory - BLOCK_CACHE : memory / 2) / (size_t)count;
     if (replay->plan.stage != MS_REPLAY_READING)
@@ -411,6 +413,31 @@ enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms
         replay->plan.stage = replay->plan.every ? MS_REPLAY_PUBLISHED : MS_REPLAY_READ;
         status = ms_replay_plan_write(&replay->plan, replay->config.state_dir, error);
     }
+    return status;
+}
+
+static bool count_one(void *context, struct ms_bytes id, struct ms_bytes value)
+{
+    uint64_t *users = context;
+    (void)id;
+    (void)value;
+    ++*users;
+    return true;
+}
+
+enum ms_status ms_replay_users(const struct ms_replay *replay, uint64_t *users, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    uint64_t count = 0;
+    for (size_t i = 0; status == MS_OK && i < replay->plan.count; i++) {
+        const struct ms_replay_part *part = &replay->plan.parts[i];
+        bool ended;
+        if (part->source == MS_SOURCE_CLICKS)
+            status = ms_store_scan(replay->store, (uint16_t)part->partition, (struct ms_bytes){"", 0}, &count,
+                                   count_one, &ended, error);
+    }
+    if (status == MS_OK)
+        *users = count;
     return status;
 }
 

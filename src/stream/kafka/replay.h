@@ -38,6 +38,9 @@ struct ms_replay_options {
     double rate;            /* most events a second, 0: as fast as it goes */
     double checkpoint_s;    /* seconds of reading that a kill may cost */
     enum ms_replay_publish publish;
+    /* Told by ms_replay_publish now and then how many users it has published in this run, and how many are left. */
+    void (*on_published)(void *context, uint64_t users, uint64_t left);
+    void *on_published_context;
     bool follow;  /* go on at the end until |stop| */
     bool restart; /* drop what an earlier replay has built here */
 };
@@ -74,6 +77,9 @@ const struct ms_replay_plan *ms_replay_plan_of(const struct ms_replay *replay);
 /* Whether the plan was there before. */
 bool ms_replay_resumes(const struct ms_replay *replay);
 
+/* How many workers it has: no more than there are partitions. */
+int ms_replay_workers(const struct ms_replay *replay);
+
 /* Starts the workers. */
 enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
 bool ms_replay_done(const struct ms_replay *replay);
@@ -84,6 +90,10 @@ struct ms_replay_counts ms_replay_counted(const struct ms_replay *replay);
 bool ms_replay_reason(const struct ms_replay *replay, size_t i, struct ms_replay_reason *reason);
 /* Waits for the workers, which flush, and notes what is read. *whole tells whether all of it is. */
 enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms_error *error) MS_MUST_CHECK;
+
+/* How many users the state has, those with a profile alone included. After ms_replay_finish. */
+enum ms_status ms_replay_users(const struct ms_replay *replay, uint64_t *users,
+                               struct ms_error *error) MS_MUST_CHECK;
 
 /* Publishes one record of each user to output.topic, in the order of partition and id, in transactions of bounded size. What
  * a former run published is not published again. */

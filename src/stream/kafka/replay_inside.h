@@ -23,6 +23,7 @@ struct ms_replay_sender {
     double began_s;             /* the open transaction */
     size_t records, bytes;      /* in the open transaction */
     _Atomic uint64_t published; /* records of committed transactions */
+    atomic_int refused;         /* why the first record was that was not delivered */
 };
 
 struct ms_replay_reader {
@@ -78,6 +79,9 @@ enum ms_status ms_replay_resolve(struct ms_replay *replay, const struct ms_bound
                                  const struct ms_bound *to, struct ms_error *error) MS_MUST_CHECK;
 /* Whether the logs still have what the plan reads. */
 enum ms_status ms_replay_check_logs(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+
+/* Whether output.topic is there. */
+enum ms_status ms_replay_check_output(const struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
 
 /* replay_transaction.c: makes a producer with the replay's transactional id |number|, which settles the transaction that
  * a former one with this id left open. It is to be closed also where this fails. */

@@ -187,3 +187,15 @@ enum ms_status ms_replay_check_logs(struct ms_replay *replay, struct ms_error *e
         rd_kafka_destroy(client);
     return status;
 }
+
+enum ms_status ms_replay_check_output(const struct ms_replay *replay, struct ms_error *error)
+{
+    rd_kafka_t *client = NULL;
+    int count;
+    enum ms_status status = ms_replay_consumer(&client, &replay->config, "mindstream-replay", error);
+    if (status == MS_OK) {
+        status = count_partitions(client, replay->config.output_topic, &count, error);
+        rd_kafka_destroy(client);
+    }
+    return status == MS_OK ? MS_OK : ms_fail_in(error, status, "publishing");
+}

@@ -20,9 +20,17 @@ struct publication {
     struct ms_fold_context context;
     int64_t *already; /* [partition] users that are published, -1: none */
     size_t partitions;
-    int32_t partition; /* of the users in the transaction */
-    int64_t users;     /* of that partition so far, those of earlier transactions included */
+    int32_t partition;   /* of the users in the transaction */
+    int64_t users;       /* of that partition so far, those of earlier transactions included */
+    uint64_t sent, left; /* users of this run, and those that are not published yet */
 };
+
+static void tell(const struct publication *publication)
+{
+    const struct ms_replay_options *options = &publication->replay->options;
+    if (options->on_published)
+        options->on_published(options->on_published_context, publication->sent, publication->left);
+}
 
 /* Commits the open transaction, if there is one, with the number of users that are published. */
 static enum ms_status commit(struct publication *publication, struct ms_error *error)
@@ -34,8 +42,10 @@ static enum ms_status commit(struct publication *publication, struct ms_error *e
         ->offset = publication->users;
     enum ms_status status = ms_replay_sender_commit(&publication->sender, list, error);
     rd_kafka_topic_partition_list_destroy(list);
-    if (status == MS_OK)
+    if (status == MS_OK) {
         atomic_store(&publication->replay->published, atomic_load(&publication->sender.published));
+        tell(publication);
+    }
     return status;
 }
 
@@ -94,9 +104,11 @@ static enum ms_status take_user(struct publication *publication, struct ms_user 
     if (status != MS_OK || (*user)->version == 0) /* a profile alone is no user yet */
         return status;
     publication->users++;
+    publication->left -= publication->left > 0;
     if ((*user)->partition >= publication->partitions ||
         publication->users <= publication->already[(*user)->partition])
         return MS_OK;
+    publication->sent++;
     status = publish_user(publication, user, error);
     return status == MS_OK && ms_replay_sender_full(&publication->sender) ? commit(publication, error)
                                                                           : status;
@@ -172,6 +184,10 @@ enum ms_status ms_replay_publish(struct ms_replay *replay, struct ms_error *erro
         status = ms_replay_sender_open(&publication.sender, replay, 0, error);
     if (status == MS_OK)
         status = ms_replay_committed(replay, publication.partitions, publication.already, error);
+    if (status == MS_OK)
+        status = ms_replay_users(replay, &publication.left, error);
+    if (status == MS_OK)
+        tell(&publication);
     if (status == MS_OK)
         status = publish_all(&publication, error);
     close_all(&publication);

@@ -16,6 +16,27 @@
 #define CALL_MS             60000
 #define ABORT_MS            5000
 
+/* Of records that were refused, the first one's reason: the commit fails with their number alone. */
+static void delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
+{
+    struct ms_replay_sender *sender = opaque;
+    int none = 0;
+    (void)producer;
+    if (message->err)
+        atomic_compare_exchange_strong(&sender->refused, &none, message->err);
+}
+
+/* The error of a commit, with why records were refused. */
+static enum ms_status failed(struct ms_replay_sender *sender, rd_kafka_error_t *failure,
+                             struct ms_error *error)
+{
+    enum ms_status status = ms_kafka_failed(failure, error, "commit_transaction");
+    rd_kafka_resp_err_t code = atomic_load(&sender->refused);
+    return code ? ms_fail_in(error, status, "topic %s: %s", sender->replay->config.output_topic,
+                             rd_kafka_err2str(code))
+                : status;
+}
+
 static void transactional_id(const struct ms_replay *replay, int number, char *id, size_t size)
 {
     snprintf(id, size, "%s-%d", replay->group, number);
@@ -27,8 +48,8 @@ enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const stru
     char id[700];
     transactional_id(replay, number, id, sizeof id);
     sender->replay = replay;
-    enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id, NULL,
-                                            NULL, NULL, 0, error);
+    enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id,
+                                            delivered, sender, NULL, 0, error);
     if (status == MS_OK)
         status = ms_producer_begin(sender->producer, id, replay->stop_publishing, error);
     if (status != MS_OK)
@@ -133,7 +154,7 @@ enum ms_status ms_replay_sender_commit(struct ms_replay_sender *sender, rd_kafka
         if (!failure)
             break;
         if (!rd_kafka_error_is_retriable(failure) || rd_kafka_error_txn_requires_abort(failure))
-            return ms_kafka_failed(failure, error, "commit_transaction");
+            return failed(sender, failure, error);
         rd_kafka_error_destroy(failure);
     }
     if (status == MS_OK) {
