@@ -7,12 +7,14 @@
 #include "base/config.h"
 #include "serve/route.h"
 #include "serve/traffic.h"
+#include "serve/viewers.h"
 #include "stream/kafka/observe.h"
 
 struct ms_desk {
     const struct ms_config *config;
     pthread_rwlock_t lock;      /* held for reading while a request is answered */
     struct ms_service *service; /* NULL before it has started, and once it ends; under lock */
+    struct ms_viewers viewers;
     struct ms_traffic traffic;
 };
 
@@ -21,6 +23,9 @@ void ms_answer_metrics(struct ms_desk *desk, const struct ms_request *request, s
 void ms_answer_health(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_ready(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_partitions(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_interests(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_recommend(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_model(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_stats(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 

@@ -1,6 +1,13 @@
 /* The rows. */
 #include "serve/desk.h"
+#include "state/key.h"
+#include "view/recommend.h"
 
+#define PARTITION                                                                                            \
+    {                                                                                                        \
+        .name = "partition", .min = 0, .max = MS_MAX_PARTITIONS - 1, .standard = -1,                         \
+        .help = "The user of this partition, where several have one of that id."                             \
+    }
 #define TYPES_METRICS "text/plain application/openmetrics-text"
 
 const struct ms_route ms_routes[] = {
@@ -28,6 +35,37 @@ const struct ms_route ms_routes[] = {
      .statuses = "503",
      .open = true,
      .answer = ms_answer_ready},
+    {.name = "user",
+     .path = "/v1/users/{id}",
+     .summary =
+         "One user as `inspect user --json` shows it: counters, interests with their nearest items, behaviors with their "
+         "couplings. As of the last commit.",
+     .queries = {PARTITION},
+     .types = MS_TYPE_JSON,
+     .schema = "User",
+     .statuses = "400 404 503",
+     .answer = ms_answer_user},
+    {.name = "interests",
+     .path = "/v1/users/{id}/interests",
+     .summary =
+         "The user's interest vectors alone, as the output topic has them in layout user: JSON, or by Accept the "
+         "protobuf message of mindstream.proto.",
+     .queries = {PARTITION},
+     .types = MS_TYPE_JSON " " MS_TYPE_PROTOBUF,
+     .schema = "Interests",
+     .statuses = "400 404 503",
+     .answer = ms_answer_interests},
+    {.name = "recommend",
+     .path = "/v1/users/{id}/recommend",
+     .summary =
+         "The items of largest inner product with one of the user's interests. 409 where the model's items have another width "
+         "than its interests.",
+     .queries = {{.name = "n", .min = 1, .max = MS_RECOMMEND_MAX, .standard = 20, .help = "How many."},
+                 PARTITION},
+     .types = MS_TYPE_JSON,
+     .schema = "Recommended",
+     .statuses = "400 404 409 503",
+     .answer = ms_answer_recommend},
     {.name = "partitions",
      .path = "/v1/partitions",
      .summary = "The partitions that this instance holds: state, offsets, lag.",

@@ -357,6 +357,7 @@ static void free_server(struct ms_server *server)
     ms_buffer_free(&server->certificate);
     ms_buffer_free(&server->key);
     ms_links_free(&server->links);
+    ms_viewers_free(&server->desk.viewers);
     ms_rate_free(&server->rate);
     pthread_rwlock_destroy(&server->desk.lock);
     free(server);
@@ -373,6 +374,7 @@ static enum ms_status new_server(struct ms_server **out, const struct ms_config 
     for (int i = 0; i < ms_route_count && i < MS_TRAFFIC_ROUTES - 1; i++)
         server->desk.traffic.routes[i] = ms_routes[i].name;
     server->desk.traffic.routes[MS_TRAFFIC_ROUTES - 1] = "none";
+    ms_viewers_init(&server->desk.viewers);
     ms_links_init(&server->links);
     ms_rate_init(&server->rate, config->http_rate_max);
     enum ms_status status = check_together(config, &server->listen, error);

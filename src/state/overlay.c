@@ -390,6 +390,13 @@ enum ms_status ms_overlay_find(struct ms_overlay *overlay, struct ms_wanted *wan
     return status;
 }
 
+const struct ms_user *ms_overlay_peek(const struct ms_overlay *overlay, uint16_t partition,
+                                      struct ms_bytes id, uint64_t hash)
+{
+    uint32_t index = ms_cache_find(&overlay->cache, partition, id, hash);
+    return index == MS_INDEX_EMPTY ? NULL : overlay->cache.entries[index].user;
+}
+
 /* ---- changing users ---- */
 
 static void changed(struct ms_overlay *overlay, uint32_t index)

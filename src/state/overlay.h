@@ -50,6 +50,10 @@ void ms_overlay_nothing_stored(struct ms_overlay *overlay, uint16_t partition);
 /* The entry with this index. The pointer holds until the next ms_overlay_find or ms_overlay_drop. */
 struct ms_entry *ms_overlay_entry(struct ms_overlay *overlay, uint32_t index);
 
+/* The user where it is in memory, else NULL; it holds as an entry does. Changes nothing. */
+const struct ms_user *ms_overlay_peek(const struct ms_overlay *overlay, uint16_t partition,
+                                      struct ms_bytes id, uint64_t hash);
+
 /* Reads the chunks of an incomplete user. */
 enum ms_status ms_overlay_complete(struct ms_overlay *overlay, uint32_t index,
                                    struct ms_error *error) MS_MUST_CHECK;

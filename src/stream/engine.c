@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/progress.h"
 #include "state/ingest.h"
 #include "stream/earlier.h"
+#include "stream/images.h"
 #include "stream/offsets.h"
 #include "stream/pay.h"
 #include "stream/publish.h"
@@ -22,6 +24,8 @@ struct ms_engine {
     const struct ms_model *model;
     struct ms_store *store;
     struct ms_stats *stats;
+    const _Atomic int64_t *images_until_ms;
+    struct ms_images images;
     uint32_t owner;
     size_t memory_bytes;
     struct ms_extractor *extractor;
@@ -82,6 +86,7 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     engine->store = options->store;
     engine->stats = options->stats;
     engine->owner = options->owner;
+    engine->images_until_ms = options->images_until_ms;
     engine->memory_bytes = options->memory_bytes;
     engine->decode_id = ms_sources_decode_id(engine->config);
     engine->on_bad = options->on_bad;
@@ -132,6 +137,7 @@ void ms_engine_destroy(struct ms_engine *engine)
     ms_fold_context_free(&engine->fold_context);
     ms_extractor_destroy(engine->extractor);
     ms_positions_free(&engine->positions);
+    ms_images_free(&engine->images);
     ms_arena_free(&engine->arena);
     free(engine->decoded);
     free(engine->wanted);
@@ -217,6 +223,7 @@ void ms_engine_close_all(struct ms_engine *engine)
 {
     ms_publisher_drop_all(engine->publisher);
     ms_overlay_drop_all(engine->overlay);
+    ms_images_begin(&engine->images, false);
     for (size_t i = 0; i < engine->positions.count; i++) {
         if (engine->positions.partitions[i].claimed)
             give_up(engine, &engine->positions.partitions[i]);
@@ -365,11 +372,48 @@ static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input
     return MS_OK;
 }
 
+/* Whether a user of a partition has nothing that is not committed. */
+static bool is_committed(const struct ms_partition *partition, const struct ms_user *user)
+{
+    const struct ms_position *positions = partition->positions;
+    return user->own_offset <= positions[MS_SOURCE_CLICKS].committed &&
+           (!(partition->open & 1u << MS_SOURCE_PROFILES) ||
+            user->profile_offset <= positions[MS_SOURCE_PROFILES].committed);
+}
+
+/* Keeps what a user was before this transaction. */
+static void keep_image(struct ms_engine *engine, int32_t partition, const struct ms_wanted *wanted)
+{
+    const struct ms_user *user = ms_overlay_entry(engine->overlay, wanted->entry)->user;
+    if (is_committed(ms_positions_partition(&engine->positions, partition), user))
+        ms_images_keep(&engine->images, wanted->hash, user);
+}
+
+enum ms_sight ms_engine_peek(const struct ms_engine *engine, const struct ms_partition *partition,
+                             struct ms_bytes id, const struct ms_user **user)
+{
+    uint16_t number = (uint16_t)partition->number;
+    uint64_t hash = ms_overlay_hash(number, id);
+    const struct ms_user *found = ms_overlay_peek(engine->overlay, number, id, hash);
+    if (ms_partition_replays(partition))
+        return MS_SIGHT_REPLAYING;
+    if (!found)
+        return MS_SIGHT_STORED;
+    if (!is_committed(partition, found))
+        found = ms_images_find(&engine->images, hash, number, id);
+    if (!found)
+        return MS_SIGHT_UNCOMMITTED;
+    *user = found;
+    return MS_SIGHT_COMMITTED;
+}
+
 /* Applies a record, good or bad, that its source has come to. */
 static enum ms_status apply(struct ms_engine *engine, struct ms_position *position,
                             const struct ms_input *input, const struct ms_decoded *d, bool silent,
                             struct ms_error *error)
 {
+    if (engine->images.on && !silent && d->wanted != UINT32_MAX && !d->reason)
+        keep_image(engine, input->partition, &engine->wanted[d->wanted]);
     if (!d->reason)
         return ms_sources[input->source]->apply(
             engine->own[input->source], &engine->context, position,
@@ -522,6 +566,9 @@ static void measure(struct ms_engine *engine)
 void ms_engine_committed(struct ms_engine *engine)
 {
     ms_positions_committed(&engine->positions);
+    if (engine->images_until_ms)
+        ms_images_begin(&engine->images,
+                        (int64_t)(ms_monotonic_s() * 1000) < atomic_load(engine->images_until_ms));
     measure(engine);
 }
 

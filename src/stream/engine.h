@@ -29,6 +29,7 @@ struct ms_engine_options {
     uint32_t owner;
     struct ms_sink sink;
     struct ms_stats *stats;
+    const _Atomic int64_t *images_until_ms; /* of the gate (gate.h); NULL: nobody looks */
     /* Told of each bad record in place of the dead-letter topic; NULL: that gets those outside of replays. */
     void (*on_bad)(void *context, const struct ms_input *input, const char *reason);
     void *on_bad_context;
@@ -65,6 +66,17 @@ bool ms_engine_waits(const struct ms_engine *engine, const struct ms_position *p
  * length. */
 size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *position,
                       char text[MS_NOTE_BYTES]);
+
+/* What others may see of a user. */
+enum ms_sight {
+    MS_SIGHT_STORED,      /* it is not in memory: the database has it, or nobody */
+    MS_SIGHT_COMMITTED,   /* *user is what is committed; version 0: there is none */
+    MS_SIGHT_UNCOMMITTED, /* it has changed since, and no image was kept: the next commit shows it */
+    MS_SIGHT_REPLAYING,   /* its partition is not at C yet */
+};
+/* Looks at a user of an open partition without changing anything. *user holds until the engine goes on. */
+enum ms_sight ms_engine_peek(const struct ms_engine *engine, const struct ms_partition *partition,
+                             struct ms_bytes id, const struct ms_user **user);
 
 /* Applies a batch of records, in order, and emits what is to be published. Records of partitions not held,
  * records already folded, and those of sources that wait, are passed over. MS_KAFKA_ABORT when the sink

@@ -81,6 +81,8 @@ static enum ms_status start_workers(struct ms_service *service, size_t memory_by
         pthread_mutex_init(&worker->stats.lock, NULL);
         ms_broker_watch_init(&worker->brokers);
         ms_report_init(&worker->report);
+        ms_gate_init(&worker->gate);
+        worker->engine_options.images_until_ms = &worker->gate.images_until_ms;
         if (pthread_create(&worker->thread, NULL, ms_worker_main, worker) != 0)
             return ms_fail(error, MS_MEMORY, "cannot start worker %d", i);
         worker->started = true;
@@ -292,6 +294,7 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
         pthread_mutex_destroy(&worker->stats.lock);
         ms_broker_watch_destroy(&worker->brokers);
         ms_report_destroy(&worker->report);
+        ms_gate_destroy(&worker->gate);
     }
     if (left) /* its thread and the client's still look at all this */
         return status;

@@ -240,11 +240,13 @@ enum ms_status ms_transaction_commit(void *context, struct ms_error *error)
     struct ms_worker *worker = context;
     rd_kafka_topic_partition_list_t *offsets = offsets_to_send(worker);
     int phase = atomic_exchange(&worker->phase, MS_WORKER_WAITING);
+    ms_gate_open(&worker->gate);
     enum ms_status status = worker->config->processing_guarantee == MS_EXACTLY_ONCE
                                 ? commit_exactly_once(worker, offsets, error)
                                 : commit_at_least_once(worker, offsets, error);
     atomic_store(&worker->turned_ms, (int64_t)(ms_monotonic_s() * 1000));
     atomic_store(&worker->phase, phase);
+    ms_gate_shut(&worker->gate);
     rd_kafka_topic_partition_list_destroy(offsets);
     if (status == MS_OK)
         renew(worker);

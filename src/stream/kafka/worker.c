@@ -179,11 +179,14 @@ static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_p
                       void *opaque)
 {
     struct ms_worker *worker = opaque;
+    bool was_shut = ms_gate_shut(&worker->gate);
     (void)rk;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         on_assign(worker, partitions);
     else
         on_revoke(worker);
+    if (!was_shut)
+        ms_gate_open(&worker->gate);
 }
 
 /* ---- reading ---- */
@@ -268,6 +271,7 @@ static struct ms_end poll_batch(struct ms_worker *worker, int wait_ms)
 {
     struct ms_end end = {.partition = -1};
     worker->batch_bytes = 0;
+    ms_gate_open(&worker->gate);
     while (worker->batch < MS_BATCH && !worker->session.broken) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->consumer, worker->batch ? 0 : wait_ms);
         if (!message)
@@ -285,6 +289,7 @@ static struct ms_end poll_batch(struct ms_worker *worker, int wait_ms)
         rd_kafka_message_destroy(message);
         break;
     }
+    ms_gate_shut(&worker->gate);
     ms_consumer_queue_watch(&worker->queue, worker->batch, worker->batch_bytes, ms_monotonic_s());
     return end;
 }
@@ -340,6 +345,8 @@ static void loop(struct ms_worker *worker)
     struct ms_session *session = &worker->session;
     bool several = several_sources(worker);
     atomic_store(&worker->phase, MS_WORKER_TURNING);
+    ms_gate_shut(&worker->gate);
+    ms_gate_engine(&worker->gate, session->engine);
     while (!session->broken && !stopping(worker)) {
         struct ms_end end = poll_batch(worker, wait_ms(worker));
         bool idle = worker->batch == 0 && end.partition < 0;
@@ -449,6 +456,9 @@ static void close_session(struct ms_worker *worker)
             rd_kafka_error_destroy(failure);
         }
     }
+    ms_gate_shut(&worker->gate);
+    ms_gate_engine(&worker->gate, NULL);
+    ms_gate_open(&worker->gate);
     ms_asker_destroy(worker->asker);
     worker->asker = NULL;
     ms_consumer_queue_close(&worker->queue);

@@ -22,6 +22,7 @@
 #include "stream/kafka/input_logs.h"
 #include "stream/kafka/limits.h"
 #include "stream/kafka/report.h"
+#include "stream/gate.h"
 #include "stream/opening.h"
 #include "stream/session.h"
 
@@ -39,6 +40,7 @@ struct ms_worker {
     struct ms_stats stats;
     /* The thread's. */
     struct ms_broker_watch brokers; /* the service looks at it */
+    struct ms_gate gate;            /* through which others look at the engine */
     struct ms_report report;        /* others look at it, as at the next two */
     atomic_int phase;               /* enum ms_worker_phase (observe.h) */
     _Atomic int64_t turned_ms;      /* when the loop last turned, by the monotonic clock */
