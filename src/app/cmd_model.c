@@ -56,6 +56,40 @@ static void print_options(const struct ms_model_spec *spec)
     }
 }
 
+/* Each value of an object with its dotted path. */
+static void print_values(const char *path, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)(uintptr_t)object, key, value) {
+        char name[200];
+        snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", key);
+        char *text = json_is_object(value) ? NULL
+                                           : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        if (json_is_object(value))
+            print_values(name, value);
+        else
+            print_row(name, json_is_string(value) ? json_string_value(value) : text ? text : "?");
+        free(text);
+    }
+}
+
+static json_t *training_json(const struct ms_model *model)
+{
+    const char *training = ms_model_spec(model)->training;
+    return training ? json_loads(training, 0, NULL) : NULL;
+}
+
+static void print_training(const struct ms_model *model)
+{
+    json_t *training = training_json(model);
+    if (training) {
+        puts("training");
+        print_values("", training);
+    }
+    json_decref(training);
+}
+
 static void print_info(const struct ms_model *model, const struct ms_error *refused)
 {
     const struct ms_model_config *config = ms_model_config(model);
@@ -71,6 +105,7 @@ static void print_info(const struct ms_model *model, const struct ms_error *refu
     print_row("hash", text);
     printf("  %-28s %s%s\n", "incremental fold", refused->status == MS_OK ? "yes" : "no: ", refused->text);
     print_options(ms_model_spec(model));
+    print_training(model);
     puts("tensors");
     for (size_t i = 0; (tensor = ms_model_tensor_at(model, i, &name)).data; i++) {
         shape_text(text, sizeof text, tensor);
@@ -149,12 +184,13 @@ static json_t *info_json(const struct ms_model *model, const struct ms_error *re
     const struct ms_model_config *config = ms_model_config(model);
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, ms_model_hash(model));
-    return json_pack("{s:b, s:s, s:I, s:i, s:i, s:I, s:s, s:b, s:s*, s:o, s:o}", "ok", 1, "model", config->id,
-                     "items", (json_int_t)ms_model_item_count(model), "item_dim", config->item_dim,
-                     "capsule_dim", ms_model_spec(model)->capsule_dim, "memory_bytes",
+    return json_pack("{s:b, s:s, s:I, s:i, s:i, s:I, s:s, s:b, s:s*, s:o, s:o*, s:o}", "ok", 1, "model",
+                     config->id, "items", (json_int_t)ms_model_item_count(model), "item_dim",
+                     config->item_dim, "capsule_dim", ms_model_spec(model)->capsule_dim, "memory_bytes",
                      (json_int_t)ms_model_bytes(model), "hash", hash, "incremental", refused->status == MS_OK,
                      "incremental_refused", refused->status == MS_OK ? NULL : refused->text, "options",
-                     options_json(ms_model_spec(model)), "tensors", tensors_json(model));
+                     options_json(ms_model_spec(model)), "training", training_json(model), "tensors",
+                     tensors_json(model));
 }
 
 /* Loads the model. With --json, what is wrong with it is printed as JSON, and the error has no text then. */

@@ -327,6 +327,18 @@ static enum ms_status read_event_weights(struct reader *reader, const json_t *we
     return MS_OK;
 }
 
+/* "training": what trained the model says of itself. It is kept as text, and nothing depends on it. */
+static enum ms_status read_training(struct reader *reader, const json_t *training)
+{
+    if (!json_is_object(training))
+        return refuse(reader, "training", training, "an object");
+    char *text = json_dumps(training, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (text)
+        reader->spec->training = ms_arena_copy(reader->strings, text, strlen(text) + 1);
+    free(text);
+    return reader->spec->training ? MS_OK : ms_fail(reader->error, MS_MEMORY, "%s: no memory", reader->path);
+}
+
 /* |section| is "" for the whole file, else "routing." and the like. */
 static enum ms_status unknown_key(const struct reader *reader, const char *section, const char *name)
 {
@@ -346,7 +358,7 @@ static enum ms_status unknown_key(const struct reader *reader, const char *secti
         last = name_there[word] ? name_there : "";
     }
     return ms_fail(reader->error, MS_MODEL, "%s: unknown key \"%s%.100s\" (known there: %s%s)", reader->path,
-                   section, name, known, length ? "" : ", head, event_weights");
+                   section, name, known, length ? "" : ", head, event_weights, training");
 }
 
 static bool is_section(const struct ms_model_kind *const *kinds, const char *path)
@@ -385,6 +397,8 @@ static enum ms_status read_object(struct reader *reader, const char *section, co
             status = read_head(reader, value);
         } else if (!*section && strcmp(name, "event_weights") == 0) {
             status = read_event_weights(reader, value);
+        } else if (!*section && strcmp(name, "training") == 0) {
+            status = read_training(reader, value);
         } else if (strcmp(section, "profile.") == 0 && strcmp(name, "fields") == 0) {
             status = read_profile_fields(reader, value);
         } else if (fits && *name && !strchr(name, '.') && is_section(kinds, path)) {

@@ -37,6 +37,7 @@ struct ms_model_spec {
     struct ms_event_weight event_weights[MS_EVENT_WEIGHTS_MAX];
     int event_weight_count;
     enum ms_profile_order profile_order;
+    const char *training; /* the object "training" as JSON; NULL where there is none */
     _Alignas(16) unsigned char options[MS_KIND_OPTIONS_MAX]; /* the kind's */
 };
 

@@ -157,7 +157,7 @@ static void unknown_keys(void **state)
     refused(MIND ",\"interest\":4}",
             "unknown key \"interest\" (known there: format, name, version, extractor, dim, ");
     refused(MIND ",\"interest\":4}", "interest_count, routing, attention, sine, ");
-    refused(MIND ",\"interest\":4}", ", profile, normalize, head, event_weights)");
+    refused(MIND ",\"interest\":4}", ", profile, normalize, head, event_weights, training)");
     refused(MIND ",\"routing\":{\"iteration\":3}}",
             "unknown key \"routing.iteration\" (known there: iterations, softmax, ");
     refused(MIND ",\"routing\":{\"squash\":{\"eps\":1}}}",
