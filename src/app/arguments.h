@@ -11,7 +11,7 @@
 
 #include "mindstream/status.h"
 
-#define MS_ARGUMENTS_MAX 32 /* most rows of a command */
+#define MS_ARGUMENTS_MAX 48 /* most rows of a command */
 
 enum ms_argument_kind {                   /* type of the field */
                         MS_ARGUMENT_END,  /* closes the table */

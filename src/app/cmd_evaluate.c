@@ -1,6 +1,5 @@
 /* mindstream evaluate: what would the vectors have recalled? A click log and a model in, a table out. */
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/log_arguments.h"
 #include "app/machine.h"
 #include "base/json.h"
 #include "train/clicks.h"
@@ -16,18 +16,10 @@
 
 #define MAX_THREADS 64
 #define MOST_EVENTS 1000000
-#define MAX_LOGS    256
 
 struct evaluate_arguments {
     const char *model_dir;
-    const char *events[MAX_LOGS];
-    size_t event_count;
-    int format; /* enum ms_events_format */
-    const char *user, *item, *time, *type, *types;
-    const char *separator, *columns;
-    int quotes; /* enum ms_csv_quotes */
-    const char *skip;
-    bool strict;
+    struct ms_log_arguments log;
     const char *users;
     double holdout; /* 0: not given */
     int64_t min_events, max_events, threads;
@@ -200,44 +192,6 @@ static enum ms_status check_half_lives(const char *option, const char *value, st
     return ms_columns_check(option, value, true, error);
 }
 
-static const struct {
-    const char *name;
-    char character;
-} separator_names[] = {{"auto", 0},   {"comma", ','},     {"tab", '\t'},
-                       {"\\t", '\t'}, {"semicolon", ';'}, {"pipe", '|'}};
-
-/* The separator that |value| names, 0 for auto; false where it names none. */
-static bool parse_separator(const char *value, char *separator)
-{
-    *separator = *value;
-    for (size_t i = 0; i < sizeof separator_names / sizeof *separator_names; i++) {
-        if (strcmp(value, separator_names[i].name) == 0) {
-            *separator = separator_names[i].character;
-            return true;
-        }
-    }
-    return strlen(value) == 1 && !strchr("\"\n\r", *value) && (signed char)*value > 0 &&
-           !isalnum((unsigned char)*value);
-}
-
-static enum ms_status check_separator(const char *option, const char *value, struct ms_error *error)
-{
-    char separator;
-    return parse_separator(value, &separator)
-               ? MS_OK
-               : ms_fail(
-                     error, MS_USAGE,
-                     "%s: '%s' is not one ASCII character that may separate values (no letter, no digit), nor comma, tab, semicolon, pipe or auto",
-                     option, value);
-}
-
-static enum ms_status check_skip(const char *option, const char *value, struct ms_error *error)
-{
-    uint32_t mask;
-    enum ms_status status = ms_passed_parse(value, &mask, error);
-    return status == MS_OK ? MS_OK : ms_fail_in(error, status, "%s", option);
-}
-
 #define AT(field) .offset = offsetof(struct evaluate_arguments, field)
 
 static const struct ms_argument rows[] = {
@@ -247,90 +201,7 @@ static const struct ms_argument rows[] = {
      .placeholder = "DIR",
      .help = "the model directory; its dim must be the width of its item_embedding",
      AT(model_dir)},
-    {.name = "events",
-     .kind = MS_ARGUMENT_FILE,
-     .required = true,
-     .placeholder = "FILE",
-     .group = "Log",
-     .repeatable = true,
-     .max = MAX_LOGS,
-     .help =
-         "JSON or separated values, compressed by gzip or zstd or not; several are read one after the other, - is "
-         "standard input",
-     AT(events),
-     .count_offset = offsetof(struct evaluate_arguments, event_count)},
-    {.name = "format",
-     .kind = MS_ARGUMENT_CHOICE,
-     .values = "auto|json|csv",
-     .standard = "auto",
-     .placeholder = "F",
-     .help =
-         "how the log is written; auto: json (a line, an array, or one after the other) where it begins with '{' or '['",
-     AT(format)},
-    {.name = "user",
-     .kind = MS_ARGUMENT_STRING,
-     .standard_text = "user_id",
-     .placeholder = "NAME",
-     .help = "column or JSON field of the user id",
-     AT(user)},
-    {.name = "item",
-     .kind = MS_ARGUMENT_STRING,
-     .standard_text = "item_id",
-     .placeholder = "NAME",
-     .help = "column or JSON field of the item id",
-     AT(item)},
-    {.name = "time",
-     .kind = MS_ARGUMENT_STRING,
-     .standard_text = "timestamp",
-     .placeholder = "NAME",
-     .help =
-         "column or JSON field of the time: s, ms, us or ns by magnitude, or ISO 8601. Without one, or with --time '', "
-         "clicks are in the order of the file",
-     AT(time)},
-    {.name = "type",
-     .kind = MS_ARGUMENT_STRING,
-     .standard_text = "event_type",
-     .placeholder = "NAME",
-     .help = "with --types: column or JSON field of the event type",
-     AT(type)},
-    {.name = "types",
-     .kind = MS_ARGUMENT_STRING,
-     .standard_text = "all",
-     .placeholder = "LIST",
-     .help = "event types that count, separated by commas",
-     AT(types)},
-    {.name = "separator",
-     .kind = MS_ARGUMENT_LIST,
-     .check = check_separator,
-     .standard = "auto",
-     .placeholder = "C",
-     .help =
-         "what separates the values: a character, or comma, tab, semicolon, pipe; auto: the first line tells",
-     AT(separator)},
-    {.name = "columns",
-     .kind = MS_ARGUMENT_STRING,
-     .placeholder = "NAMES",
-     .help = "separated values without a header: the names of the columns, separated by commas",
-     AT(columns)},
-    {.name = "quotes",
-     .kind = MS_ARGUMENT_CHOICE,
-     .values = "double|backslash|none",
-     .standard = "double",
-     .placeholder = "Q",
-     .help = "how a quote in a quoted value is written; none: quotes are characters like all others",
-     AT(quotes)},
-    {.name = "skip",
-     .kind = MS_ARGUMENT_LIST,
-     .check = check_skip,
-     .placeholder = "LIST",
-     .help =
-         "what is bad and yet passed over and counted, separated by commas: untimed (no time), time, user, item (no "
-         "legal one), shape (no JSON object, wrong number of values), or all",
-     AT(skip)},
-    {.name = "strict",
-     .kind = MS_ARGUMENT_FLAG,
-     .help = "take blank lines and repeated headers for errors, too",
-     AT(strict)},
+    MS_LOG_ARGUMENT_ROWS(struct evaluate_arguments, log),
     {.name = "users",
      .kind = MS_ARGUMENT_FILE,
      .placeholder = "FILE",
@@ -386,46 +257,15 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status check_arguments(const struct evaluate_arguments *arguments, struct ms_error *error)
-{
-    size_t standard_input = arguments->users && strcmp(arguments->users, "-") == 0;
-    for (size_t i = 0; i < arguments->event_count; i++)
-        standard_input += strcmp(arguments->events[i], "-") == 0;
-    if (arguments->holdout > 0 && arguments->users)
-        return ms_fail(error, MS_USAGE, "--users and --holdout exclude each other: give one");
-    if (arguments->strict && arguments->skip)
-        return ms_fail(error, MS_USAGE, "--strict and --skip exclude each other: give one");
-    if (standard_input > 1)
-        return ms_fail(error, MS_USAGE, "standard input (-) can be read once");
-    return MS_OK;
-}
-
-static enum ms_status make_events(struct ms_events_options *events,
-                                  const struct evaluate_arguments *arguments, struct ms_error *error)
-{
-    *events = (struct ms_events_options){.paths = arguments->events,
-                                         .path_count = arguments->event_count,
-                                         .format = (enum ms_events_format)arguments->format,
-                                         .user = arguments->user,
-                                         .item = arguments->item,
-                                         .time = arguments->time,
-                                         .type = arguments->type,
-                                         .types = arguments->types,
-                                         .quotes = (enum ms_csv_quotes)arguments->quotes,
-                                         .columns = arguments->columns,
-                                         .passed = MS_PASSED_STRICT};
-    (void)parse_separator(arguments->separator, &events->separator); /* checked with the arguments */
-    return arguments->strict ? MS_OK : ms_passed_parse(arguments->skip, &events->passed, error);
-}
-
 static enum ms_status run_evaluate(void *context, struct ms_error *error)
 {
     struct evaluate_arguments *arguments = context;
     int cores = ms_machine_cores();
     struct ms_events_options events;
-    enum ms_status status = check_arguments(arguments, error);
-    if (status == MS_OK)
-        status = make_events(&events, arguments, error);
+    if (arguments->holdout > 0 && arguments->users)
+        return ms_fail(error, MS_USAGE, "--users and --holdout exclude each other: give one");
+    enum ms_status status = ms_log_arguments_take(
+        &arguments->log, arguments->users && strcmp(arguments->users, "-") == 0, &events, error);
     if (status != MS_OK)
         return status;
     struct evaluate_work *work = calloc(1, sizeof *work);

@@ -15,9 +15,19 @@ const char *malloc_conf =
     "thp:always,metadata_thp:always,dirty_decay_ms:30000,muzzy_decay_ms:30000,background_thread:false";
 
 static const struct ms_command *const commands[] = {
-    &ms_command_run,    &ms_command_replay,  &ms_command_inspect,  &ms_command_model,
-    &ms_command_topics, &ms_command_extract, &ms_command_evaluate, &ms_command_generate,
-    &ms_command_bench,  &ms_command_demo,    &ms_command_config,   NULL,
+    &ms_command_run,
+    &ms_command_replay,
+    &ms_command_inspect,
+    &ms_command_model,
+    &ms_command_topics,
+    &ms_command_extract,
+    &ms_command_train,
+    &ms_command_evaluate,
+    &ms_command_generate,
+    &ms_command_bench,
+    &ms_command_demo,
+    &ms_command_config,
+    NULL,
 };
 
 static const struct ms_command root = {

@@ -238,9 +238,8 @@ static enum ms_status check_entries(DIR *listing, const char *dir, bool *empty, 
     return MS_OK;
 }
 
-/* Whether |dir| may be replaced by a model: it does not exist, is empty, or holds a model that this program
- * wrote and nobody has changed since. With |force|, any model. */
-static enum ms_status check_target(const char *dir, bool force, struct ms_error *error)
+/* It does not exist, is empty, or holds a model that this program wrote and nobody has changed since. With |force|, any model. */
+enum ms_status ms_model_check_target(const char *dir, bool force, struct ms_error *error)
 {
     struct stat found;
     bool empty, ours = true;
@@ -322,7 +321,7 @@ enum ms_status ms_model_write(const char *name, const struct ms_write_model *mod
     if (size == 0 || size + 64 > sizeof dir)
         return ms_fail(error, MS_USAGE, "'%.100s' cannot be a model directory", name);
     snprintf(dir, sizeof dir, "%.*s", (int)size, name);
-    enum ms_status status = check_target(dir, model->replace, error);
+    enum ms_status status = ms_model_check_target(dir, model->replace, error);
     if (status != MS_OK)
         return status;
     status = ms_scratch_make(&made, dir, ".new", remove_model, error);

@@ -55,6 +55,9 @@ struct ms_write_model {
 enum ms_status ms_model_write(const char *dir, const struct ms_write_model *model,
                               struct ms_error *error) MS_MUST_CHECK;
 
+/* Whether |dir| may be written by ms_model_write, for a caller that works long before it writes: MS_IO says why not. */
+enum ms_status ms_model_check_target(const char *dir, bool replace, struct ms_error *error) MS_MUST_CHECK;
+
 /* Writes one file in place, for a caller that makes a directory piece by piece. A file that is there is
  * truncated first. Errors as above. */
 enum ms_status ms_model_write_lines(const char *path, const struct ms_write_lines *lines,

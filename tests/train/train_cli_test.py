@@ -1,0 +1,145 @@
+"""`mindstream train` from outside: the written model recalls what the trainer said, threads change no byte, and what is bad is one
+line and no model."""
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+
+BINARY = os.environ["MINDSTREAM"]
+failures = []
+scratch = tempfile.TemporaryDirectory()
+root = pathlib.Path(scratch.name)
+
+
+def check(what, held, *seen):
+    if not held:
+        failures.append(what)
+        print("FAILED:", what, *seen)
+
+
+def run(command, *arguments, **more):
+    return subprocess.run([BINARY, command, *map(str, arguments)], capture_output=True, text=True, timeout=200, **more)
+
+
+def train(out, *arguments, log=None, **more):
+    return run("train", "--events", log or root / "log.csv", "--out", out, "--dim", 12, "--negatives", 50, *arguments, **more)
+
+
+def write_log(path, users=300, items=80, time=lambda user, i: 1700000000 + 60 * i, name=lambda item: f"i{item}"):
+    """Users who walk along a circle of items, a few steps at a time."""
+    draw = random.Random(5)
+    with open(path, "w", encoding="utf-8") as file:
+        print("user_id,item_id,timestamp", file=file)
+        for user in range(users):
+            item = draw.randrange(items)
+            for i in range(draw.randrange(3, 25)):
+                item = (item + draw.randrange(4)) % items
+                print(f"u{user},{name(item)},{time(user, i)}", file=file)
+
+
+def files(directory):
+    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+
+
+def written_is_believed():
+    """evaluate finds the recall that the trainer found, with every option that changes the fold."""
+    for options in ([], ["--decay", "learned", "--maps", "per-interest"], ["--decay", "0.7,0.95", "--negatives-by", "chosen"],
+                    ["--logits", "drawn", "--stddev", "0.5", "--interests", "3"], ["--interests", "1", "--maps", "per-interest"]):
+        done = train(root / "model", "--epochs", 4, "--seed", 7, "--log", root / "train.jsonl", *options)
+        check(f"{options}: trained", done.returncode == 0, done.stderr)
+        info = json.loads(run("model", "info", root / "model", "--json").stdout)
+        said = info["training"]
+        check(f"{options}: info", said["seed"] == 7 and said["log"] == ["log.csv"] and info["incremental"], info)
+        found = run("evaluate", "--model", root / "model", "--events", root / "log.csv", "--holdout", 0.1, "--decays", "model", "--json")
+        recall = json.loads(found.stdout)["incremental@model"]
+        check(f"{options}: evaluate agrees", abs(recall["recall@50"] - said["recall@50"]) < 1e-9 and
+              abs(recall["recall@20"] - said["recall@20"]) < 1e-9, recall, said)
+        lines = [json.loads(line) for line in (root / "train.jsonl").read_text().splitlines()]
+        check(f"{options}: log", [line["pass"] for line in lines] == list(range(1, 5)), lines)
+        check(f"{options}: the best pass", said["recall@50"] == round(max(line["recall@50"] for line in lines), 9) or
+              abs(said["recall@50"] - max(line["recall@50"] for line in lines)) < 1e-6, said, lines)
+        check(f"{options}: it learns", lines[-1]["loss"] < lines[0]["loss"], lines)
+
+
+def same_bytes():
+    """Threads and runs give the same model; another seed gives another."""
+    for name, options in {"one": ["--threads", 1], "two": ["--threads", 2], "again": ["--threads", 2], "seed": ["--seed", 1]}.items():
+        done = train(root / name / "m", "--epochs", 3, *options) if (root / name).mkdir() is None else None
+        check(f"{name}: trained", done.returncode == 0, done.stderr)
+    one = files(root / "one" / "m")
+    check("two threads", one == files(root / "two" / "m"))
+    check("two runs", one == files(root / "again" / "m"))
+    check("another seed", one["model.safetensors"] != files(root / "seed" / "m")["model.safetensors"])
+
+
+def refused(what, status, text, out, *arguments, **more):
+    before = files(out) if out.exists() else None
+    done = train(out, *arguments, **more)
+    check(f"{what}: exit status", done.returncode == status, done.returncode, done.stderr)
+    last = done.stderr.strip().split("\n")[-1]
+    check(f"{what}: {text}", text in last, last)
+    check(f"{what}: nothing is written", (files(out) if out.exists() else None) == before)
+    check(f"{what}: nothing is left", not [p for p in out.parent.iterdir() if p.name.startswith(out.name + ".new")])
+
+
+def bad_input():
+    out = root / "bad" / "model"
+    out.parent.mkdir()
+    (root / "empty.csv").write_text("")
+    refused("empty log", 1, "empty.csv", out, log=root / "empty.csv")
+    (root / "header.csv").write_text("user_id,item_id,timestamp\n")
+    refused("header alone", 1, "nothing to train on", out, log=root / "header.csv")
+    write_log(root / "user.csv", users=1)
+    refused("one user", 1, "nothing to", out, log=root / "user.csv")
+    write_log(root / "item.csv", items=1)
+    refused("one item", 1, "nothing to train on: the log has 1 item", out, log=root / "item.csv")
+    refused("no log", 1, "none.csv", out, log=root / "none.csv")
+    refused("a bad decay", 2, "--decay", out, "--decay", "0.7,1.5")
+    foreign = root / "foreign"
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("mine")
+    refused("a directory of others", 1, "notes.txt", foreign)
+    made = root / "made"
+    train(made, "--epochs", 1)
+    with open(made / "config.json", "a", encoding="utf-8") as file:
+        file.write("\n")
+    refused("a changed model", 1, "was changed since", made)
+    check("a changed model with --force", train(made, "--epochs", 1, "--force").returncode == 0)
+
+
+def full_disk():
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+    refused("a full disk", 1, "File too large", root / "full", "--epochs", 1, preexec_fn=limit)
+
+
+def hard_input():
+    """What is odd and yet trained on."""
+    write_log(root / "ids.csv", name=lambda item: f"{item:04}" + "x" * 1020)
+    write_log(root / "times.csv", time=lambda user, i: 1700000000)
+    for name in ("ids", "times"):
+        done = train(root / name, "--epochs", 2, log=root / f"{name}.csv")
+        check(f"{name}: trained", done.returncode == 0, done.stderr)
+        check(f"{name}: checked", run("model", "check", root / name).returncode == 0)
+
+
+def large_rate():
+    """A rate at which numbers leave float32 is lowered, and said; in the end there is a model, or none."""
+    done = train(root / "rate", "--epochs", 12, "--patience", 12, "--learning-rate", "1e9")
+    check("a large rate is said", "the loss is no number" in done.stderr, done.stderr)
+    if done.returncode == 0:
+        check("a large rate: the model is good", run("model", "check", root / "rate").returncode == 0)
+    else:
+        check("a large rate: nothing is written", not (root / "rate").exists())
+
+
+write_log(root / "log.csv")
+for test in (written_is_believed, same_bytes, bad_input, full_disk, hard_input, large_rate):
+    test()
+sys.exit(1 if failures else 0)
