@@ -82,12 +82,12 @@ def check_symbols(prefix):
     """Both libraries show what the headers declare, and nothing else."""
     declared = declared_functions(prefix)
     check("functions are declared", len(declared) > 20, declared)
-    library = prefix / one_file(prefix, "lib/libmindstream.so.*.*.*")
+    library = prefix / one_file(prefix, "lib/**/libmindstream.so.*.*.*")
     shown = {line.split()[-1] for line in run("nm", "-D", "--defined-only", library).splitlines()}
     check("the shared library exports the declared functions alone", shown == declared, shown ^ declared)
     version = ".".join(library.name.split(".so.")[1].split(".")[:1])
     check("the library's SONAME", f"Library soname: [libmindstream.so.{version}]" in run("readelf", "-d", library))
-    archive = prefix / one_file(prefix, "lib/libmindstream.a")
+    archive = prefix / one_file(prefix, "lib/**/libmindstream.a")
     shown = {line.split()[-1] for line in run("nm", "-g", "--defined-only", archive).splitlines() if len(line.split()) == 3}
     check("the static library too", shown == declared, shown ^ declared)
     needed = run("readelf", "-d", library)
@@ -96,7 +96,7 @@ def check_symbols(prefix):
 
 def build_with_pkgconfig(prefix, out, *link):
     """consumer.c built with what pkg-config says about |prefix|."""
-    environment = {**os.environ, "PKG_CONFIG_PATH": str(next(prefix.glob("lib*/pkgconfig"))), "LC_ALL": "C"}
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(next(prefix.glob("lib*/**/pkgconfig"))), "LC_ALL": "C"}
     flags = run("pkg-config", "--cflags", *link, "--libs", "mindstream", env=environment).split()
     folders = [os.path.normpath(flag[2:]) for flag in flags if flag.startswith("-I")]
     check("pkg-config names the prefix where it is", str(prefix / "include") in folders, flags)
@@ -145,7 +145,7 @@ def main():
         # The same files elsewhere, and without the shared library.
         moved = scratch / "moved"
         shutil.copytree(prefix, moved, symlinks=True)
-        for path in moved.glob("lib*/libmindstream.so*"):
+        for path in moved.glob("lib*/**/libmindstream.so*"):
             path.unlink()
 
         binary = prefix / "bin/mindstream"
@@ -154,7 +154,7 @@ def main():
         items = (model / "items.txt").read_text(encoding="utf-8").split()[5:17]
         line = run(binary, "extract", "--model", model, input=json.dumps({"user_id": "u1", "items": items}) + "\n")
 
-        library = next(prefix.glob("lib*/libmindstream.so")).parent
+        library = next(prefix.glob("lib*/**/libmindstream.so")).parent
         check_consumer(build_with_pkgconfig(prefix, scratch / "by_pkgconfig"), library, model, items, line)
         check_consumer(build_with_pkgconfig(moved, scratch / "by_pkgconfig_static", "--static"), None, model, items, line)
         shared, static = build_with_cmake(prefix, scratch / "project")
