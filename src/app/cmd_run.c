@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "app/commands.h"
+#include "app/manager.h"
 #include "app/options.h"
+#include "app/reload.h"
 #include "app/service_setup.h"
 #include "base/log.h"
 
@@ -33,22 +35,49 @@ static const struct ms_argument rows[] = {
     {0},
 };
 
-static enum ms_status run_service(const struct ms_options *options, struct ms_error *error)
+/* What the watching thread does beside watching. */
+struct run {
+    struct ms_manager manager;
+    struct ms_reload reload;
+    int hangups; /* SIGHUPs that were answered */
+};
+
+static void turn(void *context, struct ms_service *service)
+{
+    struct run *run = context;
+    int hangups = ms_setup_hangups();
+    if (hangups != run->hangups) {
+        run->hangups = hangups;
+        ms_manager_reloading(&run->manager);
+        const struct ms_config *config = ms_reload_read(&run->reload);
+        if (config)
+            ms_service_reload(service, config);
+        ms_manager_reloaded(&run->manager);
+    }
+    ms_manager_turn(&run->manager, service);
+}
+
+static enum ms_status run_service(const struct ms_options *options, const struct ms_options_sources *sources,
+                                  struct ms_error *error)
 {
     struct ms_setup setup = {0};
     struct ms_service *service = NULL;
     struct ms_server *server = NULL;
     const atomic_int *stop = ms_setup_signals();
+    struct run run = {.manager = {.stop = stop}, .reload = {.sources = sources, .started = options}};
+    ms_setup_count_hangups();
+    ms_manager_starting("loading the model");
     enum ms_status status = ms_setup(&setup, options, stop, error);
     if (status == MS_OK) {
         ms_setup_tell(&setup, options);
         status = ms_server_start(&server, ms_options_config(options), error);
+        ms_manager_starting("opening the state, waiting for brokers and topics");
     }
     if (status == MS_OK)
         status = ms_service_start(&service, &setup.service, error);
     if (status == MS_OK) {
         ms_server_attach(server, service);
-        status = ms_setup_watch(service, server, 10);
+        status = ms_setup_watch(service, server, 10, turn, &run);
         error->text[0] = '\0'; /* it has been logged */
     } else {
         ms_server_stop(server);
@@ -57,6 +86,7 @@ static enum ms_status run_service(const struct ms_options *options, struct ms_er
             status = MS_OK;
         }
     }
+    ms_reload_free(&run.reload);
     ms_setup_free(&setup);
     return status;
 }
@@ -70,7 +100,7 @@ static enum ms_status run_until_stopped(void *context, struct ms_error *error)
     if (status == MS_OK)
         status = ms_options_require(options, "run", error);
     if (status == MS_OK)
-        status = run_service(options, error);
+        status = run_service(options, &arguments->sources, error);
     ms_options_destroy(options);
     return status;
 }

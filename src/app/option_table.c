@@ -188,6 +188,7 @@ const struct ms_option ms_option_table[] = {
      .standard = "100",
      .min = 1,
      .max = 10000,
+     .reloadable = true,
      AT(commit_interval_ms),
      .description =
          "Longest time between commits while events come in; with none waiting the commit is at once."},
@@ -235,6 +236,7 @@ const struct ms_option ms_option_table[] = {
      .min = MIB,
      .max = (int64_t)1 << 46,
      .automatic = true,
+     .reloadable = true,
      AT(state_memory_bytes),
      .description =
          "Memory for users and for the database's caches. 0: a quarter of the machine's memory, or of the "
@@ -245,6 +247,7 @@ const struct ms_option ms_option_table[] = {
      .standard = "1000",
      .min = 1,
      .max = 600000,
+     .reloadable = true,
      AT(state_flush_interval_ms),
      .description =
          "How long changed users stay in memory before they are written; five times as long while events "
@@ -328,6 +331,7 @@ const struct ms_option ms_option_table[] = {
      .standard = "info",
      .values = "error|warn|info|debug",
      .text = true,
+     .reloadable = true,
      AT(log_level),
      .description = "Log lines of this level and above."},
     {.key = "http.listen",

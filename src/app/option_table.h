@@ -30,7 +30,9 @@ struct ms_option {
     const char *required_for; /* commands that need it, blank-separated; NULL: none */
     const char *only;         /* not NULL: a key of a coming version; any other value is refused */
     bool automatic;           /* 0 is legal below min: the program chooses */
-    bool reloadable, secret;
+    bool
+        reloadable; /* SIGHUP changes it while the service runs; ms_config_reload (base/config.h) takes it over */
+    bool secret;
     bool text;     /* an enum that struct ms_config keeps as a string */
     size_t offset; /* into struct ms_config; unused where |only| is set */
     const char *description;

@@ -85,6 +85,8 @@ void ms_option_text_sample(FILE *out)
             fprintf(out, "# Legal: %s.\n", range);
         if (option->required_for)
             print_needed(out, "# Needed by: ", option, ".\n");
+        if (option->reloadable)
+            fputs("# Can be changed while it runs: SIGHUP.\n", out);
         fprintf(out, "#%s=%s\n", option->key, option->standard);
     }
 }
@@ -113,7 +115,7 @@ static void man_option(FILE *out, const struct ms_option *option)
     if (option->required_for)
         print_needed(out, " Needed by: ", option, ".");
     if (option->reloadable)
-        fputs(" Can be changed while it runs.", out);
+        fputs(" Can be changed while it runs, by SIGHUP.", out);
     fputc('\n', out);
 }
 
@@ -138,7 +140,7 @@ static const char man_begin[] =
     "No error and no log shows a value that goes on to librdkafka. A secret on the command line, or in a file that\n"
     "every user can read, is warned of.\n";
 
-static const char man_end[] = ".SH SEE ALSO\n.BR mindstream (1)\n";
+static const char man_end[] = ".SH SEE ALSO\n.BR mindstream (1),\n.BR mindstream (8)\n";
 
 void ms_option_text_man(FILE *out)
 {

@@ -14,12 +14,30 @@
 #include "interest/mode.h"
 #include "stream/kafka/check.h"
 
-static atomic_int stop_asked; /* global, because a signal handler has no other argument */
+static atomic_int stop_asked, hangups; /* global, because a signal handler has no other argument */
 
 static void on_signal(int number)
 {
     if (atomic_fetch_add(&stop_asked, 1) > 0)
         _exit(128 + number);
+}
+
+static void on_hangup(int number)
+{
+    (void)number;
+    atomic_fetch_add(&hangups, 1);
+}
+
+void ms_setup_count_hangups(void)
+{
+    struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+int ms_setup_hangups(void)
+{
+    return atomic_load(&hangups);
 }
 
 const atomic_int *ms_setup_signals(void)
@@ -116,12 +134,15 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
         config->publish_mode == MS_PUBLISH_EVERY ? "every" : "latest");
 }
 
-enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server, double log_s)
+enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server, double log_s,
+                              ms_watch_fn *turn, void *context)
 {
     struct ms_error error;
     double logged_s = ms_monotonic_s();
     while (!ms_service_done(service)) {
-        usleep(50000);
+        usleep(MS_WATCH_MS * 1000);
+        if (turn)
+            turn(context, service);
         if (ms_monotonic_s() - logged_s >= log_s) {
             logged_s = ms_monotonic_s();
             ms_service_log(service);

@@ -31,9 +31,17 @@ void ms_setup_tell(const struct ms_setup *setup, const struct ms_options *option
 /* After this, SIGTERM and SIGINT set the flag that is returned; a second signal ends the process at once. */
 const atomic_int *ms_setup_signals(void);
 
-/* Logs and waits until the service is done, then stops |server| (NULL: there is none); a progress line every |log_s| seconds. What it failed with has been
- * logged. */
-enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server,
-                              double log_s) MS_MUST_CHECK;
+/* After the first, SIGHUP is counted; the second says how many came. */
+void ms_setup_count_hangups(void);
+int ms_setup_hangups(void);
+
+/* What else the watching thread does, at each of its turns (MS_WATCH_MS). */
+#define MS_WATCH_MS 50
+typedef void ms_watch_fn(void *context, struct ms_service *service);
+
+/* Logs and waits until the service is done, then stops |server| (NULL: there is none); a progress line every |log_s| seconds,
+ * |turn| (if not NULL) at each turn. What it failed with has been logged. */
+enum ms_status ms_setup_watch(struct ms_service *service, struct ms_server *server, double log_s,
+                              ms_watch_fn *turn, void *context) MS_MUST_CHECK;
 
 #endif

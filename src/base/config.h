@@ -64,4 +64,13 @@ struct ms_config {
     size_t passthrough_count;
 };
 
+/* Takes over from |from| what may change while the service runs: all that the option table marks reloadable, but for
+ * log.level, which is the process's. */
+static inline void ms_config_reload(struct ms_config *config, const struct ms_config *from)
+{
+    config->commit_interval_ms = from->commit_interval_ms;
+    config->state_flush_interval_ms = from->state_flush_interval_ms;
+    config->state_memory_bytes = from->state_memory_bytes;
+}
+
 #endif

@@ -112,6 +112,11 @@ struct ms_entry *ms_overlay_entry(struct ms_overlay *overlay, uint32_t index)
     return entry_at(overlay, index);
 }
 
+void ms_overlay_set_memory(struct ms_overlay *overlay, size_t memory_bytes)
+{
+    overlay->memory_bytes = memory_bytes;
+}
+
 size_t ms_overlay_bytes(const struct ms_overlay *overlay)
 {
     return overlay->cache.bytes;

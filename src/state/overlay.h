@@ -75,6 +75,9 @@ void ms_overlay_touch(struct ms_overlay *overlay, uint32_t index);
 /* Forgets a user. The next flush deletes its rows. */
 void ms_overlay_forget(struct ms_overlay *overlay, uint32_t index, int64_t offset);
 
+/* Changes the bound; what is over it is evicted with the next ms_overlay_find. */
+void ms_overlay_set_memory(struct ms_overlay *overlay, size_t memory_bytes);
+
 /* Bytes of all users in memory and of the dirty ones, and how many there are. */
 size_t ms_overlay_bytes(const struct ms_overlay *overlay);
 size_t ms_overlay_dirty_bytes(const struct ms_overlay *overlay);

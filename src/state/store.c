@@ -327,6 +327,11 @@ static void close_contents(struct ms_store *store)
         ms_log(MS_LOG_WARN, "state.contents", "text=\"%s\"", error.text);
 }
 
+void ms_store_set_cache(struct ms_store *store, size_t block_cache_bytes)
+{
+    rocksdb_cache_set_capacity(store->cache, block_cache_bytes);
+}
+
 void ms_store_close(struct ms_store *store)
 {
     if (!store)

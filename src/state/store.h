@@ -44,6 +44,8 @@ enum ms_status ms_store_open_reader(struct ms_store **store, const char *dir,
  * question takes away RocksDB's own lock then. */
 bool ms_store_in_use(const char *dir);
 void ms_store_close(struct ms_store *store);
+/* Changes the size of the block cache. Any thread. */
+void ms_store_set_cache(struct ms_store *store, size_t block_cache_bytes);
 
 const char *ms_store_instance_id(const struct ms_store *store);
 const char *ms_store_application_id(const struct ms_store *store);

@@ -144,6 +144,12 @@ void ms_engine_destroy(struct ms_engine *engine)
     free(engine);
 }
 
+void ms_engine_set_memory(struct ms_engine *engine, size_t memory_bytes)
+{
+    engine->memory_bytes = memory_bytes;
+    ms_overlay_set_memory(engine->overlay, memory_bytes);
+}
+
 uint64_t ms_engine_fold_id(const struct ms_engine *engine)
 {
     return engine->fold_context.fold_id;

@@ -39,6 +39,9 @@ enum ms_status ms_engine_new(struct ms_engine **engine, const struct ms_engine_o
                              struct ms_error *error) MS_MUST_CHECK;
 void ms_engine_destroy(struct ms_engine *engine);
 
+/* Changes the memory for this engine's users. */
+void ms_engine_set_memory(struct ms_engine *engine, size_t memory_bytes);
+
 /* Under what it folds, and decodes. */
 uint64_t ms_engine_fold_id(const struct ms_engine *engine);
 uint64_t ms_engine_decode_id(const struct ms_engine *engine);

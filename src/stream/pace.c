@@ -3,9 +3,14 @@
 
 void ms_pace_begin(struct ms_pace *pace, const struct ms_config *config, double now_s)
 {
-    *pace = (struct ms_pace){.commit_interval_s = (double)config->commit_interval_ms / 1000,
-                             .flush_interval_s = (double)config->state_flush_interval_ms / 1000,
-                             .flushed_s = now_s};
+    *pace = (struct ms_pace){.flushed_s = now_s};
+    ms_pace_set(pace, config);
+}
+
+void ms_pace_set(struct ms_pace *pace, const struct ms_config *config)
+{
+    pace->commit_interval_s = (double)config->commit_interval_ms / 1000;
+    pace->flush_interval_s = (double)config->state_flush_interval_ms / 1000;
 }
 
 void ms_pace_pending(struct ms_pace *pace, double now_s)

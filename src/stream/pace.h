@@ -21,6 +21,9 @@ struct ms_pace {
 /* A session begins. */
 void ms_pace_begin(struct ms_pace *pace, const struct ms_config *config, double now_s);
 
+/* The intervals that are configured have changed. */
+void ms_pace_set(struct ms_pace *pace, const struct ms_config *config);
+
 /* There is something to commit; and there is no more. */
 void ms_pace_pending(struct ms_pace *pace, double now_s);
 void ms_pace_committed(struct ms_pace *pace);

@@ -18,6 +18,12 @@ void ms_session_begin(struct ms_session *session, const struct ms_config *config
     session->reads_count = 0;
 }
 
+void ms_session_reload(struct ms_session *session, const struct ms_config *config, size_t memory_bytes)
+{
+    ms_pace_set(&session->pace, config);
+    ms_engine_set_memory(session->engine, memory_bytes);
+}
+
 void ms_session_break(struct ms_session *session, enum ms_status status, const struct ms_error *error)
 {
     if (!session->broken) {

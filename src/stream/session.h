@@ -50,6 +50,9 @@ struct ms_end {
 void ms_session_begin(struct ms_session *session, const struct ms_config *config, struct ms_stats *stats,
                       struct ms_committer committer);
 
+/* Takes settings that have changed (ms_config_reload): |memory_bytes| are the engine's. To be called where nothing is pending. */
+void ms_session_reload(struct ms_session *session, const struct ms_config *config, size_t memory_bytes);
+
 /* Ends the session with what happened. The first cause stays. */
 void ms_session_break(struct ms_session *session, enum ms_status status, const struct ms_error *error);
 

@@ -639,19 +639,60 @@ static void test_decode_id_has_all(void **state)
     assert_true(looked >= 6 && before != 0);
 }
 
+/* A reload takes over what the table marks, and nothing else. The values compared are the fields' bytes: of the texts that both
+ * have, both point at the table's. log.level is the process's. */
+static void test_reload_follows_the_table(void **state)
+{
+    int taken = 0;
+    (void)state;
+    for (size_t i = 0; i < ms_option_count; i++) {
+        char set[128];
+        const struct ms_option *option = &ms_option_table[i];
+        const char *value = another_value(option);
+        if (option->only || !value || strcmp(option->key, "log.level") == 0)
+            continue;
+        snprintf(set, sizeof set, "%s=%s", option->key,
+                 strcmp(option->key, "routing.half.life") == 0 ? "7d"
+                 : strcmp(option->key, "routing.decay") == 0   ? "0.5"
+                                                               : value);
+        struct ms_options *changed = load_set(set), *standard = load_set("log.level=info");
+        struct ms_config config = *ms_options_config(standard);
+        ms_config_reload(&config, ms_options_config(changed));
+        bool took = memcmp(&config, ms_options_config(standard), sizeof config) != 0;
+        if (took != option->reloadable)
+            fail_msg("%s is %sreloadable, and ms_config_reload takes it over or not", option->key,
+                     option->reloadable ? "" : "not ");
+        taken += took;
+        ms_options_destroy(changed);
+        ms_options_destroy(standard);
+    }
+    assert_true(taken >= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_table),
-        cmocka_unit_test(test_precedence),       cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_refused),          cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_name_ends),        cmocka_unit_test(test_many_sets),
-        cmocka_unit_test(test_passthrough_ends), cmocka_unit_test(test_key_ends),
-        cmocka_unit_test(test_accepted),         cmocka_unit_test(test_places),
-        cmocka_unit_test(test_together),         cmocka_unit_test(test_trailing_blanks),
-        cmocka_unit_test(test_require),          cmocka_unit_test(test_messages_hide),
-        cmocka_unit_test(test_secrets),          cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_directories),      cmocka_unit_test(test_decode_id_has_all),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_name_ends),
+        cmocka_unit_test(test_many_sets),
+        cmocka_unit_test(test_passthrough_ends),
+        cmocka_unit_test(test_key_ends),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_trailing_blanks),
+        cmocka_unit_test(test_require),
+        cmocka_unit_test(test_messages_hide),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_directories),
+        cmocka_unit_test(test_decode_id_has_all),
+        cmocka_unit_test(test_reload_follows_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

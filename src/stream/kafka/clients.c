@@ -298,10 +298,12 @@ int ms_kafka_seek_timeout(int version, int ms)
 /* ---- waiting ---- */
 
 enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
-                                 struct ms_error *error)
+                                 _Atomic uint64_t *turns, struct ms_error *error)
 {
     double told_s = ms_monotonic_s();
     while (!atomic_load(stop)) {
+        if (turns)
+            atomic_fetch_add_explicit(turns, 1, memory_order_relaxed);
         rd_kafka_error_t *failure = rd_kafka_init_transactions(producer, 2000);
         if (!failure)
             return MS_OK;

@@ -58,9 +58,10 @@ int ms_kafka_seek_timeout(int version, int ms);
 /* Whether waiting may mend it: brokers that are away, coordinators that move. */
 bool ms_kafka_may_pass(rd_kafka_resp_err_t code);
 
-/* init_transactions, tried again until it is done or |stop| is set (MS_KAFKA_RETRY then). */
+/* init_transactions, tried again until it is done or |stop| is set (MS_KAFKA_RETRY then). *turns is counted up at each
+ * try; NULL: not. */
 enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
-                                 struct ms_error *error) MS_MUST_CHECK;
+                                 _Atomic uint64_t *turns, struct ms_error *error) MS_MUST_CHECK;
 
 /* MS_CONFIG when the settings of the producer do not let a record of this size through. */
 enum ms_status ms_kafka_check_producer(rd_kafka_t *producer, size_t largest_record_bytes,

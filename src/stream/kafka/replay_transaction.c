@@ -51,7 +51,7 @@ enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const stru
     enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id,
                                             delivered, sender, NULL, 0, error);
     if (status == MS_OK)
-        status = ms_producer_begin(sender->producer, id, replay->stop_publishing, error);
+        status = ms_producer_begin(sender->producer, id, replay->stop_publishing, NULL, error);
     if (status != MS_OK)
         return status;
     sender->topic = rd_kafka_topic_new(sender->producer, replay->config.output_topic, NULL);

@@ -24,6 +24,19 @@ const char *ms_service_librdkafka_version(void)
     return rd_kafka_version_str();
 }
 
+/* How state.memory.bytes is shared out: to the database's block cache, and to the users of each worker. */
+struct shares {
+    size_t block_cache_bytes, worker_bytes;
+};
+
+static struct shares share_memory(const struct ms_config *config)
+{
+    size_t all = (size_t)config->state_memory_bytes, cache = all / 8;
+    cache = cache < MIN_BLOCK_CACHE ? MIN_BLOCK_CACHE : cache > MAX_BLOCK_CACHE ? MAX_BLOCK_CACHE : cache;
+    size_t users = all > 2 * cache ? all - cache : all / 2;
+    return (struct shares){.block_cache_bytes = cache, .worker_bytes = users / (size_t)config->workers};
+}
+
 /* ---- start ---- */
 
 static enum ms_status open_store(struct ms_service *service, size_t block_cache_bytes, struct ms_error *error)
@@ -51,7 +64,7 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
         status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, 0, error);
         if (status == MS_OK) {
-            status = ms_producer_begin(producer, id, service->options.stop, error);
+            status = ms_producer_begin(producer, id, service->options.stop, NULL, error);
             rd_kafka_destroy(producer);
         }
     }
@@ -60,23 +73,24 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
     return status;
 }
 
-static enum ms_status start_workers(struct ms_service *service, size_t memory_bytes, struct ms_error *error)
+static enum ms_status start_workers(struct ms_service *service, size_t worker_bytes, struct ms_error *error)
 {
     for (int i = 0; i < service->count; i++) {
         struct ms_worker *worker = &service->workers[i];
-        worker->config = service->options.config;
+        worker->own = *service->options.config;
+        worker->config = &worker->own;
+        worker->changes = &service->changes;
         worker->number = i;
         worker->stop = &service->stop;
         worker->instance_id = ms_store_instance_id(service->store);
         worker->logs = &service->logs;
         worker->limits = service->limits;
-        worker->engine_options = (struct ms_engine_options){.config = service->options.config,
+        worker->engine_options = (struct ms_engine_options){.config = &worker->own,
                                                             .model = service->options.model,
                                                             .store = service->store,
                                                             .decay = &service->options.decay,
                                                             .incremental = service->options.incremental,
-                                                            .memory_bytes = memory_bytes /
-                                                                            (size_t)service->count,
+                                                            .memory_bytes = worker_bytes,
                                                             .owner = (uint32_t)i + 1};
         pthread_mutex_init(&worker->stats.lock, NULL);
         ms_broker_watch_init(&worker->brokers);
@@ -114,23 +128,18 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
     service->count = (int)options->config->workers;
     service->workers = calloc((size_t)service->count, sizeof *service->workers);
     service->logged_s = ms_monotonic_s();
-    size_t memory_bytes = (size_t)options->config->state_memory_bytes;
-    size_t block_cache_bytes = memory_bytes / 8 < MIN_BLOCK_CACHE   ? MIN_BLOCK_CACHE
-                               : memory_bytes / 8 > MAX_BLOCK_CACHE ? MAX_BLOCK_CACHE
-                                                                    : memory_bytes / 8;
+    const struct shares shares = share_memory(options->config);
+    pthread_mutex_init(&service->changes.lock, NULL);
     enum ms_status status = service->workers ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for the service");
     if (status == MS_OK)
-        status = open_store(service, block_cache_bytes, error);
+        status = open_store(service, shares.block_cache_bytes, error);
     if (status == MS_OK)
         status = ms_kafka_wait(options->config, largest_record(options), &service->logs, &service->limits,
                                options->stop, error);
     if (status == MS_OK)
         status = settle_unused(service, error);
     if (status == MS_OK)
-        status = start_workers(service,
-                               memory_bytes > 2 * block_cache_bytes ? memory_bytes - block_cache_bytes
-                                                                    : memory_bytes / 2,
-                               error);
+        status = start_workers(service, shares.worker_bytes, error);
     if (status != MS_OK) {
         atomic_store(&service->stop, 1);
         (void)ms_service_end(service, NULL);
@@ -205,6 +214,47 @@ bool ms_service_done(struct ms_service *service)
     }
     tell_brokers(service);
     return all;
+}
+
+bool ms_service_turned(struct ms_service *service)
+{
+    bool all = true;
+    for (int i = 0; i < service->count; i++) {
+        struct ms_worker *worker = &service->workers[i];
+        bool excused = atomic_load(&worker->done) || atomic_load(&worker->closing_ms) ||
+                       atomic_load(&worker->renewing_ms);
+        all = all && (excused || ms_counted(&worker->turns) != worker->turns_seen);
+    }
+    for (int i = 0; all && i < service->count; i++)
+        service->workers[i].turns_seen = ms_counted(&service->workers[i].turns);
+    return all;
+}
+
+struct ms_standing ms_service_standing(struct ms_service *service)
+{
+    struct ms_standing standing = {.assigned = true};
+    for (int i = 0; i < service->count; i++) {
+        struct ms_worker *worker = &service->workers[i];
+        standing.assigned = standing.assigned && atomic_load(&worker->assigned);
+        standing.partitions += atomic_load(&worker->partitions);
+        standing.unopened += atomic_load(&worker->unopened);
+        standing.replaying += atomic_load(&worker->replaying);
+    }
+    return standing;
+}
+
+void ms_service_reload(struct ms_service *service, const struct ms_config *config)
+{
+    struct ms_changes *changes = &service->changes;
+    struct ms_config now = *service->options.config; /* what only a restart changes stays */
+    ms_config_reload(&now, config);
+    const struct shares shares = share_memory(&now);
+    ms_store_set_cache(service->store, shares.block_cache_bytes);
+    pthread_mutex_lock(&changes->lock);
+    changes->config = now;
+    changes->memory_bytes = shares.worker_bytes;
+    atomic_fetch_add(&changes->number, 1);
+    pthread_mutex_unlock(&changes->lock);
 }
 
 void ms_service_stats(struct ms_service *service, struct ms_stats *total)
@@ -299,6 +349,7 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
     if (left) /* its thread and the client's still look at all this */
         return status;
     ms_store_close(service->store);
+    pthread_mutex_destroy(&service->changes.lock);
     free(service->workers);
     free(service);
     return status;

@@ -38,6 +38,21 @@ bool ms_service_done(struct ms_service *service);
  * a topic was deleted. The process then has to leave by _exit after ms_service_end: nothing is lost. */
 bool ms_service_hangs(struct ms_service *service);
 
+/* Whether the thread of every worker has gone on since this last said so. Those that have ended, and those that close a client
+ * (ms_service_hangs looks at them), are passed over. One caller. */
+bool ms_service_turned(struct ms_service *service);
+
+/* Where the partitions stand that this process is assigned. */
+struct ms_standing {
+    bool assigned; /* every worker has an assignment */
+    unsigned partitions, unopened, replaying;
+};
+struct ms_standing ms_service_standing(struct ms_service *service);
+
+/* Gives the workers the settings of |config| that may change while the service runs (ms_config_reload); each takes them over at
+ * its next commit. Nothing of |config| is kept. One caller. */
+void ms_service_reload(struct ms_service *service, const struct ms_config *config);
+
 /* Adds up the workers' counts and gauges (|total| zeroed by the caller, with an unused lock). */
 void ms_service_stats(struct ms_service *service, struct ms_stats *total);
 

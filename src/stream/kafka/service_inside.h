@@ -15,6 +15,7 @@ struct ms_service {
     atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
     double logged_s;
     struct ms_stats before;
+    struct ms_changes changes;
     struct ms_silence silence; /* of the brokers: what was said of it */
 };
 

@@ -146,6 +146,7 @@ static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topi
         ms_log(MS_LOG_DEBUG, "retry", "call=send_offsets_to_transaction error=\"%s\"",
                rd_kafka_error_string(failure));
         rd_kafka_error_destroy(failure);
+        ms_worker_turns(worker);
         rd_kafka_poll(worker->producer, 50);
     }
 }
@@ -176,6 +177,7 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
         if (!may_resume(failure) || ms_monotonic_s() >= deadline_s || stopped_for_long(worker, &stop_s))
             return ms_kafka_failed(failure, error, "commit_transaction");
         rd_kafka_error_destroy(failure); /* the same call resumes */
+        ms_worker_turns(worker);
         rd_kafka_poll(worker->producer, 50);
     }
     if (status == MS_OK)
@@ -201,8 +203,10 @@ static enum ms_status commit_offsets(struct ms_worker *worker, const rd_kafka_to
     rd_kafka_resp_err_t outcome = RD_KAFKA_RESP_ERR__IN_PROGRESS;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(worker->consumer);
     rd_kafka_resp_err_t code = rd_kafka_commit_queue(worker->consumer, offsets, queue, commit_done, &outcome);
-    while (!code && outcome == RD_KAFKA_RESP_ERR__IN_PROGRESS)
+    while (!code && outcome == RD_KAFKA_RESP_ERR__IN_PROGRESS) {
         rd_kafka_queue_poll_callback(queue, 1000);
+        ms_worker_turns(worker);
+    }
     rd_kafka_queue_destroy(queue);
     if (!code)
         code = outcome;

@@ -132,6 +132,18 @@ static rd_kafka_resp_err_t assign_paused(struct ms_worker *worker,
     return code ? code : rd_kafka_pause_partitions(worker->consumer, partitions);
 }
 
+/* Says how many partitions are open, for others to read. */
+static void tell_standing(struct ms_worker *worker)
+{
+    const struct ms_openings *openings = &worker->openings;
+    uint32_t replaying = 0;
+    for (size_t i = 0; openings->moving > 0 && i < openings->count; i++)
+        replaying += openings->list[i].state == MS_PARTITION_REPLAYING;
+    atomic_store_explicit(&worker->partitions, (uint32_t)openings->count, memory_order_relaxed);
+    atomic_store_explicit(&worker->unopened, (uint32_t)openings->moving - replaying, memory_order_relaxed);
+    atomic_store_explicit(&worker->replaying, replaying, memory_order_relaxed);
+}
+
 static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t *partitions)
 {
     struct ms_error error;
@@ -149,6 +161,8 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
         ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
     }
+    tell_standing(worker);
+    atomic_store(&worker->assigned, true);
 }
 
 /* What was polled and is not folded yet will be read again by whoever comes next. */
@@ -169,6 +183,8 @@ static void on_revoke(struct ms_worker *worker)
         ms_session_break(&worker->session, MS_KAFKA_ABORT, &error);
     }
     ms_assignment_revoke(worker);
+    atomic_store(&worker->assigned, false);
+    tell_standing(worker);
     ms_session_release(&worker->session, lost);
     ms_report_clear(worker, false);
     ms_log(MS_LOG_INFO, "revoked", "worker=%d lost=%d", worker->number, lost);
@@ -338,6 +354,22 @@ static int wait_ms(const struct ms_worker *worker)
     return ms_openings_asked(&worker->openings) && wait_ms > ASKED_MS ? ASKED_MS : wait_ms;
 }
 
+/* Takes over settings that have changed, between two transactions. */
+static void take_changes(struct ms_worker *worker)
+{
+    struct ms_changes *changes = worker->changes;
+    uint32_t number = atomic_load_explicit(&changes->number, memory_order_relaxed);
+    if (number == worker->changes_seen || ms_engine_pending(worker->session.engine))
+        return;
+    pthread_mutex_lock(&changes->lock);
+    ms_config_reload(&worker->own, &changes->config);
+    worker->engine_options.memory_bytes = changes->memory_bytes;
+    worker->changes_seen = number;
+    pthread_mutex_unlock(&changes->lock);
+    ms_session_reload(&worker->session, &worker->own, worker->engine_options.memory_bytes);
+    ms_log(MS_LOG_DEBUG, "settings_taken", "worker=%d", worker->number);
+}
+
 /* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
 static void loop(struct ms_worker *worker)
 {
@@ -348,6 +380,7 @@ static void loop(struct ms_worker *worker)
     ms_gate_shut(&worker->gate);
     ms_gate_engine(&worker->gate, session->engine);
     while (!session->broken && !stopping(worker)) {
+        ms_worker_turns(worker);
         struct ms_end end = poll_batch(worker, wait_ms(worker));
         bool idle = worker->batch == 0 && end.partition < 0;
         ms_session_process(session, worker->inputs, worker->batch, end);
@@ -361,9 +394,13 @@ static void loop(struct ms_worker *worker)
         bool owes = ms_engine_positions(session->engine)->debts > 0;
         if (!session->broken)
             ms_session_maintain(session, idle, lagging(worker));
+        if (!session->broken)
+            take_changes(worker);
         bool moving = worker->openings.moving > 0;
-        if (moving && !session->broken)
+        if (moving && !session->broken) {
             ms_assignment_step(worker);
+            tell_standing(worker);
+        }
         if ((several || moving || owes || worker->not_sought_s > 0) && !session->broken)
             pause_and_resume(worker);
         rd_kafka_poll(worker->producer, 0);
@@ -428,7 +465,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
                                  exactly_once ? worker->transactional_id : NULL, ms_transaction_delivered,
                                  worker, &worker->in_flight, worker->limits.batch_bytes, error);
     if (status == MS_OK && exactly_once)
-        status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, error);
+        status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, &worker->turns,
+                                   error);
     if (status == MS_OK) {
         worker->output = rd_kafka_topic_new(worker->producer, config->output_topic, NULL);
         if (config->dead_letter_topic[0])
@@ -498,6 +536,7 @@ static void close_and_tell(struct ms_worker *worker, enum ms_status status, cons
     atomic_store(&worker->phase, MS_WORKER_CLOSING);
     atomic_store(last ? &worker->closing_ms : &worker->renewing_ms, (int64_t)(ms_monotonic_s() * 1000) + 1);
     close_session(worker);
+    atomic_store(&worker->assigned, false);
     atomic_store(&worker->renewing_ms, 0);
 }
 
@@ -545,6 +584,14 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     return status;
 }
 
+/* As top -H and ps -L show it. */
+static void name_thread(const struct ms_worker *worker)
+{
+    char name[16];
+    snprintf(name, sizeof name, "worker-%d", worker->number);
+    pthread_setname_np(pthread_self(), name);
+}
+
 void *ms_worker_main(void *context)
 {
     struct ms_worker *worker = context;
@@ -552,6 +599,7 @@ void *ms_worker_main(void *context)
     struct ms_restarts restarts = {0};
     enum ms_status status = MS_OK;
     ms_thread_arena_own();
+    name_thread(worker);
     while (!stopping(worker)) {
         uint64_t commits = ms_counted(&worker->stats.commits);
         status = run_session(worker, &error);
@@ -561,8 +609,10 @@ void *ms_worker_main(void *context)
         ms_count(&worker->stats.restarts, 1);
         ms_log(MS_LOG_WARN, "restart", "worker=%d try=%d reason=\"%s\"", worker->number,
                restarts.in_a_row + 1, error.text);
-        for (int left_ms = ms_restart_pause_ms(&restarts); left_ms > 0 && !stopping(worker); left_ms -= 100)
+        for (int left_ms = ms_restart_pause_ms(&restarts); left_ms > 0 && !stopping(worker); left_ms -= 100) {
+            ms_worker_turns(worker);
             usleep(100000);
+        }
         status = MS_OK;
     }
     worker->status = status;

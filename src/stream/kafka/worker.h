@@ -28,9 +28,18 @@
 
 #define MS_BATCH 256 /* most records of one poll: what they touch stays in the second-level cache */
 
+/* Settings that have changed since the start, for the workers to take over. */
+struct ms_changes {
+    pthread_mutex_t lock;
+    _Atomic uint32_t number; /* rises with each change */
+    struct ms_config config; /* under lock, as the next */
+    size_t memory_bytes;     /* for the users of one worker */
+};
+
 struct ms_worker {
     /* Set by the service before the thread starts. */
-    const struct ms_config *config;
+    const struct ms_config *config; /* |own| */
+    struct ms_changes *changes;
     struct ms_engine_options engine_options; /* all but the sink */
     const atomic_int *stop;
     int number;
@@ -38,14 +47,23 @@ struct ms_worker {
     const struct ms_input_logs *logs;
     struct ms_limits limits; /* as asked at the start; the thread lowers them */
     struct ms_stats stats;
+    struct ms_config
+        own; /* the settings, as this worker has taken over their changes. From the start on the thread's */
     /* The thread's. */
     struct ms_broker_watch brokers; /* the service looks at it */
     struct ms_gate gate;            /* through which others look at the engine */
     struct ms_report report;        /* others look at it, as at the next two */
     atomic_int phase;               /* enum ms_worker_phase (observe.h) */
     _Atomic int64_t turned_ms;      /* when the loop last turned, by the monotonic clock */
+    _Atomic uint64_t turns;         /* of its loop, and of those that wait for Kafka */
+    uint64_t turns_seen;            /* the service's: as of its last look */
+    _Atomic uint32_t partitions;    /* that it is assigned */
+    _Atomic uint32_t unopened;      /* of these, that are not open yet */
+    _Atomic uint32_t replaying;     /* of these, that are open and replay */
+    atomic_bool assigned;           /* it has an assignment, maybe an empty one */
     pthread_t thread;
     bool started;
+    uint32_t changes_seen;
     atomic_bool done;
     _Atomic int64_t closing_ms;  /* since when its last session closes its clients, 0: not yet */
     _Atomic int64_t renewing_ms; /* since when another session does, 0: none */
@@ -73,6 +91,12 @@ struct ms_worker {
     atomic_bool partitions_changed; /* the client has heard of another number of partitions */
     struct ms_end out_of_range;     /* the log does not have what a position reads next; partition -1: none */
 };
+
+/* The worker's thread is alive: to be called in each loop that may run for long. */
+static inline void ms_worker_turns(struct ms_worker *worker)
+{
+    ms_count(&worker->turns, 1);
+}
 
 /* worker.c: the thread's function. */
 void *ms_worker_main(void *worker);
