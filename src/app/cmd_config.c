@@ -7,10 +7,11 @@
 #include "app/commands.h"
 #include "app/option_text.h"
 #include "app/options.h"
+#include "app/service_docs.h"
 #include "app/service_setup.h"
 #include "serve/metric.h"
 
-enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, COMPLETION, COMMANDS, METRICS };
+enum form { TABLE, CHECK, JSON, SAMPLE, MAN, MAN_COMMANDS, MAN_SERVICE, COMPLETION, COMMANDS, METRICS };
 
 struct config_arguments {
     struct ms_options_sources sources;
@@ -32,6 +33,7 @@ static const struct ms_argument rows[] = {
     FORM("sample", SAMPLE, "a sample .properties file"),
     FORM("man", MAN, "the man page of the .properties file"),
     FORM("man-commands", MAN_COMMANDS, "the man page of the commands"),
+    FORM("man-service", MAN_SERVICE, "the man page of running the service"),
     FORM("completion", COMPLETION, "the completion script for bash"),
     FORM("metrics", METRICS, "the page of the metrics, docs/metrics.md"),
     FORM("commands", COMMANDS, "every command and its options as JSON"),
@@ -106,6 +108,9 @@ static enum ms_status run_config(const struct ms_command *root, void *context, s
         return MS_OK;
     case MAN_COMMANDS:
         ms_command_man(stdout, root);
+        return MS_OK;
+    case MAN_SERVICE:
+        ms_service_man(stdout);
         return MS_OK;
     case COMPLETION:
         return print_completion(root, error);

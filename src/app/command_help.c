@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/command_text.h"
+#include "app/exit_status.h"
 #include "app/layout.h"
 
 #define LEFT_WIDTH  22 /* columns of an option and its placeholder */
@@ -178,9 +179,18 @@ static const char man_begin[] =
     ".SH DESCRIPTION\n";
 
 static const char man_end[] =
-    ".SH EXIT STATUS\n.TP\n.B 0\nDone.\n.TP\n.B 1\nFailed at run time.\n.TP\n.B 2\nBad usage or configuration.\n"
     ".SH ENVIRONMENT\n.TP\n.B MINDSTREAM_*\nSettings: commit.interval.ms is MINDSTREAM_COMMIT_INTERVAL_MS.\n"
-    ".SH SEE ALSO\n.BR mindstream.properties (5)\n";
+    ".SH SEE ALSO\n.BR mindstream.properties (5),\n.BR mindstream (8)\n";
+
+static void man_exit_statuses(FILE *out)
+{
+    fputs(".SH EXIT STATUS\n", out);
+    for (int i = 0; i < ms_exit_status_count; i++) {
+        fprintf(out, ".TP\n.B %d\n", ms_exit_statuses[i].code);
+        ms_layout_roff(out, ms_exit_statuses[i].meaning);
+        fputs(".\n", out);
+    }
+}
 
 static void man_row(FILE *out, const struct ms_argument *row)
 {
@@ -241,5 +251,6 @@ void ms_command_man(FILE *out, const struct ms_command *root)
     ms_layout_roff_lines(out, root->description);
     fputs(".SH COMMANDS\nEach has\n.BR \\-h ,\n.BR \\-\\-help .\n", out);
     man_commands(out, root, root->name);
+    man_exit_statuses(out);
     fputs(man_end, out);
 }

@@ -48,10 +48,58 @@ def check_front_door():
 
 def check_documents():
     for option, name in (("--sample", "mindstream.properties.sample"), ("--man", "mindstream.properties.5"),
-                         ("--man-commands", "mindstream.1"), ("--completion", "mindstream.bash-completion")):
+                         ("--man-commands", "mindstream.1"), ("--man-service", "mindstream.8"), ("--completion", "mindstream.bash-completion")):
         status, out, _ = run("config", option)
         with open(os.path.join(CONF, name), encoding="utf-8") as file:
             check(f"conf/{name} is what 'mindstream config {option}' prints", status == 0 and out == file.read())
+
+
+def commands():
+    return json.loads(run("config", "--commands")[1])["commands"]
+
+
+def page(name):
+    """A man page as it is read, without its macros."""
+    with open(os.path.join(CONF, name), encoding="utf-8") as file:
+        return file.read().replace("\\-", "-")
+
+
+def check_exit_statuses():
+    """Every status that a failure can have, and every one that a command's help names, is in the table of both man pages."""
+    with open(os.path.join(CONF, "..", "include", "mindstream", "status.h"), encoding="utf-8") as file:
+        statuses = re.findall(r"^    X\((\w+), \w+, (\d), \"([^\"]*)\"\)", file.read(), re.M)
+    check("statuses are found", len(statuses) > 15 and statuses[0] == ("OK", "0", "done"), statuses)
+    tables = {name: re.findall(r"^\.TP\n\.B (\d+)\n(.+)$", page(name).split(".SH EXIT STATUS")[1].split(".SH ")[0], re.M)
+              for name in ("mindstream.1", "mindstream.8")}
+    for name, table in tables.items():
+        check(f"{name}: each status once", len({code for code, _ in table}) == len(table) > 3, table)
+        for status, code, _ in statuses:
+            check(f"{name} has the exit status of {status}", code in {one for one, _ in table}, table)
+    for status, _, text in statuses[1:]:
+        check(f"mindstream.8 names {status}", f"{status} ({text})" in page("mindstream.8"))
+    for command in commands():
+        told = run(*command["command"].split()[1:], "--help")[1].split("Exit status: ")
+        check(f"{command['command']} tells its exit statuses", len(told) == 2, told)
+        named = re.findall(r"(?:^|, )(\d)(?= )", told[-1])
+        check(f"{command['command']}: its statuses are documented", len(named) > 1 and set(named) <= {one for one, _ in tables["mindstream.1"]}, told[-1])
+
+
+def check_all_documented():
+    """No command, argument, setting or reloadable setting is missing in the documents."""
+    first, completion = page("mindstream.1"), page("mindstream.bash-completion")
+    for command in commands():
+        name = command["command"].removeprefix("mindstream ")
+        check(f"{name} in mindstream(1)", f".SS {name}\n" in first)
+        check(f"{name} in the completion", f"'{command['command']}'" in completion)
+        for argument in command["arguments"]:
+            if not argument["hidden"] and not argument["positional"]:
+                check(f"{name} --{argument['name']} in the completion", f"--{argument['name']}" in completion)
+    for row in json.loads(run("config", "--json")[1])["options"]:
+        key = row["key"]
+        check(f"{key} in mindstream.properties(5)", key in page("mindstream.properties.5"))
+        check(f"{key} in the completion", (f"{key}=" in completion) == row["supported"])
+        check(f"{key} in mindstream(8)", (f".B {key}\n" in page("mindstream.8")) == row["reloadable"])
+        check(f"{key} in the sample", bool(re.search(rf"^#{re.escape(key)}=", page("mindstream.properties.sample"), re.M)) == row["supported"])
 
 
 def check_sample_is_the_defaults():
@@ -140,6 +188,8 @@ def check_login(sets, folder):
 
 check_front_door()
 check_documents()
+check_exit_statuses()
+check_all_documented()
 check_sample_is_the_defaults()
 check_values()
 check_check()
