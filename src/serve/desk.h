@@ -12,6 +12,8 @@
 
 struct ms_desk {
     const struct ms_config *config;
+    const struct ms_route *routes; /* the table, for a handler that tells of it */
+    int route_count;
     pthread_rwlock_t lock;      /* held for reading while a request is answered */
     struct ms_service *service; /* NULL before it has started, and once it ends; under lock */
     struct ms_viewers viewers;
@@ -26,6 +28,9 @@ void ms_answer_partitions(struct ms_desk *desk, const struct ms_request *request
 void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_interests(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_recommend(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_hot(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_events(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_openapi(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_model(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_stats(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 

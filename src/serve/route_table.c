@@ -1,6 +1,7 @@
 /* The rows. */
 #include "serve/desk.h"
 #include "state/key.h"
+#include "stream/kafka/live.h"
 #include "view/recommend.h"
 
 #define PARTITION                                                                                            \
@@ -87,6 +88,31 @@ const struct ms_route ms_routes[] = {
      .schema = "Stats",
      .statuses = "503",
      .answer = ms_answer_stats},
+    {.name = "hot",
+     .path = "/v1/hot",
+     .summary =
+         "The users with the most events now: a sketch that takes a fixed amount of memory, halved every minute. The true count is "
+         "between count - error and count; under load one event in four is counted, as four.",
+     .queries = {{.name = "limit", .min = 1, .max = MS_HOT_USERS, .standard = 20, .help = "How many."}},
+     .types = MS_TYPE_JSON,
+     .schema = "Hot",
+     .statuses = "503",
+     .answer = ms_answer_hot},
+    {.name = "events",
+     .path = "/v1/events",
+     .summary =
+         "The last events that were decoded and folded, the oldest first, committed or not. Under load a few of each batch.",
+     .queries = {{.name = "limit", .min = 1, .max = MS_RECENT_EVENTS, .standard = 100, .help = "How many."}},
+     .types = MS_TYPE_JSON,
+     .schema = "Events",
+     .statuses = "503",
+     .answer = ms_answer_events},
+    {.name = "openapi",
+     .path = "/openapi.json",
+     .summary = "This description.",
+     .types = MS_TYPE_JSON,
+     .statuses = "",
+     .answer = ms_answer_openapi},
 };
 
 const int ms_route_count = sizeof ms_routes / sizeof ms_routes[0];

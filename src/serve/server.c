@@ -370,6 +370,8 @@ static enum ms_status new_server(struct ms_server **out, const struct ms_config 
     if (!server)
         return ms_fail(error, MS_MEMORY, "no memory for the HTTP server");
     server->desk.config = config;
+    server->desk.routes = ms_routes;
+    server->desk.route_count = ms_route_count;
     pthread_rwlock_init(&server->desk.lock, NULL);
     for (int i = 0; i < ms_route_count && i < MS_TRAFFIC_ROUTES - 1; i++)
         server->desk.traffic.routes[i] = ms_routes[i].name;

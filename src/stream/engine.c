@@ -9,10 +9,12 @@
 #include "base/progress.h"
 #include "state/ingest.h"
 #include "stream/earlier.h"
+#include "stream/hot.h"
 #include "stream/images.h"
 #include "stream/offsets.h"
 #include "stream/pay.h"
 #include "stream/publish.h"
+#include "stream/recent.h"
 #include "stream/source.h"
 
 #define AHEAD            6  /* events whose users are brought towards the cache ahead of their fold */
@@ -26,6 +28,8 @@ struct ms_engine {
     struct ms_stats *stats;
     const _Atomic int64_t *images_until_ms;
     struct ms_images images;
+    struct ms_hot hot; /* this and the next are kept where others look: images_until_ms */
+    struct ms_recent recent;
     uint32_t owner;
     size_t memory_bytes;
     struct ms_extractor *extractor;
@@ -94,6 +98,9 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     enum ms_status status = ms_positions_init(&engine->positions)
                                 ? MS_OK
                                 : ms_fail(error, MS_MEMORY, "no memory for a worker");
+    if (status == MS_OK && engine->images_until_ms &&
+        (!ms_hot_init(&engine->hot) || !ms_recent_init(&engine->recent)))
+        status = ms_fail(error, MS_MEMORY, "no memory for a worker");
     if (status == MS_OK)
         status = ms_extractor_new(&engine->extractor, engine->model, error);
     if (status == MS_OK)
@@ -138,6 +145,8 @@ void ms_engine_destroy(struct ms_engine *engine)
     ms_extractor_destroy(engine->extractor);
     ms_positions_free(&engine->positions);
     ms_images_free(&engine->images);
+    ms_hot_free(&engine->hot);
+    ms_recent_free(&engine->recent);
     ms_arena_free(&engine->arena);
     free(engine->decoded);
     free(engine->wanted);
@@ -505,6 +514,29 @@ static enum ms_status owe_earlier(struct ms_engine *engine, int source, const st
     return status;
 }
 
+/* Notes what others may want to see of a batch: hot users and the last events. Of a full batch only a part. */
+static void note_batch(struct ms_engine *engine, const struct ms_input *inputs, size_t count)
+{
+    size_t step = count < MS_HOT_FULL ? 1 : MS_HOT_SAMPLE;
+    for (size_t i = engine->hot.turn++ % step; i < count; i += step) {
+        const struct ms_decoded *d = &engine->decoded[i];
+        if (inputs[i].source == MS_SOURCE_CLICKS && d->wanted != UINT32_MAX)
+            ms_hot_add(&engine->hot, (uint16_t)inputs[i].partition, d->event.user,
+                       engine->wanted[d->wanted].hash, step);
+    }
+    ms_recent_note(&engine->recent, inputs, engine->decoded, count);
+}
+
+size_t ms_engine_hot(const struct ms_engine *engine, struct ms_hot_user *out, size_t limit)
+{
+    return engine->images_until_ms ? ms_hot_top(&engine->hot, ms_monotonic_s(), out, limit) : 0;
+}
+
+size_t ms_engine_recent(const struct ms_engine *engine, struct ms_recent_event *out, size_t limit)
+{
+    return engine->images_until_ms ? ms_recent_copy(&engine->recent, out, limit) : 0;
+}
+
 /* Marks the last record of each partition of the batch that was folded. */
 static void take_marks(struct ms_engine *engine, const struct ms_input *inputs, size_t count)
 {
@@ -542,6 +574,8 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
         status = owe_earlier(engine, source, inputs, count, error);
     if (status == MS_OK)
         take_marks(engine, inputs, count);
+    if (status == MS_OK && engine->images_until_ms)
+        note_batch(engine, inputs, count);
     ms_count(&engine->stats->events, count);
     return status;
 }
@@ -572,9 +606,11 @@ static void measure(struct ms_engine *engine)
 void ms_engine_committed(struct ms_engine *engine)
 {
     ms_positions_committed(&engine->positions);
-    if (engine->images_until_ms)
-        ms_images_begin(&engine->images,
-                        (int64_t)(ms_monotonic_s() * 1000) < atomic_load(engine->images_until_ms));
+    if (engine->images_until_ms) {
+        double now_s = ms_monotonic_s();
+        ms_images_begin(&engine->images, (int64_t)(now_s * 1000) < atomic_load(engine->images_until_ms));
+        ms_hot_age(&engine->hot, now_s);
+    }
     measure(engine);
 }
 

@@ -17,6 +17,8 @@
 #include "stream/stats.h"
 
 struct ms_engine;
+struct ms_hot_user;
+struct ms_recent_event;
 
 struct ms_engine_options {
     const struct ms_config *config;
@@ -80,6 +82,10 @@ enum ms_sight {
 /* Looks at a user of an open partition without changing anything. *user holds until the engine goes on. */
 enum ms_sight ms_engine_peek(const struct ms_engine *engine, const struct ms_partition *partition,
                              struct ms_bytes id, const struct ms_user **user);
+
+/* Appends the users with the most events and the last events, as hot.h and recent.h say. Return how many. */
+size_t ms_engine_hot(const struct ms_engine *engine, struct ms_hot_user *out, size_t limit);
+size_t ms_engine_recent(const struct ms_engine *engine, struct ms_recent_event *out, size_t limit);
 
 /* Applies a batch of records, in order, and emits what is to be published. Records of partitions not held,
  * records already folded, and those of sources that wait, are passed over. MS_KAFKA_ABORT when the sink

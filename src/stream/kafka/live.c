@@ -173,3 +173,84 @@ enum ms_status ms_service_find_user(struct ms_service *service, struct ms_bytes 
         free(found.user);
     return status;
 }
+
+/* ---- lists of all workers ---- */
+
+/* Rows that each worker adds to. */
+struct gathering {
+    void *rows;
+    size_t count, limit; /* |limit| for each worker */
+};
+
+static void gather_hot(void *context, struct ms_engine *engine)
+{
+    struct gathering *gathering = context;
+    if (engine)
+        gathering->count += ms_engine_hot(engine, (struct ms_hot_user *)gathering->rows + gathering->count,
+                                          gathering->limit);
+}
+
+static void gather_recent(void *context, struct ms_engine *engine)
+{
+    struct gathering *gathering = context;
+    if (engine)
+        gathering->count += ms_engine_recent(
+            engine, (struct ms_recent_event *)gathering->rows + gathering->count, gathering->limit);
+}
+
+/* Has each worker add its rows of |bytes|. The caller frees them, also after a failure. */
+static enum ms_status gather(struct ms_service *service, ms_gate_look *add, size_t bytes,
+                             struct gathering *gathering, struct ms_error *error)
+{
+    gathering->rows = calloc((size_t)service->count * gathering->limit + 1, bytes);
+    if (!gathering->rows)
+        return ms_fail(error, MS_MEMORY, "no memory for a list");
+    for (int i = 0; i < service->count; i++) {
+        if (!ms_gate_ask(&service->workers[i].gate, add, gathering, MS_LIVE_WAIT_MS))
+            return ms_fail(error, MS_KAFKA_RETRY, "worker %d does not answer", i);
+    }
+    return MS_OK;
+}
+
+enum ms_status ms_service_hot(struct ms_service *service, size_t limit, struct ms_hot_user **users,
+                              size_t *count, struct ms_error *error)
+{
+    struct gathering gathering = {.limit = limit};
+    enum ms_status status = gather(service, gather_hot, sizeof **users, &gathering, error);
+    if (status != MS_OK) {
+        free(gathering.rows);
+        return status;
+    }
+    qsort(gathering.rows, gathering.count, sizeof **users, ms_hot_order);
+    *users = gathering.rows;
+    *count = gathering.count < limit ? gathering.count : limit;
+    return MS_OK;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct ms_recent_event *x = a, *y = b;
+    if (x->noted_ms != y->noted_ms)
+        return x->noted_ms < y->noted_ms ? -1 : 1;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+enum ms_status ms_service_recent(struct ms_service *service, size_t limit, struct ms_recent_event **events,
+                                 size_t *count, struct ms_error *error)
+{
+    struct gathering gathering = {.limit = limit};
+    enum ms_status status = gather(service, gather_recent, sizeof **events, &gathering, error);
+    if (status != MS_OK) {
+        free(gathering.rows);
+        return status;
+    }
+    struct ms_recent_event *rows = gathering.rows;
+    qsort(rows, gathering.count, sizeof *rows, by_time);
+    size_t kept = gathering.count < limit ? gathering.count : limit;
+    memmove(rows, rows + (gathering.count - kept), kept * sizeof *rows);
+    *events = rows;
+    *count = kept;
+    return MS_OK;
+}
