@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/flat.h"
 #include "event/path.h"
 #include "event/time.h"
 
@@ -17,7 +18,11 @@
 #define PATH_SHOWN_MAX 200 /* bytes of a path that an error shows */
 #define SHOWN_BUFFER   (SHOWN_MAX + 8)
 
+enum { FLAT_USER, FLAT_TYPE, FLAT_ITEM, FLAT_TIME, FLAT_FIELDS };
+
 struct ms_decoder {
+    bool flat; /* each field is one name, so that simple documents can be read by flat.h */
+    struct ms_flat_field fields[FLAT_FIELDS];
     struct ms_json *json;
     enum ms_key_format key_format;
     struct ms_key_reader *key;
@@ -64,6 +69,15 @@ static enum ms_status parse_types(struct ms_decoder *decoder, const char *text, 
     }
 }
 
+/* Whether the field is one name at the top of the document, and nothing else. */
+static bool one_name(const struct ms_paths *paths, struct ms_flat_field *field)
+{
+    if (paths->count != 1 || paths->paths[0].step_count != 1 || !paths->paths[0].steps[0].key)
+        return false;
+    *field = (struct ms_flat_field){paths->paths[0].steps[0].key, paths->paths[0].steps[0].key_bytes};
+    return true;
+}
+
 enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event_fields *fields,
                               struct ms_error *error)
 {
@@ -89,6 +103,10 @@ enum ms_status ms_decoder_new(struct ms_decoder **decoder, const struct ms_event
         status = ms_fail(error, MS_CONFIG, "input.item.field is empty: every event needs an item");
         goto done;
     }
+    made->flat = one_name(&made->user, &made->fields[FLAT_USER]) &&
+                 one_name(&made->type, &made->fields[FLAT_TYPE]) &&
+                 one_name(&made->item, &made->fields[FLAT_ITEM]) &&
+                 one_name(&made->time, &made->fields[FLAT_TIME]);
     *decoder = made;
     made = NULL;
 done:
@@ -342,6 +360,43 @@ static enum ms_status decode_tombstone(const struct ms_decoder *decoder, struct 
     return status;
 }
 
+static bool flat_id(const struct ms_flat_value *value, size_t max, struct ms_bytes *id)
+{
+    *id = value->text;
+    return id->data && id->size > 0 && id->size <= max;
+}
+
+static bool flat_time(const struct ms_flat_value *value, int64_t *time_ms)
+{
+    int64_t number = 0;
+    if (!value->text.data)
+        return false;
+    if (!value->integer)
+        return !ms_time_from_text(value->text.data, value->text.size, time_ms);
+    bool negative = value->text.data[0] == '-';
+    for (size_t i = negative; i < value->text.size; i++)
+        number = number * 10 + (value->text.data[i] - '0');
+    return !ms_time_from_integer(negative ? -number : number, time_ms);
+}
+
+/* The short way of decode_value, for good events that have all fields and are simple documents. False: everything else, and
+ * whatever was written is to be forgotten. */
+static bool decode_flat(const struct ms_decoder *decoder, struct ms_bytes value, struct ms_event *event,
+                        enum ms_event_kind *kind)
+{
+    struct ms_flat_value found[FLAT_FIELDS];
+    if (!decoder->flat || !ms_flat_read(value, decoder->fields, FLAT_FIELDS, found) ||
+        !flat_id(&found[FLAT_USER], decoder->id_max_bytes, &event->user) ||
+        !flat_id(&found[FLAT_TYPE], MS_TYPE_MAX_BYTES, &event->type))
+        return false;
+    *kind = MS_EVENT_FILTERED;
+    if (!ms_decoder_accepts(decoder, event->type))
+        return true;
+    *kind = MS_EVENT_ACCEPTED;
+    return flat_id(&found[FLAT_ITEM], decoder->id_max_bytes, &event->item) &&
+           flat_time(&found[FLAT_TIME], &event->time_ms);
+}
+
 /* Fills *event with texts that still lie in the document, the key or |digits|. The type is asked before the
  * item and the time, so that what is filtered (impressions, say) need not have them. */
 static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_bytes key,
@@ -350,6 +405,9 @@ static enum ms_status decode_value(const struct ms_decoder *decoder, struct ms_b
                                    enum ms_event_kind *kind, bool *no_time, struct ms_error *error)
 {
     struct ms_json_value root;
+    if (decode_flat(decoder, value, event, kind))
+        return MS_OK;
+    *event = (struct ms_event){0};
     const char *reason = ms_json_read(decoder->json, value.data, value.size, &root);
     if (reason == ms_json_no_memory)
         return ms_fail(error, MS_MEMORY, "no memory to read an event of %zu bytes", value.size);
