@@ -1,11 +1,14 @@
 /* mindstream demo: runs the real service on an embedded broker, feeds it generated clicks, and shows what came of one
  * user. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "app/commands.h"
@@ -16,6 +19,7 @@
 #include "base/room.h"
 #include "base/scratch.h"
 #include "mindstream/record.h"
+#include "serve/server.h"
 #include "synth/model.h"
 #include "view/escape.h"
 #include "view/text.h"
@@ -34,11 +38,14 @@
 #define BROKEN     3
 #define THREADS    24 /* of broker, service, clients and database, and room besides */
 #define ROOM_BYTES ((size_t)400 << 20)
-#define MAX_STEP   500 /* most clicks between two looks at the screen */
+/* With --open, users get a history before the page is shown. */
+#define HISTORY_S    4
+#define HISTORY_RATE 8000
+#define MAX_STEP     500 /* most clicks between two looks at the screen */
 
 struct demo_arguments {
     int64_t seconds, rate;
-    bool keep;
+    bool keep, open;
 };
 
 struct demo {
@@ -51,7 +58,9 @@ struct demo {
     struct ms_options *options;
     struct ms_setup setup;
     struct ms_service *service;
-    atomic_int stop; /* what the service watches */
+    struct ms_server *server; /* with --open */
+    int64_t rate;             /* clicks a second, at most */
+    atomic_int stop;          /* what the service watches */
     const atomic_int *signalled;
     /* The live line. */
     bool terminal;
@@ -94,8 +103,9 @@ static enum ms_status make_options(struct demo *demo, struct ms_error *error)
                          "state.flush.interval.ms=500",
                          "consumer.fetch.wait.max.ms=10",
                          "producer.max.in.flight.requests.per.connection=1",
-                         "log.level=warn"};
-    struct ms_options_sources sources = {.set_count = sizeof set / sizeof *set};
+                         "log.level=warn",
+                         "http.listen=127.0.0.1:0"};
+    struct ms_options_sources sources = {.set_count = sizeof set / sizeof *set - !demo->arguments->open};
     memcpy(sources.set, set, sizeof set);
     enum ms_status status = ms_options_load(&demo->options, &sources, error);
     return status == MS_OK ? ms_options_require(demo->options, "run", error) : status;
@@ -122,8 +132,12 @@ static enum ms_status start_demo(struct demo *demo, struct ms_error *error)
         status = make_options(demo, error);
     if (status == MS_OK)
         status = ms_setup(&demo->setup, demo->options, &demo->stop, error);
+    if (status == MS_OK && demo->arguments->open)
+        status = ms_server_start(&demo->server, ms_options_config(demo->options), error);
     if (status == MS_OK)
         status = ms_service_start(&demo->service, &demo->setup.service, error);
+    if (status == MS_OK && demo->server)
+        ms_server_attach(demo->server, demo->service);
     if (status == MS_OK)
         status = ms_demo_clicks_init(&demo->clicks, demo->generator, ms_demo_broker_bootstrap(demo->broker),
                                      error);
@@ -134,6 +148,7 @@ static enum ms_status start_demo(struct demo *demo, struct ms_error *error)
 static enum ms_status end_demo(struct demo *demo, enum ms_status status, struct ms_error *error)
 {
     atomic_store(&demo->stop, 1);
+    ms_server_stop(demo->server);
     if (demo->service) {
         struct ms_error failure;
         while (!ms_service_done(demo->service))
@@ -223,7 +238,7 @@ static enum ms_status wait_for_group(struct demo *demo, struct ms_error *error)
 static uint64_t clicks_due(const struct demo *demo, uint64_t fed_before)
 {
     const struct ms_demo_clicks *clicks = &demo->clicks;
-    double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->arguments->rate;
+    double wanted = (ms_monotonic_s() - demo->fed_from_s) * (double)demo->rate;
     uint64_t fed = clicks->fed - fed_before, unread = clicks->fed - ms_counted(&demo->stats.events);
     uint64_t unread_records = ms_counted(&demo->stats.records) - clicks->records;
     if (unread > MAX_UNREAD || unread_records > MAX_UNREAD || wanted <= (double)fed)
@@ -464,12 +479,56 @@ static void print_how_to_look(const struct demo *demo)
     fflush(stdout);
 }
 
+/* ---- the page ---- */
+
+/* Has the desktop open |address|; where there is none, the printed line has to do. */
+static void open_browser(const char *address)
+{
+    char *const words[] = {(char *)(uintptr_t) "xdg-open", (char *)(uintptr_t)address, NULL};
+    posix_spawn_file_actions_t quiet;
+    pid_t child;
+    if (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY"))
+        return;
+    if (posix_spawn_file_actions_init(&quiet) != 0)
+        return;
+    posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+    if (posix_spawnp(&child, words[0], &quiet, NULL, words, environ) == 0)
+        waitpid(child, NULL, WNOHANG);
+    posix_spawn_file_actions_destroy(&quiet);
+}
+
+/* Clicks until Ctrl-C, with the page beside them. */
+static enum ms_status show_page(struct demo *demo, struct ms_error *error)
+{
+    char address[64];
+    int64_t slow = demo->rate;
+    demo->rate = HISTORY_RATE;
+    enum ms_status status = stream_clicks(demo, HISTORY_S, error);
+    demo->rate = slow;
+    if (status != MS_OK)
+        return status == MS_KAFKA_RETRY && interrupted(demo) ? MS_OK : status;
+    snprintf(address, sizeof address, "http://127.0.0.1:%u/#user=u7", ms_server_port(demo->server));
+    printf("%sThe page: %s\nClicks go on until Ctrl-C.\n\n", demo->terminal ? "\r\033[K" : "", address);
+    fflush(stdout);
+    open_browser(address);
+    status = stream_clicks(demo, -1, error);
+    if (demo->terminal)
+        putchar('\n');
+    return status == MS_KAFKA_RETRY && interrupted(demo) ? MS_OK : status;
+}
+
+/* ---- all of it ---- */
+
 static enum ms_status run_phases(struct demo *demo, struct ms_error *error)
 {
     printf(
         "An embedded broker, %d users, %d items, a model of 4 interests with 64 numbers each; up to %" PRId64
-        " clicks a second for %" PRId64 " s.\n",
-        USERS, ITEMS, demo->arguments->rate, demo->arguments->seconds);
+        " clicks a second",
+        USERS, ITEMS, demo->rate);
+    if (!demo->arguments->open)
+        printf(" for %" PRId64 " s", demo->arguments->seconds);
+    puts(".");
     fflush(stdout);
     enum ms_status status = start_demo(demo, error);
     if (status == MS_OK) {
@@ -477,6 +536,8 @@ static enum ms_status run_phases(struct demo *demo, struct ms_error *error)
         fflush(stdout);
         status = wait_for_group(demo, error);
     }
+    if (status == MS_OK && demo->server)
+        return show_page(demo, error);
     if (status == MS_OK)
         status = stream_clicks(demo, (double)demo->arguments->seconds, error);
     if (status == MS_OK)
@@ -515,7 +576,7 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_INTEGER,
      .min = 1,
      .max = 200000,
-     .standard = "5000",
+     .standard_text = "5000, with --open 200",
      .placeholder = "N",
      .help = "clicks a second, at most",
      .offset = offsetof(struct demo_arguments, rate)},
@@ -523,6 +584,10 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_FLAG,
      .help = "go on until Ctrl-C, so that other programs can connect and look",
      .offset = offsetof(struct demo_arguments, keep)},
+    {.name = "open",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "show the service's page in a browser, with slow clicks until Ctrl-C",
+     .offset = offsetof(struct demo_arguments, open)},
     {0},
 };
 
@@ -532,6 +597,7 @@ static enum ms_status run_demo(void *context, struct ms_error *error)
     if (!demo)
         return ms_fail(error, MS_MEMORY, "no memory");
     demo->arguments = context;
+    demo->rate = demo->arguments->rate ? demo->arguments->rate : demo->arguments->open ? 200 : 5000;
     demo->terminal = isatty(STDOUT_FILENO) == 1;
     demo->began_s = ms_monotonic_s();
     demo->signalled = ms_setup_signals();
@@ -555,7 +621,8 @@ const struct ms_command ms_command_demo = {
     .rows = rows,
     .examples = "mindstream demo\n"
                 "mindstream demo --seconds 30 --rate 20000\n"
-                "mindstream demo --keep\n",
+                "mindstream demo --keep\n"
+                "mindstream demo --open\n",
     .exit_status = "0 vectors came out, 1 they did not, 2 bad usage",
     .arguments_bytes = sizeof(struct demo_arguments),
     .run = run_demo,

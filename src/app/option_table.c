@@ -387,6 +387,14 @@ const struct ms_option ms_option_table[] = {
      .max = 65536,
      AT(http_connections_max),
      .description = "Connections to the HTTP server at a time; more wait."},
+    {.key = "items.meta",
+     .group = "Observation",
+     .type = MS_OPTION_STRING,
+     .standard = "",
+     AT(items_meta),
+     .description =
+         "File that says what items are called, for the page: JSON lines with item_id, title and image (the address of a "
+         "picture). It is read at the start and held in memory."},
 };
 
 const size_t ms_option_count = sizeof ms_option_table / sizeof ms_option_table[0];

@@ -54,6 +54,7 @@ struct ms_config {
     const char *http_listen, *http_advertise, *http_token_file, *http_tls_certificate_file,
         *http_tls_key_file;
     int64_t http_rate_max, http_connections_max;
+    const char *items_meta;
     bool fail_fast;  /* --fail-fast */
     bool accept_gap; /* --accept-gap: go on where the log begins when events before it are gone */
     bool

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "serve/route.h"
+#include "serve/titles.h"
 #include "serve/traffic.h"
 #include "serve/viewers.h"
 #include "stream/kafka/observe.h"
@@ -18,15 +19,20 @@ struct ms_desk {
     struct ms_service *service; /* NULL before it has started, and once it ends; under lock */
     struct ms_viewers viewers;
     struct ms_traffic traffic;
+    struct ms_titles *titles; /* NULL without items.meta */
 };
 
 /* The handlers of ms_routes. Each fills the reply; desk->lock is held. Any thread. */
+void ms_answer_page(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_page_style(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_page_script(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_metrics(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_health(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_ready(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_partitions(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_interests(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
+void ms_answer_live(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_recommend(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_hot(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);
 void ms_answer_events(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply);

@@ -9,6 +9,7 @@
 #include "mindstream/status.h"
 
 #define MS_TYPE_JSON     "application/json"
+#define MS_TYPE_HTML     "text/html; charset=utf-8"
 #define MS_TYPE_PROTOBUF "application/x-protobuf"
 
 struct ms_reply {
@@ -17,6 +18,7 @@ struct ms_reply {
     struct ms_buffer body; /* the caller of the handler frees it */
     char location[1024];   /* of a redirect, "" else */
     int retry_after_s;     /* 0: not told */
+    bool follows;          /* the answer is the stream of the user's changes (followers.h) */
 };
 
 /* Makes it an error: {"error": TEXT, "status": CODE}. */

@@ -12,6 +12,28 @@
 #define TYPES_METRICS "text/plain application/openmetrics-text"
 
 const struct ms_route ms_routes[] = {
+    {.name = "page",
+     .path = "/",
+     .summary =
+         "The page: a user's behaviors and interests, live, and the service beside them. Needs no token, what it asks does.",
+     .types = "text/html",
+     .statuses = "",
+     .open = true,
+     .answer = ms_answer_page},
+    {.name = "page_style",
+     .path = "/page.css",
+     .summary = "The page's style.",
+     .types = "text/css",
+     .statuses = "",
+     .open = true,
+     .answer = ms_answer_page_style},
+    {.name = "page_script",
+     .path = "/page.js",
+     .summary = "The page's script.",
+     .types = "text/javascript",
+     .statuses = "",
+     .open = true,
+     .answer = ms_answer_page_script},
     {.name = "metrics",
      .path = "/metrics",
      .summary = "All metrics, as Prometheus text or, by Accept, as OpenMetrics.",
@@ -41,7 +63,9 @@ const struct ms_route ms_routes[] = {
      .summary =
          "One user as `inspect user --json` shows it: counters, interests with their nearest items, behaviors with their "
          "couplings. As of the last commit.",
-     .queries = {PARTITION},
+     .queries =
+         {PARTITION,
+          {.name = "vectors", .min = 0, .max = 1, .standard = 0, .help = "1: with the items' embeddings."}},
      .types = MS_TYPE_JSON,
      .schema = "User",
      .statuses = "400 404 503",
@@ -67,6 +91,15 @@ const struct ms_route ms_routes[] = {
      .schema = "Recommended",
      .statuses = "400 404 409 503",
      .answer = ms_answer_recommend},
+    {.name = "live",
+     .path = "/v1/users/{id}/live",
+     .summary =
+         "Server-sent events: one with the version, at once and whenever it has changed, until the client goes. 503 where too "
+         "many follow already.",
+     .queries = {PARTITION},
+     .types = "text/event-stream",
+     .statuses = "400 404 503",
+     .answer = ms_answer_live},
     {.name = "partitions",
      .path = "/v1/partitions",
      .summary = "The partitions that this instance holds: state, offsets, lag.",

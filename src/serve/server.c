@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "serve/desk.h"
+#include "serve/followers.h"
 #include "serve/links.h"
 #include "serve/listen.h"
 #include "serve/rate.h"
@@ -25,7 +26,11 @@
 #define CONNECTION_BYTES  16384 /* of memory: a request's headers have to fit in */
 #define SILENT_S          75u   /* after which libmicrohttpd ends a connection */
 #define TICK_US           250000
-#define PEM_MAX_BYTES     (1 << 20)
+/* The page takes its own files alone, but for pictures of items (items.meta). It cannot be framed. */
+#define PAGE_POLICY                                                                                          \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "                          \
+    "img-src 'self' data: https: http:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+#define PEM_MAX_BYTES (1 << 20)
 
 struct ms_server {
     struct ms_desk desk;
@@ -33,6 +38,7 @@ struct ms_server {
     struct ms_buffer token, certificate, key; /* the last two end in a NUL, as libmicrohttpd wants them */
     struct ms_rate rate;
     struct ms_links links;
+    struct ms_followers followers;
     struct MHD_Daemon *tcp, *local;
     pthread_t ticker;
     bool ticking;
@@ -142,6 +148,8 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ms_r
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (strcmp(reply->type, MS_TYPE_HTML) == 0)
+        MHD_add_response_header(response, "Content-Security-Policy", PAGE_POLICY);
     if (reply->location[0])
         MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, reply->location);
     if (reply->code == 401)
@@ -157,17 +165,40 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ms_r
     return queued;
 }
 
-static void answer(struct ms_server *server, struct MHD_Connection *connection, int route,
-                   const struct exchange *exchange, bool local, struct ms_reply *reply)
+/* Sends the stream of the user's changes. False: it cannot be had, the reply says why. */
+static bool send_stream(struct ms_server *server, struct MHD_Connection *connection,
+                        const struct exchange *exchange, const struct ms_request *request,
+                        struct ms_reply *reply, enum MHD_Result *queued)
+{
+    struct MHD_Response *response = ms_followers_add(&server->followers, &server->desk, connection,
+                                                     request->id, (int32_t)request->numbers[0]);
+    if (!response) {
+        ms_reply_fail(reply, 503, "%d connections follow users already, no more may", MS_FOLLOWERS_MAX);
+        return false;
+    }
+    ms_links_last(&server->links, exchange->link);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    *queued = MHD_queue_response(connection, 200, response);
+    MHD_destroy_response(response);
+    return true;
+}
+
+/* True: the answer is a stream, and on its way. */
+static bool answer(struct ms_server *server, struct MHD_Connection *connection, int route,
+                   const struct exchange *exchange, bool local, struct ms_reply *reply,
+                   enum MHD_Result *queued)
 {
     const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
     struct ms_request request = {
         .accept = accept ? accept : "", .target = {exchange->text, exchange->text_bytes}, .local = local};
     if (!ms_route_read(&ms_routes[route], &exchange->target, &request, reply))
-        return;
+        return false;
     pthread_rwlock_rdlock(&server->desk.lock);
     ms_routes[route].answer(&server->desk, &request, reply);
     pthread_rwlock_unlock(&server->desk.lock);
+    return reply->follows && send_stream(server, connection, exchange, &request, reply, queued);
 }
 
 static enum MHD_Result serve(struct ms_server *server, struct MHD_Connection *connection, const char *method,
@@ -176,7 +207,8 @@ static enum MHD_Result serve(struct ms_server *server, struct MHD_Connection *co
     struct ms_reply reply = {.code = 500, .type = MS_TYPE_JSON};
     double began_s = ms_monotonic_s();
     int route = exchange->fault == MS_TARGET_GOOD ? ms_route_find(&exchange->target) : -1;
-    bool first = !exchange->begun;
+    bool first = !exchange->begun, streams = false;
+    enum MHD_Result queued = MHD_NO;
     exchange->begun = true;
     if (first) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection,
@@ -186,12 +218,12 @@ static enum MHD_Result serve(struct ms_server *server, struct MHD_Connection *co
         if (!refused(server, connection, method, route, exchange, local, &reply))
             return MHD_YES;
     } else {
-        answer(server, connection, route, exchange, local, &reply);
+        streams = answer(server, connection, route, exchange, local, &reply, &queued);
     }
     struct ms_traffic *traffic = &server->desk.traffic;
     atomic_fetch_add(&traffic->requests[route < 0 ? MS_TRAFFIC_ROUTES - 1 : route][reply.code / 100], 1);
     atomic_fetch_add(&traffic->seconds_ns, (uint64_t)((ms_monotonic_s() - began_s) * 1e9));
-    return send_reply(connection, &reply);
+    return streams ? queued : send_reply(connection, &reply);
 }
 
 /* ---- what libmicrohttpd calls ---- */
@@ -326,6 +358,8 @@ static enum ms_status read_files(struct ms_server *server, const struct ms_confi
     if (status == MS_OK && config->http_tls_certificate_file[0])
         status = read_pem("http.tls.certificate.file", config->http_tls_certificate_file, false,
                           &server->certificate, error);
+    if (status == MS_OK && config->items_meta[0])
+        status = ms_titles_load(&server->desk.titles, config->items_meta, error);
     if (status == MS_OK && config->http_tls_key_file[0])
         status = read_pem("http.tls.key.file", config->http_tls_key_file, true, &server->key, error);
     return status;
@@ -353,10 +387,12 @@ static enum ms_status check_together(const struct ms_config *config, struct ms_l
 
 static void free_server(struct ms_server *server)
 {
+    ms_titles_free(server->desk.titles);
     ms_buffer_free(&server->token);
     ms_buffer_free(&server->certificate);
     ms_buffer_free(&server->key);
     ms_links_free(&server->links);
+    ms_followers_free(&server->followers);
     ms_viewers_free(&server->desk.viewers);
     ms_rate_free(&server->rate);
     pthread_rwlock_destroy(&server->desk.lock);
@@ -378,6 +414,7 @@ static enum ms_status new_server(struct ms_server **out, const struct ms_config 
     server->desk.traffic.routes[MS_TRAFFIC_ROUTES - 1] = "none";
     ms_viewers_init(&server->desk.viewers);
     ms_links_init(&server->links);
+    ms_followers_init(&server->followers);
     ms_rate_init(&server->rate, config->http_rate_max);
     enum ms_status status = check_together(config, &server->listen, error);
     if (status == MS_OK)
@@ -432,16 +469,23 @@ static void *tick(void *context)
     while (!atomic_load(&server->stop)) {
         usleep(TICK_US);
         atomic_fetch_add(&server->desk.traffic.cut, ms_links_cut(&server->links, ms_monotonic_s()));
+        ms_followers_wake(&server->followers);
     }
     return NULL;
 }
 
-/* The port that the system chose for port 0. */
+unsigned ms_server_port(const struct ms_server *server)
+{
+    const union MHD_DaemonInfo *info = server->tcp
+                                           ? MHD_get_daemon_info(server->tcp, MHD_DAEMON_INFO_BIND_PORT)
+                                           : NULL;
+    return info ? info->port : 0;
+}
+
 static void tell_address(const struct ms_server *server)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->tcp, MHD_DAEMON_INFO_BIND_PORT);
     ms_log(MS_LOG_INFO, "http", "listen=%s port=%u tls=%d token=%d", server->desk.config->http_listen,
-           info ? (unsigned)info->port : 0u, server->certificate.size > 0, server->token.size > 0);
+           ms_server_port(server), server->certificate.size > 0, server->token.size > 0);
 }
 
 static enum ms_status start_tcp(struct ms_server *server, struct ms_error *error)
@@ -507,6 +551,7 @@ void ms_server_stop(struct ms_server *server)
     atomic_store(&server->stop, true);
     if (server->ticking)
         pthread_join(server->ticker, NULL);
+    ms_followers_end(&server->followers);
     if (server->tcp)
         MHD_stop_daemon(server->tcp);
     if (server->local) {

@@ -19,6 +19,9 @@ enum ms_status ms_server_start(struct ms_server **server, const struct ms_config
 /* Answers about |service| from now on, and opens the socket in the state directory. A socket that cannot be opened is warned of. */
 void ms_server_attach(struct ms_server *server, struct ms_service *service);
 
+/* The port that it listens at, also where http.listen has port 0; 0 where it listens at none. */
+unsigned ms_server_port(const struct ms_server *server);
+
 /* Ends all connections and threads. To be called before ms_service_end; NULL is legal. */
 void ms_server_stop(struct ms_server *server);
 

@@ -5,6 +5,7 @@
 
 #include "mindstream/record.h"
 #include "serve/desk.h"
+#include "serve/user_items.h"
 #include "stream/kafka/live.h"
 #include "view/json.h"
 #include "view/recommend.h"
@@ -54,6 +55,17 @@ static enum ms_status make_view(const struct visit *visit, struct ms_user_view *
     return MS_OK;
 }
 
+/* The view, with what is asked for beside it. */
+static json_t *user_tree(const struct ms_desk *desk, const struct ms_user_view *view, bool vectors)
+{
+    json_t *root = ms_user_view_tree(view);
+    if (root && (vectors || desk->titles))
+        json_object_set_new(
+            root, "items",
+            ms_user_items_json(view, ms_service_get_options(desk->service)->model, desk->titles, vectors));
+    return root;
+}
+
 void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
 {
     struct visit visit;
@@ -63,7 +75,7 @@ void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, stru
         return;
     enum ms_status status = make_view(&visit, &view, &error);
     if (status == MS_OK)
-        status = ms_user_view_json(view, &reply->body, &error);
+        status = ms_view_json_text(user_tree(desk, view, request->numbers[1] != 0), &reply->body, &error);
     if (status == MS_OK && !ms_buffer_append(&reply->body, "\n", 1))
         status = ms_fail(&error, MS_MEMORY, "no memory for the answer");
     reply->code = 200;
@@ -127,7 +139,7 @@ void ms_answer_interests(struct ms_desk *desk, const struct ms_request *request,
 
 /* ---- recommendations ---- */
 
-static json_t *recommended_json(const struct ms_user_view *view)
+static json_t *recommended_json(const struct ms_desk *desk, const struct ms_user_view *view)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < view->recommended_count; i++) {
@@ -136,9 +148,12 @@ static json_t *recommended_json(const struct ms_user_view *view)
                                               "score", item->score, "slot", item->slot, "in_history",
                                               item->in_history));
     }
-    return json_pack("{s:o, s:i, s:I, s:s, s:o}", "user_id", ms_view_json_bytes(view->id), "partition",
-                     (int)view->partition, "version", (json_int_t)view->version, "model", view->model,
-                     "recommended", list);
+    json_t *root = json_pack("{s:o, s:i, s:I, s:s, s:o}", "user_id", ms_view_json_bytes(view->id),
+                             "partition", (int)view->partition, "version", (json_int_t)view->version, "model",
+                             view->model, "recommended", list);
+    if (root && desk->titles)
+        json_object_set_new(root, "items", ms_user_items_json(view, NULL, desk->titles, false));
+    return root;
 }
 
 void ms_answer_recommend(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
@@ -152,11 +167,23 @@ void ms_answer_recommend(struct ms_desk *desk, const struct ms_request *request,
     if (status == MS_OK)
         status = ms_user_view_recommend(view, visit.viewer, (size_t)request->numbers[0], &error);
     if (status == MS_OK)
-        ms_reply_json(reply, recommended_json(view));
+        ms_reply_json(reply, recommended_json(desk, view));
     else if (status == MS_CONFIG)
         ms_reply_fail(reply, 409, "%s", error.text);
     else
         ms_reply_failed(reply, &error);
     ms_user_view_destroy(view);
     end(desk, &visit);
+}
+
+/* ---- its changes ---- */
+
+void ms_answer_live(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
+{
+    struct visit visit;
+    if (!begin(desk, request, (int32_t)request->numbers[0], &visit, reply))
+        return;
+    end(desk, &visit);
+    reply->code = 200;
+    reply->follows = true;
 }

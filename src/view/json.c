@@ -120,7 +120,7 @@ static json_t *partitions_json(const struct ms_user_view *view)
     return array;
 }
 
-static json_t *view_json(const struct ms_user_view *view)
+json_t *ms_user_view_tree(const struct ms_user_view *view)
 {
     json_t *root = json_pack(
         "{s:o, s:i, s:o, s:I, s:o, s:I, s:I, s:i, s:i, s:o, s:o}", "user_id", ms_view_json_bytes(view->id),
@@ -150,5 +150,5 @@ static json_t *view_json(const struct ms_user_view *view)
 enum ms_status ms_user_view_json(const struct ms_user_view *view, struct ms_buffer *out,
                                  struct ms_error *error)
 {
-    return ms_view_json_text(view_json(view), out, error);
+    return ms_view_json_text(ms_user_view_tree(view), out, error);
 }

@@ -17,6 +17,9 @@ enum ms_status ms_user_view_json(const struct ms_user_view *view, struct ms_buff
 
 /* Below: a new reference, or NULL when memory ended, as jansson's own functions. */
 
+/* The object that ms_user_view_json writes, to add to. */
+json_t *ms_user_view_tree(const struct ms_user_view *view);
+
 /* A string of bytes from outside. Bytes that are not UTF-8 (no event has them) are escaped (view/escape.h). */
 json_t *ms_view_json_bytes(struct ms_bytes bytes);
 /* 16 hexadecimal digits: a fold id does not fit a double. */

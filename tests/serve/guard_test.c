@@ -131,7 +131,8 @@ static void settings_together(void **state)
     struct ms_config config = {.http_listen = "0.0.0.0:8080",
                                .http_token_file = "",
                                .http_tls_certificate_file = "",
-                               .http_tls_key_file = ""};
+                               .http_tls_key_file = "",
+                               .items_meta = ""};
     struct ms_error error;
     (void)state;
     assert_int_not_equal(ms_server_check(&config, &error), MS_OK);

@@ -1,0 +1,13 @@
+# Writes files as arrays of C: cmake -DOUT=page_files.c -DFILES="a;b" -P embed.cmake. The array of index.html is ms_page_index_html.
+set(text "/* Made from the files of the page. */\n#include \"serve/page_files.h\"\n\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  string(MAKE_C_IDENTIFIER ${name} name)
+  file(READ ${file} hex HEX)
+  string(LENGTH "${hex}" digits)
+  math(EXPR bytes "${digits} / 2")
+  string(REGEX REPLACE "(................................)" "\\1\n" hex "${hex}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," hex "${hex}")
+  string(APPEND text "static const unsigned char ${name}[] = {\n${hex}\n};\nconst struct ms_page_file ms_page_${name} = {${name}, ${bytes}};\n\n")
+endforeach()
+file(WRITE ${OUT} "${text}")
