@@ -14,7 +14,9 @@
 bool ms_json_text_string(struct ms_buffer *out, struct ms_bytes bytes);
 /* A float with the fewest digits that read back as the same; null where it is not finite. */
 bool ms_json_text_float(struct ms_buffer *out, float value);
-/* [v, v, ...] */
+bool ms_json_text_integer(struct ms_buffer *out, int64_t value);
+/* Floats with commas between them, and the same in brackets. */
+bool ms_json_text_numbers(struct ms_buffer *out, const float *values, size_t count);
 bool ms_json_text_floats(struct ms_buffer *out, const float *values, size_t count);
 
 #endif

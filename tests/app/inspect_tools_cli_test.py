@@ -5,12 +5,13 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
 import numpy as np
 
-from ms_inspect import KEPT, START, World, check, failures, inspect, shown
+from ms_inspect import BINARY, KEPT, START, World, check, failures, inspect, shown
 
 
 def ids(*arguments):
@@ -183,6 +184,28 @@ def check_round(world, scratch, state, mode):
     return path
 
 
+def check_many(scratch, path):
+    """More users than the threads of an export hold at a time: all of them, in order, and the same bytes in three forms."""
+    with open(path, encoding="utf-8") as file:
+        header, *users = file.read().splitlines()
+    users = [json.loads(line) for line in users]
+    many = [{**users[n % len(users)], "user_id": f"many-{n:05}", "partition": 2} for n in range(5000)]
+    text, state = "\n".join([header, *(json.dumps(user) for user in many)]) + "\n", os.path.join(scratch, "many")
+    done = inspect("import", "-", "--state-dir", state, input=text.encode())
+    check("many are imported", done.returncode == 0 and b"5000 users" in done.stdout, done)
+    again = exported("--state-dir", state).decode().splitlines()
+    check("many in order", again[0] == header and [json.loads(line) for line in again[1:]] == many)
+    with_model = ["--state-dir", state, "--model", world.model_dir]
+    rows = exported(*with_model, "--format", "csv").decode().splitlines()[1:]
+    done = inspect("export", *with_model, "--format", "npy", "--out", os.path.join(scratch, "many-index"))
+    with open(os.path.join(scratch, "many-index.ids"), encoding="utf-8") as file:
+        ids = file.read().splitlines()
+    check("rows of many", done.returncode == 0 and len(rows) == len(ids) == len(np.load(os.path.join(scratch, "many-index.npy")))
+          and [row.split("#")[0] for row in ids] == [row.split(",")[0] for row in rows] == sorted(row.split(",")[0] for row in rows))
+    full = subprocess.run([BINARY, "inspect", "export", *with_model], stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE)
+    check("a full disk", full.returncode == 1 and b"No space left" in full.stderr, full)
+
+
 def check_part(scratch, state, path):
     """Some users under another application.id: a test bed without offsets."""
     chosen, bed = os.path.join(scratch, "chosen"), os.path.join(scratch, "bed")
@@ -256,6 +279,7 @@ with tempfile.TemporaryDirectory() as scratch:
         vectors, with_model = check_export(world, state, mode)
         path = check_round(world, scratch, state, mode)
     check_npy(scratch, vectors, with_model)
+    check_many(scratch, path)
     check_part(scratch, state, path)
     check_diff(world, scratch, state)
     check_bad_files(scratch, path)

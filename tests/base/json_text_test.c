@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/float_text.h"
 #include "base/json_text.h"
 
 static void reads_back(struct ms_bytes bytes)
@@ -65,9 +66,44 @@ static void floats(void **state)
     ms_buffer_free(&out);
 }
 
+/* As the C++ library prints them: all kinds of exponents, the edges of the two forms, and neighbours of powers. */
+static void shortest_floats(void **state)
+{
+    static const float edges[] = {1.0f,          10.0f,           123456.0f, 8388608.0f, 16777216.0f, 3e7f,
+                                  1e-5f,         9.9e-5f,         1e-4f,     0.001f,     1.5e-4f,     1e9f,
+                                  3.4028235e38f, 1.17549435e-38f, 1e-45f,    -0.0f,      0.3f};
+    char expected[MS_FLOAT_TEXT_MAX], found[MS_FLOAT_TEXT_MAX];
+    (void)state;
+    for (uint64_t step = 0; step < 300000; step++) {
+        uint32_t bits = (uint32_t)step * 14321;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (step < 3 * sizeof edges / sizeof *edges)
+            value = nextafterf(edges[step / 3], step % 3 == 0   ? -1.0f
+                                                : step % 3 == 1 ? edges[step / 3]
+                                                                : 1.0f);
+        if (!isfinite(value))
+            continue;
+        size_t size = ms_print_float(expected, value);
+        assert_int_equal(ms_float_text(found, value), size);
+        assert_memory_equal(found, expected, size);
+    }
+}
+
+static void integers(void **state)
+{
+    struct ms_buffer out = {0};
+    (void)state;
+    assert_true(ms_json_text_integer(&out, 0) && ms_json_text_integer(&out, INT64_MIN) &&
+                ms_json_text_integer(&out, INT64_MAX));
+    text_is(&out, "0-92233720368547758089223372036854775807");
+    ms_buffer_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(strings), cmocka_unit_test(controls_are_escaped),
-                                       cmocka_unit_test(floats)};
+                                       cmocka_unit_test(floats), cmocka_unit_test(shortest_floats),
+                                       cmocka_unit_test(integers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* mindstream inspect export: users one after the other, in a form that other tools read. Holds one user at a time. */
+/* mindstream inspect export: users one after the other, in a form that other tools read. Holds a few thousand users. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,33 +7,32 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/inspect/export_crew.h"
 #include "app/inspect/selection.h"
 #include "app/inspect/shared.h"
 #include "app/inspector.h"
+#include "app/machine.h"
 #include "app/service_setup.h"
-#include "base/array.h"
 #include "base/json_text.h"
+#include "base/progress.h"
 #include "state/user_walk.h"
-#include "user/restore.h"
-#include "view/escape.h"
-#include "view/viewer.h"
 
-enum { JSONL, CSV, NPY };
-
-#define OUT_BYTES  ((size_t)1 << 20) /* that are gathered before they are written */
-#define NPY_HEADER 128
+#define NPY_HEADER     128
+#define PROGRESS_USERS 4096
+#define THREADS_MAX    32 /* the one that reads cannot feed more */
 
 struct export
 {
-    int format;
+    enum ms_export_format format;
     struct ms_store *store;
     struct ms_user_walk *walk;
     struct ms_model *model; /* NULL: no interests */
-    struct ms_viewer *viewer;
+    struct ms_exporter *exporters;
+    size_t threads;
     struct ms_selection selection;
-    struct ms_buffer text;
-    uint32_t *places; /* of behaviors in the order of arrival */
-    size_t places_capacity;
+    struct ms_buffer text; /* of what comes before the users */
+    struct ms_progress progress;
+    bool told;       /* progress is */
     FILE *out, *ids; /* ids: of the rows of npy */
     const char *out_name;
     uint64_t users, rows;
@@ -46,14 +45,12 @@ static enum ms_status no_memory(struct ms_error *error)
 
 /* ---- output ---- */
 
-static enum ms_status write_text(struct export *export, size_t least, struct ms_error *error)
+static enum ms_status write_bytes(const struct export *export, FILE *file, const struct ms_buffer *bytes,
+                                  struct ms_error *error)
 {
-    if (export->text.size < least || export->text.size == 0)
-        return MS_OK;
-    size_t written = fwrite(export->text.data, 1, export->text.size, export->out);
-    bool good = written == export->text.size;
-    export->text.size = 0;
-    return good ? MS_OK : ms_fail(error, MS_IO, "%s: %s", export->out_name, strerror(errno));
+    return fwrite(bytes->data, 1, bytes->size, file) == bytes->size
+               ? MS_OK
+               : ms_fail(error, MS_IO, "%s: %s", export->out_name, strerror(errno));
 }
 
 static FILE *create(const char *prefix, const char *suffix, struct ms_error *error)
@@ -78,11 +75,11 @@ static enum ms_status open_out(struct export *export, const char *out, struct ms
 {
     export->out = stdout;
     export->out_name = out ? out : "standard output";
-    if (export->format == NPY && !out)
+    if (export->format == MS_EXPORT_NPY && !out)
         return ms_fail(error, MS_USAGE, "--format npy needs --out NAME: it makes NAME.npy and NAME.ids");
-    if (out && !(export->out = create(out, export->format == NPY ? ".npy" : "", error)))
+    if (out && !(export->out = create(out, export->format == MS_EXPORT_NPY ? ".npy" : "", error)))
         return error->status;
-    if (export->format == NPY && !(export->ids = create(out, ".ids", error)))
+    if (export->format == MS_EXPORT_NPY && !(export->ids = create(out, ".ids", error)))
         return error->status;
     return MS_OK;
 }
@@ -104,72 +101,6 @@ static enum ms_status close_out(struct export *export, enum ms_status status, st
 static bool put_name_and_string(struct export *export, const char *name, struct ms_bytes bytes)
 {
     return PUT(export, "\"%s\":", name) && ms_json_text_string(&export->text, bytes);
-}
-
-static bool put_time(struct export *export, const char *name, int64_t time_ms)
-{
-    return time_ms == INT64_MIN ? PUT(export, ",\"%s\":null", name)
-                                : PUT(export, ",\"%s\":%" PRId64, name, time_ms);
-}
-
-static bool put_behaviors(struct export *export, const struct ms_user *user)
-{
-    const struct ms_behavior *behaviors = ms_user_behaviors(user);
-    bool good = PUT(export, ",\"behaviors\":[");
-    for (uint32_t i = 0; good && i < user->count; i++) {
-        good = PUT(export, "%s{", i ? "," : "") &&
-               put_name_and_string(export, "item", ms_behavior_item(user, &behaviors[i])) &&
-               PUT(export, ",\"time\":%" PRId64 ",", behaviors[i].time_ms) &&
-               put_name_and_string(export, "type", ms_behavior_type(user, &behaviors[i])) && PUT(export, "}");
-    }
-    return good && PUT(export, "]");
-}
-
-/* "arrived": the place of each behavior in the order of arrival, where that is not the order of their times. */
-static bool put_arrival(struct export *export, const struct ms_user *user)
-{
-    if (!ms_array_reserve(&export->places, &export->places_capacity, user->count, sizeof *export->places))
-        return false;
-    if (user->count == 0 || ms_user_arrival_places(user, export->places))
-        return true;
-    bool good = PUT(export, ",\"arrived\":[");
-    for (uint32_t i = 0; good && i < user->count; i++)
-        good = PUT(export, "%s%" PRIu32, i ? "," : "", export->places[i]);
-    return good && PUT(export, "]");
-}
-
-/* What is stored. The sums are those of the row: a user that was stored without them has null. */
-static bool put_stored(struct export *export, const struct ms_user *user)
-{
-    bool good = PUT(export, "{") && put_name_and_string(export, "user_id", ms_user_id(user)) &&
-                PUT(export, ",\"partition\":%u,\"version\":%" PRIu64, user->partition, user->version) &&
-                put_time(export, "event_time", user->last_time_ms) &&
-                PUT(export,
-                    ",\"own_offset\":%" PRId64 ",\"profile_offset\":%" PRId64 ",\"fold_id\":\"%016" PRIx64
-                    "\",\"slots\":%u,\"slots_max\":%u,\"events_folded\":%" PRIu64,
-                    user->own_offset, user->profile_offset, user->fold_id, user->slots, user->slots_max,
-                    user->events_folded) &&
-                put_time(export, "sums_time", user->sums_time_ms);
-    if (good && user->owed)
-        good = PUT(export, ",\"owed\":%" PRIu64, user->owed);
-    if (good && user->profile_bytes)
-        good = PUT(export, ",") && put_name_and_string(export, "profile", ms_user_profile(user));
-    good = good && put_behaviors(export, user) && put_arrival(export, user) && PUT(export, ",\"sums\":");
-    return good &&
-           (user->sums_left_out ? PUT(export, "null")
-                                : ms_json_text_floats(&export->text, ms_user_sums(user), user->floats));
-}
-
-static bool put_interests(struct export *export, const struct ms_interests *interests)
-{
-    bool good = PUT(export, ",\"interests\":[");
-    for (int k = 0; good && k < interests->count; k++)
-        good = PUT(export, "%s{\"slot\":%d,\"weight\":", k ? "," : "", k) &&
-               ms_json_text_float(&export->text, interests->weights[k]) && PUT(export, ",\"vector\":") &&
-               ms_json_text_floats(&export->text, interests->vectors + (size_t)k * (size_t)interests->dim,
-                                   (size_t)interests->dim) &&
-               PUT(export, "}");
-    return good && PUT(export, "]");
 }
 
 static bool put_row_of_partition(struct export *export, const struct ms_flush_row *row)
@@ -214,48 +145,6 @@ static enum ms_status put_header(struct export *export, struct ms_error *error)
     return status;
 }
 
-/* ---- CSV ---- */
-
-/* A field in quotes where it needs them (RFC 4180). */
-static bool put_field(struct export *export, struct ms_bytes bytes)
-{
-    bool quoted = bytes.size == 0;
-    for (size_t i = 0; !quoted && i < bytes.size; i++)
-        quoted = strchr(",\"\r\n", bytes.data[i]) != NULL;
-    if (!quoted)
-        return ms_buffer_append(&export->text, bytes.data, bytes.size);
-    bool good = PUT(export, "\"");
-    for (size_t i = 0; good && i < bytes.size; i++)
-        good = (bytes.data[i] != '"' || PUT(export, "\"")) &&
-               ms_buffer_append(&export->text, bytes.data + i, 1);
-    return good && PUT(export, "\"");
-}
-
-static bool put_titles(struct export *export)
-{
-    int dim = ms_model_config(export->model)->dim;
-    bool good = PUT(export, "user_id,partition,version,event_time,slot,weight");
-    for (int i = 0; good && i < dim; i++)
-        good = PUT(export, ",v%d", i);
-    return good && PUT(export, "\n");
-}
-
-static bool put_csv(struct export *export, const struct ms_user *user, const struct ms_interests *interests)
-{
-    bool good = true;
-    for (int k = 0; good && k < interests->count; k++) {
-        const float *vector = interests->vectors + (size_t)k * (size_t)interests->dim;
-        good = put_field(export, ms_user_id(user)) &&
-               PUT(export, ",%u,%" PRIu64 ",%" PRId64 ",%d,", user->partition, user->version,
-                   user->last_time_ms, k) &&
-               ms_json_text_float(&export->text, interests->weights[k]);
-        for (int i = 0; good && i < interests->dim; i++)
-            good = PUT(export, ",") && ms_json_text_float(&export->text, vector[i]);
-        good = good && PUT(export, "\n");
-    }
-    return good;
-}
-
 /* ---- npy ---- */
 
 /* NumPy's header for |rows| float32 vectors, always NPY_HEADER bytes. */
@@ -280,72 +169,58 @@ static enum ms_status put_npy_header(struct export *export, struct ms_error *err
     return MS_OK;
 }
 
-static enum ms_status put_npy(struct export *export, const struct ms_user *user,
-                              const struct ms_interests *interests, struct ms_error *error)
-{
-    struct ms_buffer id = {0};
-    size_t bytes = (size_t)interests->count * (size_t)interests->dim * sizeof(float);
-    bool good = ms_escape(&id, ms_user_id(user)) &&
-                (bytes == 0 || ms_buffer_append(&export->text, interests->vectors, bytes));
-    enum ms_status status = good ? MS_OK : no_memory(error);
-    for (int k = 0; status == MS_OK && k < interests->count; k++) {
-        if (fprintf(export->ids, "%.*s#%d\n", (int)id.size, id.data, k) < 0)
-            status = ms_fail(error, MS_IO, "%s.ids: %s", export->out_name, strerror(errno));
-    }
-    ms_buffer_free(&id);
-    export->rows += (uint64_t)interests->count;
-    return status;
-}
-
 /* ---- the walk ---- */
-
-/* Users that have a profile and no event yet have no interests. */
-static enum ms_status export_user(struct export *export, struct ms_user **user, struct ms_error *error)
-{
-    struct ms_interests interests = {0};
-    if (export->format == JSONL && !put_stored(export, *user))
-        return no_memory(error);
-    if (export->model) {
-        struct ms_fold_context *context;
-        bool refolded;
-        enum ms_status status = ms_viewer_fold(export->viewer, user, &context, &refolded, error);
-        if (status != MS_OK)
-            return status;
-        interests = ms_user_interests(context, *user);
-    }
-    export->users++;
-    if (export->format == NPY)
-        return put_npy(export, *user, &interests, error);
-    bool good = export->format == CSV
-                    ? put_csv(export, *user, &interests)
-                    : (!export->model || put_interests(export, &interests)) && PUT(export, "}\n");
-    return good ? MS_OK : no_memory(error);
-}
 
 static enum ms_status begin(struct export *export, struct ms_error *error)
 {
-    if (export->format == JSONL)
+    if (export->format == MS_EXPORT_JSONL)
         return put_header(export, error);
-    if (export->format == NPY)
+    if (export->format == MS_EXPORT_NPY)
         return put_npy_header(export, error);
-    return put_titles(export) ? MS_OK : no_memory(error);
+    bool good = ms_export_titles(&export->text, ms_model_config(export->model)->dim);
+    return good ? MS_OK : no_memory(error);
+}
+
+static enum ms_status take_text(void *context, const struct ms_export_text *text, struct ms_error *error)
+{
+    struct export *export = context;
+    enum ms_status status = write_bytes(export, export->out, &text->text, error);
+    if (status == MS_OK && export->ids)
+        status = write_bytes(export, export->ids, &text->ids, error);
+    export->rows += text->rows;
+    return status;
+}
+
+static enum ms_status give_users(struct export *export, struct ms_export_crew *crew, struct ms_error *error)
+{
+    struct ms_user *user = NULL;
+    enum ms_status status = MS_OK;
+    while (status == MS_OK && (status = ms_user_walk_next(export->walk, &user, NULL, error)) == MS_OK &&
+           user) {
+        if (!ms_selection_has(&export->selection, ms_user_id(user))) {
+            free(user);
+            continue;
+        }
+        status = ms_export_crew_give(crew, user, error);
+        export->users++;
+        if (export->told && export->users % PROGRESS_USERS == 0)
+            ms_progress_update(&export->progress, export->users);
+    }
+    return status == MS_OK ? ms_export_crew_finish(crew, error) : status;
 }
 
 static enum ms_status export_all(struct export *export, struct ms_error *error)
 {
-    struct ms_user *user = NULL;
+    struct ms_export_crew *crew = NULL;
     enum ms_status status = begin(export, error);
-    while (status == MS_OK && (status = ms_user_walk_next(export->walk, &user, NULL, error)) == MS_OK &&
-           user) {
-        if (ms_selection_has(&export->selection, ms_user_id(user)))
-            status = export_user(export, &user, error);
-        if (status == MS_OK)
-            status = write_text(export, OUT_BYTES, error);
-        free(user);
-    }
     if (status == MS_OK)
-        status = write_text(export, 0, error);
-    if (status == MS_OK && export->format == NPY)
+        status = write_bytes(export, export->out, &export->text, error);
+    if (status == MS_OK)
+        status = ms_export_crew_start(&crew, export->exporters, export->threads, take_text, export, error);
+    if (status == MS_OK)
+        status = give_users(export, crew, error);
+    ms_export_crew_end(crew);
+    if (status == MS_OK && export->format == MS_EXPORT_NPY)
         status = put_npy_header(export, error);
     return status;
 }
@@ -356,49 +231,69 @@ static enum ms_status open_model(struct export *export, const struct ms_config *
                                  struct ms_error *error)
 {
     if (!config->model_dir[0])
-        return export->format == JSONL
+        return export->format == MS_EXPORT_JSONL
                    ? MS_OK
                    : ms_fail(
                          error, MS_CONFIG,
                          "the interests need the model: give --model DIR, or -c FILE with model.dir in it");
     enum ms_status status = ms_setup_model(&export->model, config, error);
-    if (status == MS_OK)
-        status = ms_inspect_viewer(&export->viewer, export->model, config, error);
+    for (size_t i = 0; status == MS_OK && i < export->threads; i++)
+        status = ms_inspect_viewer(&export->exporters[i].viewer, export->model, config, error);
     return status;
+}
+
+/* An exporter for each thread: as many as there are cores. */
+static enum ms_status make_exporters(struct export *export, const struct ms_config *config,
+                                     struct ms_error *error)
+{
+    size_t cores = (size_t)ms_machine_cores();
+    export->threads = cores < THREADS_MAX ? cores : THREADS_MAX;
+    export->exporters = calloc(export->threads, sizeof *export->exporters);
+    if (!export->exporters)
+        return no_memory(error);
+    for (size_t i = 0; i < export->threads; i++)
+        export->exporters[i].format = export->format;
+    return open_model(export, config, error);
 }
 
 static void close_all(struct export *export)
 {
     ms_user_walk_end(export->walk);
     ms_store_close(export->store);
-    ms_viewer_destroy(export->viewer);
+    for (size_t i = 0; export->exporters && i < export->threads; i++)
+        ms_exporter_free(&export->exporters[i]);
+    free(export->exporters);
     ms_model_destroy(export->model);
     ms_selection_free(&export->selection);
     ms_buffer_free(&export->text);
-    free(export->places);
 }
 
 static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
                            struct ms_error *error)
 {
-    struct export export = {.format = arguments->format};
+    struct export export = {.format = (enum ms_export_format)arguments->format};
     enum ms_status status = MS_OK;
     if (arguments->users)
         status = ms_selection_read(&export.selection, arguments->users, error);
     if (status == MS_OK)
-        status = open_model(&export, config, error);
+        status = make_exporters(&export, config, error);
     if (status == MS_OK)
         status = ms_inspect_open(&export.store, config, error);
     if (status == MS_OK)
         status = ms_user_walk_begin(&export.walk, export.store, error);
     if (status == MS_OK)
         status = open_out(&export, arguments->out, error);
+    export.told = arguments->out && isatty(STDERR_FILENO);
+    if (export.told)
+        ms_progress_start(&export.progress, "users", 0);
     if (status == MS_OK)
         status = export_all(&export, error);
+    if (export.told)
+        ms_progress_end(&export.progress, export.users);
     status = close_out(&export, status, error);
     if (status == MS_OK && arguments->out)
         fprintf(stderr, "%" PRIu64 " users written to %s%s\n", export.users, arguments->out,
-                export.format == NPY ? ".npy and .ids" : "");
+                export.format == MS_EXPORT_NPY ? ".npy and .ids" : "");
     close_all(&export);
     return status;
 }
@@ -448,7 +343,7 @@ const struct ms_command ms_inspect_export = {
     .summary = "all users with their interests as JSON lines, CSV or a NumPy array",
     .description =
         "Writes the users in the order of partition and id: the same state gives the same bytes. Works beside a running\n"
-        "service and holds one user at a time. What it writes as JSON lines, inspect import reads.\n",
+        "service and holds a few thousand users at a time. What it writes as JSON lines, inspect import reads.\n",
     .rows = rows,
     .notes =
         "jsonl: the first line is {format, application_id, input_topic, all_users, model, partitions [{partition, applied,\n"
