@@ -6,7 +6,7 @@ const struct ms_bounds ms_bounds_latency = {
 const struct ms_bounds ms_bounds_duration = {
     15, {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10}};
 const struct ms_bounds ms_bounds_share = {10, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1}};
-const struct ms_bounds ms_bounds_cosine = {10, {-0.5, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99, 1}};
+const struct ms_bounds ms_bounds_distance = {11, {0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.5, 2}};
 
 /* One writer: what it loads is what it stored last. */
 static void add(_Atomic uint64_t *counter, uint64_t n)

@@ -17,7 +17,7 @@ struct ms_bounds {
 extern const struct ms_bounds ms_bounds_latency;  /* seconds, 1 ms to 5 min */
 extern const struct ms_bounds ms_bounds_duration; /* seconds, 0.1 ms to 10 s */
 extern const struct ms_bounds ms_bounds_share;    /* 0 to 1 */
-extern const struct ms_bounds ms_bounds_cosine;   /* -1 to 1 */
+extern const struct ms_bounds ms_bounds_distance; /* 0 to 2: one less the cosine */
 
 struct ms_buckets {
     _Atomic uint64_t counts[MS_BUCKETS_MAX + 1]; /* [bounds->count + 1] are used */

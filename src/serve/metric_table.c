@@ -294,7 +294,7 @@ const struct ms_metric ms_metric_table[] = {
     COUNTER("interests_refreshed_total", "", "Interest vectors made for publishing.", STATS(interests)),
     COUNTER("interests_overflow_total", "", "Records without interests, because their vectors left float32.", STATS(overflows)),
     HISTOGRAM("interest_weight_entropy", "", ms_bounds_share, "Entropy of a user's interest weights, as a share of its maximum; of one published user in 64.", DISTRIBUTION(weight_entropy)),
-    HISTOGRAM("interest_cosine", "", ms_bounds_cosine, "Cosine of each pair of a user's interests; of one published user in 64.", DISTRIBUTION(interest_cosine)),
+    HISTOGRAM("interest_cosine_distance", "", ms_bounds_distance, "One less the cosine of each pair of a user's interests, 0 where they are the same; of one published user in 64.", DISTRIBUTION(interest_distance)),
 
     HISTOGRAM("event_to_fold_seconds", "seconds", ms_bounds_latency, "From a record's timestamp to when it was folded.", DISTRIBUTION(event_to_fold)),
     HISTOGRAM("event_to_commit_seconds", "seconds", ms_bounds_latency, "From a record's timestamp to when its commit began.", DISTRIBUTION(event_to_commit)),

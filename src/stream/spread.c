@@ -22,6 +22,16 @@ static double product(const float *a, const float *b, int dim)
     return sum;
 }
 
+/* Rounding may pass the ends. */
+static void note_distance(struct ms_stats *stats, double distance)
+{
+    ms_buckets_add(&stats->interest_distance, &ms_bounds_distance,
+                   distance < 0   ? 0
+                   : distance > 2 ? 2
+                                  : distance,
+                   1);
+}
+
 static void note_cosines(struct ms_stats *stats, const struct ms_interests *interests)
 {
     int dim = interests->dim;
@@ -31,7 +41,7 @@ static void note_cosines(struct ms_stats *stats, const struct ms_interests *inte
             const float *b = interests->vectors + (size_t)j * (size_t)dim;
             double lengths = sqrt(product(a, a, dim) * product(b, b, dim));
             if (lengths > 0)
-                ms_buckets_add(&stats->interest_cosine, &ms_bounds_cosine, product(a, b, dim) / lengths, 1);
+                note_distance(stats, 1 - product(a, b, dim) / lengths);
         }
     }
 }

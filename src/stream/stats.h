@@ -71,7 +71,7 @@ enum ms_bad_kind {
     X(flush_seconds, ms_bounds_duration, "a flush")                                                          \
     X(replay_seconds, ms_bounds_latency, "a partition from its assignment to the end of its replay")         \
     X(weight_entropy, ms_bounds_share, "entropy of a user's interest weights over its maximum")              \
-    X(interest_cosine, ms_bounds_cosine, "cosine of two interests of a user")
+    X(interest_distance, ms_bounds_distance, "one less the cosine of two interests of a user")
 
 struct ms_stats {
 #define MS_COUNTER_FIELD(name, help) _Atomic uint64_t name;

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/progress.h"
 #include "state/reader.h"
+#include "stream/kafka/observe.h"
 #include "stream/kafka/service_inside.h"
 
 #define IMAGES_MS 10000 /* for which images are kept after a question */
@@ -22,7 +23,7 @@ struct search {
     size_t stored_count, stored_capacity;
     int32_t not_read; /* a partition that is not read yet, -1: none */
     bool uncommitted; /* wait for the commit */
-    bool absent;      /* a worker has no engine now */
+    bool absent;      /* a worker has no partitions yet */
     bool no_memory;
 };
 
@@ -110,6 +111,7 @@ static enum ms_status ask_workers(struct ms_service *service, struct search *sea
     search->stored_count = 0;
     search->uncommitted = search->absent = search->no_memory = false;
     for (int i = 0; i < service->count; i++) {
+        search->absent |= !ms_service_worker(service, i).assigned; /* before it is asked: partitions move */
         struct ms_gate *gate = &service->workers[i].gate;
         atomic_store_explicit(&gate->images_until_ms, until_ms, memory_order_relaxed);
         if (!ms_gate_ask(gate, look, search, MS_LIVE_WAIT_MS))
@@ -148,7 +150,8 @@ static enum ms_status none(const struct search *search, struct ms_error *error)
         return ms_fail(error, MS_KAFKA_RETRY,
                        "partition %d is not read yet, and may have the user; see /readyz", search->not_read);
     if (search->absent)
-        return ms_fail(error, MS_KAFKA_RETRY, "a worker begins anew, and may have the user; see /readyz");
+        return ms_fail(error, MS_KAFKA_RETRY,
+                       "a worker waits for its partitions, and may get the user's; see /readyz");
     return ms_fail(error, MS_NOT_FOUND, "no partition of this instance has the user");
 }
 

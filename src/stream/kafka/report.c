@@ -96,11 +96,19 @@ void ms_report_write(struct ms_worker *worker)
     ms_gauge(&worker->stats.partitions, worker->openings.count);
 }
 
-void ms_report_clear(struct ms_worker *worker, bool assigned)
+void ms_report_assigned(struct ms_worker *worker)
+{
+    ms_report_write(worker);
+    pthread_mutex_lock(&worker->report.lock);
+    worker->report.assigned = true;
+    pthread_mutex_unlock(&worker->report.lock);
+}
+
+void ms_report_clear(struct ms_worker *worker)
 {
     pthread_mutex_lock(&worker->report.lock);
     worker->report.count = 0;
-    worker->report.assigned = assigned;
+    worker->report.assigned = false;
     pthread_mutex_unlock(&worker->report.lock);
     ms_gauge(&worker->stats.lag, 0);
     ms_gauge(&worker->stats.partitions, 0);

@@ -40,8 +40,10 @@ struct ms_worker;
 
 /* Writes the rows anew, and the lag into the stats. The worker's thread; does not block. */
 void ms_report_write(struct ms_worker *worker);
-/* The worker has no partitions: |assigned| tells whether that is its assignment. The worker's thread. */
-void ms_report_clear(struct ms_worker *worker, bool assigned);
+/* An assignment has come, of which the openings know: its rows are there before it is told. The worker's thread. */
+void ms_report_assigned(struct ms_worker *worker);
+/* The worker has no partitions and waits for some. The worker's thread. */
+void ms_report_clear(struct ms_worker *worker);
 
 /* Appends a copy of the rows to *rows, an array of the caller's of *count rows, which may move. Any thread. False without
  * memory: nothing is changed then. */

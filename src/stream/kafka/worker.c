@@ -155,7 +155,7 @@ static void on_assign(struct ms_worker *worker, rd_kafka_topic_partition_list_t 
         rd_kafka_assign(worker->consumer, NULL);
         return;
     }
-    ms_report_clear(worker, true);
+    ms_report_assigned(worker);
     rd_kafka_resp_err_t code = assign_paused(worker, partitions);
     if (code) {
         ms_fail(&error, MS_KAFKA_ABORT, "assign: %s", rd_kafka_err2str(code));
@@ -186,7 +186,7 @@ static void on_revoke(struct ms_worker *worker)
     atomic_store(&worker->assigned, false);
     tell_standing(worker);
     ms_session_release(&worker->session, lost);
-    ms_report_clear(worker, false);
+    ms_report_clear(worker);
     ms_log(MS_LOG_INFO, "revoked", "worker=%d lost=%d", worker->number, lost);
     rd_kafka_assign(worker->consumer, NULL);
 }
@@ -376,6 +376,7 @@ static void loop(struct ms_worker *worker)
     double lag_s = 0;
     struct ms_session *session = &worker->session;
     bool several = several_sources(worker);
+    atomic_store(&worker->turned_ms, (int64_t)(ms_monotonic_s() * 1000));
     atomic_store(&worker->phase, MS_WORKER_TURNING);
     ms_gate_shut(&worker->gate);
     ms_gate_engine(&worker->gate, session->engine);
@@ -513,7 +514,7 @@ static void close_session(struct ms_worker *worker)
         rd_kafka_purge(worker->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_destroy(worker->producer);
     }
-    ms_report_clear(worker, false);
+    ms_report_clear(worker);
     ms_openings_free(&worker->openings);
     ms_engine_destroy(worker->session.engine);
     worker->consumer = worker->producer = NULL;
