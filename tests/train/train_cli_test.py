@@ -77,6 +77,53 @@ def same_bytes():
     check("another seed", one["model.safetensors"] != files(root / "seed" / "m")["model.safetensors"])
 
 
+def killed_and_resumed():
+    """A training that is killed again and again ends with the bytes of one that was left alone."""
+    for name in ("whole", "killed"):
+        (root / name).mkdir()
+    options = ["--epochs", 6, "--interests", 2]
+    check("whole: trained", train(root / "whole" / "m", *options).returncode == 0)
+    out, kills = root / "killed" / "m", 0
+    mark = root / "killed" / "m.checkpoint-2"
+    while kills < 4:
+        seen = mark.stat().st_mtime_ns if mark.exists() else 0
+        process = subprocess.Popen([BINARY, "train", "--events", str(root / "log.csv"), "--out", str(out), "--dim", "12", "--negatives",
+                                    "50", "--checkpoint", "0.000001", "--resume", *map(str, options)], stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and (not mark.exists() or mark.stat().st_mtime_ns == seen):
+            pass
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+    check("it was killed", kills > 0)
+    other = train(out, *options, "--resume", "--seed", 3)
+    check("a checkpoint of another seed", other.returncode == 2 and "m.checkpoint-2 is of another log" in other.stderr, other.stderr)
+    whole = mark.read_bytes()
+    mark.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    check("a damaged checkpoint", "is damaged" in train(out, *options, "--resume").stderr)
+    mark.write_bytes(whole)
+    done = train(out, *options, "--resume")
+    check("resumed", done.returncode == 0 and "going on in pass" in done.stderr, done.stderr)
+    check("resumed: the same bytes", files(root / "whole" / "m") == files(out))
+    check("resumed: nothing is left", [path.name for path in out.parent.iterdir()] == ["m"], list(out.parent.iterdir()))
+
+
+def interests_found():
+    """auto takes the number with the highest recall, and its model is the one that this number gives."""
+    for name in ("auto", "fixed"):
+        (root / name).mkdir()
+    done = train(root / "auto" / "m", "--interests", "auto", "--epochs", 3)
+    check("auto: trained", done.returncode == 0, done.stderr)
+    info = json.loads(run("model", "info", root / "auto" / "m", "--json").stdout)
+    tried = info["training"]["recall@50_by_interests"]
+    best = max(tried, key=lambda key: (tried[key], -int(key)))
+    check("auto: tried", list(tried) == ["1", "2", "4", "8"] and str(info["options"]["interests"]) == best, info)
+    train(root / "fixed" / "m", "--interests", best, "--epochs", 3)
+    check("auto: the model", files(root / "auto" / "m")["model.safetensors"] == files(root / "fixed" / "m")["model.safetensors"])
+    check("auto: nothing is left", [path.name for path in (root / "auto").iterdir()] == ["m"])
+
+
 def refused(what, status, text, out, *arguments, **more):
     before = files(out) if out.exists() else None
     done = train(out, *arguments, **more)
@@ -99,6 +146,7 @@ def bad_input():
     write_log(root / "item.csv", items=1)
     refused("one item", 1, "nothing to train on: the log has 1 item", out, log=root / "item.csv")
     refused("no log", 1, "none.csv", out, log=root / "none.csv")
+    refused("no number of interests", 2, "--interests", out, "--interests", "4x")
     refused("a bad decay", 2, "--decay", out, "--decay", "0.7,1.5")
     foreign = root / "foreign"
     foreign.mkdir()
@@ -140,6 +188,6 @@ def large_rate():
 
 
 write_log(root / "log.csv")
-for test in (written_is_believed, same_bytes, bad_input, full_disk, hard_input, large_rate):
+for test in (written_is_believed, same_bytes, killed_and_resumed, interests_found, bad_input, full_disk, hard_input, large_rate):
     test()
 sys.exit(1 if failures else 0)

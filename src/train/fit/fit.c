@@ -1,77 +1,31 @@
-/* Passes over the log until held-out recall no longer rises; the best pass is written. */
+/* Reads the log, trains once or once for each number of interests, and writes the best. */
 #include "train/fit/fit.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/pool.h"
 #include "base/progress.h"
 #include "model/write.h"
 #include "train/clicks.h"
-#include "train/fit/batch.h"
+#include "train/fit/attempt.h"
 #include "train/fit/clicks.h"
-#include "train/fit/engine.h"
-#include "train/fit/judge.h"
-#include "train/fit/learned.h"
 #include "train/fit/output.h"
 #include "train/fit/report.h"
 
-#define JUDGE_TARGETS_MAX 10000
-#define JUDGE_TARGETS_MIN 500
-#define JUDGE_WORK        2e11 /* multiplications of one judging, about */
-#define LOWERED_MAX       6    /* how often a learning rate that is too large is lowered */
-#define LOWERED_BY        0.25
-#define FIRST_DECAY       0.70 /* the decays begin evenly between these */
-#define LAST_DECAY        0.97
-#define FIRST_SCALE       10.0
+/* What is tried where the number of interests is to be found. */
+static const size_t candidates[] = {1, 2, 4, 8};
+#define CANDIDATES (sizeof candidates / sizeof *candidates)
 
 struct trainer {
     const struct ms_fit_options *options;
     struct ms_fit_clicks clicks;
-    struct ms_fit_shape shape;
-    struct ms_fit_learned learned;
-    struct ms_fit_kept best;
-    struct ms_fit_plan plan;
-    struct ms_fit_engine engine;
-    struct ms_fit_judge *judge;
     struct ms_pool *pool;
     struct ms_fit_report report;
-    struct ms_fit_state state;
-    struct ms_fit_result result;
-    float decays[MS_MAX_INTERESTS];
+    struct ms_fit_attempt attempt;
     double started_s;
 };
-
-static struct ms_fit_shape shape_of(const struct ms_fit_options *o)
-{
-    return (struct ms_fit_shape){.dim = o->dim,
-                                 .stride = (o->dim + MS_FIT_LANE - 1) / MS_FIT_LANE * MS_FIT_LANE,
-                                 .interests = o->interests,
-                                 .maps = o->map_per_interest ? o->interests : 1,
-                                 .by_max = o->by_max,
-                                 .dropout = o->dropout,
-                                 .iterations = 3};
-}
-
-static struct ms_fit_start start_of(const struct ms_fit_options *o)
-{
-    struct ms_fit_start start = {.seed = o->seed,
-                                 .gated = o->decay == MS_FIT_DECAY_ITEM,
-                                 .decays_learned = o->decay != MS_FIT_DECAY_GIVEN,
-                                 .logits_learned = !o->logits_drawn,
-                                 .scale_learned = true,
-                                 .scale = FIRST_SCALE,
-                                 .rate = o->rate};
-    for (size_t j = 0; j < o->interests; j++)
-        start.decays[j] = o->decay == MS_FIT_DECAY_GIVEN ? o->decays[j]
-                          : o->interests > 1 ? FIRST_DECAY + (LAST_DECAY - FIRST_DECAY) * (double)j /
-                                                                 (double)(o->interests - 1)
-                                             : FIRST_DECAY;
-    return start;
-}
 
 static void show_passed(struct trainer *t)
 {
@@ -103,169 +57,88 @@ static enum ms_status read_log(struct trainer *t, struct ms_error *error)
     return MS_OK;
 }
 
-/* The logits that the service draws (docs/embedding.md): ms_draw_normal is the normal number of item-normal. */
-static void draw_logits(struct trainer *t)
+static enum ms_status begin(struct trainer *t, size_t interests, bool resume, struct ms_error *error)
 {
-    for (uint32_t i = 0; i < t->clicks.item_count; i++) {
-        uint64_t state = XXH64(t->clicks.ids[i].data, t->clicks.ids[i].size, t->options->seed);
-        for (size_t j = 0; j < t->shape.interests; j++)
-            t->learned.logits.values[i * t->learned.logit_stride + j] = (float)(t->options->stddev *
-                                                                                ms_draw_normal(state, j));
-    }
+    struct ms_fit_options options = *t->options;
+    options.resume = resume;
+    return ms_fit_attempt_new(&t->attempt, &options, interests, &t->clicks, t->pool, &t->report, t->started_s,
+                              error);
 }
 
-/* So many targets that a judging takes a few seconds, however many items there are. */
-static size_t judge_targets(const struct trainer *t)
+/* One number of interests; |result| gets what it came to. */
+static enum ms_status try_interests(struct trainer *t, size_t interests, struct ms_fit_result *result,
+                                    struct ms_error *error)
 {
-    double one = (double)t->clicks.item_count * (double)(t->shape.interests * t->shape.stride);
-    double targets = JUDGE_WORK / one;
-    return targets > JUDGE_TARGETS_MAX   ? JUDGE_TARGETS_MAX
-           : targets < JUDGE_TARGETS_MIN ? JUDGE_TARGETS_MIN
-                                         : (size_t)targets;
-}
-
-static enum ms_status prepare(struct trainer *t, struct ms_error *error)
-{
-    const struct ms_fit_options *o = t->options;
-    struct ms_fit_start start = start_of(o);
-    /* More negatives than items would score items twice. */
-    size_t negatives = o->negatives < t->clicks.item_count - 1 ? o->negatives : t->clicks.item_count - 1;
-    const struct ms_fit_plan_options plan = {.seed = o->seed,
-                                             .targets = o->batch,
-                                             .window = o->window,
-                                             .context = o->context,
-                                             .negatives = negatives};
-    enum ms_status status;
-    t->shape = shape_of(o);
-    if ((status = ms_fit_plan_new(&t->plan, &t->clicks, &plan, error)) ||
-        (status = ms_fit_learned_new(&t->learned, &t->shape, t->clicks.item_count, &start, error)) ||
-        (status = ms_fit_kept_new(&t->best, &t->learned, error)) ||
-        (status = ms_pool_new(&t->pool, o->threads, error)) ||
-        (status = ms_fit_engine_new(&t->engine, &t->learned, &t->plan, t->pool, o->threads, error)) ||
-        (status = ms_fit_engine_settle(&t->engine, error)) ||
-        (status = ms_fit_judge_new(&t->judge, &t->clicks, t->engine.functions, &t->engine.step, t->pool,
-                                   o->threads, judge_targets(t), error)))
+    enum ms_status status = begin(t, interests, t->options->resume, error);
+    if (status == MS_OK)
+        status = ms_fit_attempt_run(&t->attempt, true, error);
+    if (status != MS_OK)
         return status;
-    if (o->logits_drawn)
-        draw_logits(t);
-    ms_fit_keep(&t->best, &t->learned);
+    const struct ms_fit_recall *best = &t->attempt.course.best;
+    result->tried[result->tried_count] = interests;
+    result->tried_recall[result->tried_count++] = best->at_50;
+    ms_fit_report_say(&t->report, "%zu interests: recall@50 %.4f +- %.4f", interests, best->at_50,
+                      best->error_50);
+    ms_fit_attempt_free(&t->attempt);
     return MS_OK;
 }
 
-/* ---- passes ---- */
-
-static bool is_late(const struct trainer *t)
+/* Trains with each number of interests. What each came to stays in its checkpoint; the best is the attempt in the end. */
+static enum ms_status find_interests(struct trainer *t, struct ms_error *error)
 {
-    return t->options->minutes > 0 && ms_monotonic_s() - t->started_s >= 60 * t->options->minutes;
-}
-
-static void show_decays(struct trainer *t)
-{
-    for (size_t j = 0; j < t->shape.interests; j++)
-        t->decays[j] = 1.0f / (1.0f + expf(-t->learned.dense.values[t->learned.decay + j]));
-}
-
-/* The learning rate was too large: back to the best pass with a lower one. */
-static enum ms_status lower(struct trainer *t, size_t *lowered, struct ms_error *error)
-{
-    double rate = t->learned.rate * LOWERED_BY;
-    if (++*lowered > LOWERED_MAX)
-        return ms_fail(error, MS_MODEL, "the loss is no number even with a learning rate of %g",
-                       t->learned.rate);
-    ms_fit_report_say(
-        &t->report,
-        "the loss is no number in pass %zu: back to the best pass, with a learning rate of %g, not %g",
-        t->state.epoch, rate, t->learned.rate);
-    ms_fit_return(&t->learned, &t->best);
-    t->learned.rate = rate;
-    return MS_OK;
-}
-
-/* One pass. *good is false where the loss was no number. */
-static enum ms_status run_pass(struct trainer *t, bool *good, struct ms_error *error)
-{
-    enum ms_status status = ms_fit_plan_epoch(&t->plan, t->state.epoch, error);
-    double sum = 0.0, loss = 0.0;
-    size_t targets = 0;
-    *good = true;
-    while (status == MS_OK && *good && !is_late(t) && ms_fit_plan_next(&t->plan)) {
-        double began_s = ms_monotonic_s();
-        status = ms_fit_engine_step(&t->engine, &loss, error);
-        t->report.trained_s += ms_monotonic_s() - began_s;
-        *good = isfinite(loss);
-        size_t count = t->plan.batch.target_count;
-        targets += count;
-        sum += loss * (double)count;
-        t->state.targets += count;
-        t->state.share = (double)targets / (double)t->plan.epoch_targets;
-        t->state.loss = sum / (double)targets;
-        show_decays(t);
-        ms_fit_report_step(&t->report, &t->state);
+    struct ms_fit_result tried = {0};
+    enum ms_status status = MS_OK;
+    size_t best = 0;
+    for (size_t i = 0; status == MS_OK && i < CANDIDATES; i++) {
+        status = try_interests(t, candidates[i], &tried, error);
+        if (status == MS_OK && tried.tried_recall[i] > tried.tried_recall[best])
+            best = i;
     }
+    if (status == MS_OK)
+        status = begin(t, candidates[best], true, error);
+    if (status == MS_OK)
+        status = ms_fit_attempt_run(&t->attempt, true, error);
+    struct ms_fit_result *result = &t->attempt.course.result;
+    result->tried_count = tried.tried_count;
+    memcpy(result->tried, tried.tried, sizeof tried.tried);
+    memcpy(result->tried_recall, tried.tried_recall, sizeof tried.tried_recall);
     return status;
 }
 
-/* Judges the pass and keeps it if it is the best. */
-static enum ms_status judge_pass(struct trainer *t, bool *good, struct ms_error *error)
+static enum ms_status train(struct trainer *t, struct ms_error *error)
 {
-    enum ms_status status = ms_fit_engine_settle(&t->engine, error);
-    if (status == MS_OK)
-        status = ms_fit_judge_recall(t->judge, &t->state.recall, error);
-    if (status != MS_OK)
-        return status;
-    *good = isfinite(t->learned.dense.values[0]);
-    t->state.rate = t->learned.rate;
-    t->state.better = *good && (t->state.best.targets == 0 || t->state.recall.at_50 > t->state.best.at_50);
-    if (t->state.better) {
-        t->state.best = t->state.recall;
-        t->result.best_epoch = t->state.epoch;
-        t->result.targets = t->state.targets;
-        t->result.recall = t->state.recall;
-        ms_fit_keep(&t->best, &t->learned);
-    }
-    ms_fit_report_epoch(&t->report, &t->state);
-    return MS_OK;
+    enum ms_status status = ms_pool_new(&t->pool, t->options->threads, error);
+    if (status != MS_OK || t->options->interests == 0)
+        return status == MS_OK ? find_interests(t, error) : status;
+    status = begin(t, t->options->interests, t->options->resume, error);
+    return status == MS_OK ? ms_fit_attempt_run(&t->attempt, false, error) : status;
 }
 
-static enum ms_status run_passes(struct trainer *t, struct ms_error *error)
+static void forget_checkpoints(const struct trainer *t)
 {
-    const struct ms_fit_options *o = t->options;
-    size_t lowered = 0, worse = 0;
-    t->state = (struct ms_fit_state){.epochs = o->epochs,
-                                     .all_targets = t->plan.epoch_targets * o->epochs,
-                                     .minutes = o->minutes,
-                                     .decays = t->decays,
-                                     .interests = t->shape.interests};
-    while (t->state.epoch < o->epochs && worse < o->patience && !is_late(t)) {
-        bool good;
-        t->state.epoch++;
-        enum ms_status status = run_pass(t, &good, error);
-        if (status == MS_OK && good)
-            status = judge_pass(t, &good, error);
-        if (status == MS_OK && !good)
-            status = lower(t, &lowered, error);
-        if (status != MS_OK)
-            return status;
-        worse = t->state.better ? 0 : worse + 1;
+    struct ms_fit_attempt attempt = t->attempt;
+    ms_fit_attempt_forget(&attempt);
+    for (size_t i = 0; t->options->interests == 0 && i < CANDIDATES; i++) {
+        ms_fit_attempt_name(&attempt, candidates[i]);
+        ms_fit_attempt_forget(&attempt);
     }
-    t->result.epochs = t->state.epoch;
-    t->result.rate = t->learned.rate;
-    return MS_OK;
 }
 
 static enum ms_status write_best(struct trainer *t, struct ms_error *error)
 {
-    if (t->state.best.targets == 0)
-        return ms_fail(error, MS_MODEL, "no pass was judged, so there is no model to write");
-    ms_fit_return(&t->learned, &t->best);
-    enum ms_status status = ms_fit_write(t->options, &t->clicks, &t->learned, &t->result, error);
-    if (status == MS_OK)
-        ms_fit_report_say(&t->report,
-                          "%s: pass %zu of %zu, recall@20 %.4f, recall@50 %.4f +- %.4f of %" PRIu64
-                          " held-out targets",
-                          t->options->out, t->result.best_epoch, t->result.epochs, t->result.recall.at_20,
-                          t->result.recall.at_50, t->result.recall.error_50, t->result.recall.targets);
-    return status;
+    const struct ms_fit_attempt *a = &t->attempt;
+    const struct ms_fit_result *result = &a->course.result;
+    enum ms_status status = ms_fit_write(&a->options, &t->clicks, &a->learned, result, error);
+    if (status != MS_OK)
+        return status;
+    forget_checkpoints(t);
+    ms_fit_report_say(&t->report,
+                      "%s: %zu interests, pass %zu of %zu, recall@20 %.4f, recall@50 %.4f +- %.4f of %" PRIu64
+                      " held-out targets",
+                      t->options->out, a->options.interests, result->best_epoch, result->epochs,
+                      result->recall.at_20, result->recall.at_50, result->recall.error_50,
+                      result->recall.targets);
+    return MS_OK;
 }
 
 enum ms_status ms_fit(const struct ms_fit_options *options, struct ms_error *error)
@@ -281,21 +154,15 @@ enum ms_status ms_fit(const struct ms_fit_options *options, struct ms_error *err
     if (status == MS_OK)
         status = read_log(t, error);
     if (status == MS_OK)
-        status = prepare(t, error);
-    if (status == MS_OK)
-        status = run_passes(t, error);
+        status = train(t, error);
     if (status == MS_OK)
         status = write_best(t, error);
     if (status == MS_OK)
         status = ms_fit_report_close(&t->report, error);
     else if (ms_fit_report_close(&t->report, NULL) != MS_OK)
         ms_fit_report_say(&t->report, "%s: it could not be written", options->log_path);
-    ms_fit_judge_free(t->judge);
-    ms_fit_engine_free(&t->engine);
+    ms_fit_attempt_free(&t->attempt);
     ms_pool_destroy(t->pool);
-    ms_fit_kept_free(&t->best);
-    ms_fit_learned_free(&t->learned);
-    ms_fit_plan_free(&t->plan);
     ms_fit_clicks_free(&t->clicks);
     free(t);
     return status;

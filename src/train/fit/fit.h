@@ -27,16 +27,19 @@ struct ms_fit_options {
     double holdout;             /* share of users, in (0, 1) */
     uint64_t seed;
     int threads;
-    size_t dim, interests;
+    size_t dim;
+    size_t interests; /* 0: the number of 1, 2, 4 and 8 with the highest recall */
     enum ms_fit_decay decay;
     double decays[MS_MAX_INTERESTS]; /* [interests], of MS_FIT_DECAY_GIVEN */
     bool by_max;
     bool map_per_interest;
     bool logits_drawn; /* initial logits are item-normal, of |stddev| and |seed|; false: learned */
     double stddev;
-    size_t epochs;   /* at most */
-    size_t patience; /* passes without a better recall before it ends */
-    double minutes;  /* 0: no limit */
+    size_t epochs;     /* at most */
+    size_t patience;   /* passes without a better recall before it ends */
+    double minutes;    /* 0: no limit */
+    double checkpoint; /* minutes from one to the next; 0: none */
+    bool resume;       /* go on from the checkpoint, if there is one */
     size_t batch, negatives, window, context;
     double dropout, rate;
 };

@@ -91,6 +91,17 @@ static bool put_logs(struct ms_buffer *out, const struct ms_fit_options *o)
     return good && ms_buffer_printf(out, "], ");
 }
 
+static bool put_tried(struct ms_buffer *out, const struct ms_fit_result *result)
+{
+    char key[24];
+    bool good = result->tried_count == 0 || ms_buffer_printf(out, "\"recall@50_by_interests\": {");
+    for (size_t i = 0; good && i < result->tried_count; i++) {
+        snprintf(key, sizeof key, "%zu", result->tried[i]);
+        good = put_number(out, key, result->tried_recall[i], i + 1 < result->tried_count ? ", " : "}, ");
+    }
+    return good;
+}
+
 static bool put_training(struct ms_buffer *out, const struct ms_fit_options *o,
                          const struct ms_fit_clicks *clicks, const struct ms_fit_result *result)
 {
@@ -103,23 +114,33 @@ static bool put_training(struct ms_buffer *out, const struct ms_fit_options *o,
            put_count(out, "held_out_users", held_out) && put_count(out, "seed", o->seed) &&
            put_options(out, o) && put_count(out, "epochs", result->epochs) &&
            put_count(out, "best_epoch", result->best_epoch) && put_count(out, "targets", result->targets) &&
-           put_number(out, "last_learning_rate", result->rate, ", ") &&
+           put_number(out, "last_learning_rate", result->rate, ", ") && put_tried(out, result) &&
            put_count(out, "judged_targets", result->recall.targets) &&
            put_number(out, "recall@20", result->recall.at_20, ", ") &&
            put_number(out, "recall@50", result->recall.at_50, "}");
+}
+
+uint64_t ms_fit_identity(const struct ms_fit_options *o, const struct ms_fit_clicks *clicks)
+{
+    struct ms_buffer text = {0};
+    uint64_t digest = clicks->digest;
+    if (put_options(&text, o))
+        digest = ms_digest_next(digest, text.data, text.size);
+    ms_buffer_free(&text);
+    const uint64_t more[3] = {o->seed, o->dim, o->interests};
+    digest = ms_digest_next(digest, more, sizeof more);
+    if (o->decay == MS_FIT_DECAY_GIVEN)
+        digest = ms_digest_next(digest, o->decays, o->interests * sizeof *o->decays);
+    return o->logits_drawn ? ms_digest_next(digest, &o->stddev, sizeof o->stddev) : digest;
 }
 
 /* A version for a model that was given none: the same log and options have the same. */
 static void digest_version(char version[17], const struct ms_fit_options *o,
                            const struct ms_fit_clicks *clicks)
 {
-    struct ms_buffer text = {0};
-    uint64_t digest = clicks->digest ^ o->seed;
-    if (put_options(&text, o))
-        digest = ms_digest_next(digest, text.data, text.size);
-    ms_buffer_free(&text);
-    const uint64_t more[5] = {o->seed, o->dim, o->interests, o->epochs, o->patience};
-    snprintf(version, 17, "%08" PRIx32, (uint32_t)ms_digest_next(digest, more, sizeof more));
+    const uint64_t more[2] = {o->epochs, o->patience};
+    uint64_t digest = ms_digest_next(ms_fit_identity(o, clicks), more, sizeof more);
+    snprintf(version, 17, "%08" PRIx32, (uint32_t)digest);
 }
 
 static bool put_logits(struct ms_buffer *out, const struct ms_fit_options *o)

@@ -33,9 +33,9 @@ enum ms_status ms_fit_report_close(struct ms_fit_report *report, struct ms_error
                : MS_OK;
 }
 
-static double rate_of(const struct ms_fit_report *report, const struct ms_fit_state *state)
+static double rate_of(const struct ms_fit_report *report)
 {
-    return report->trained_s > 0 ? (double)state->targets / report->trained_s : 0.0;
+    return report->trained_s > 0 ? (double)report->trained / report->trained_s : 0.0;
 }
 
 static void print_decays(FILE *out, const struct ms_fit_state *state)
@@ -50,8 +50,8 @@ static void print_decays(FILE *out, const struct ms_fit_state *state)
 static double left_s(const struct ms_fit_report *report, const struct ms_fit_state *state)
 {
     double elapsed = ms_monotonic_s() - report->started_s;
-    double left = state->targets
-                      ? elapsed / (double)state->targets * (double)(state->all_targets - state->targets)
+    double left = report->trained
+                      ? elapsed / (double)report->trained * (double)(state->all_targets - state->targets)
                       : 0;
     if (state->minutes > 0 && state->minutes * 60 - elapsed < left)
         left = state->minutes * 60 - elapsed;
@@ -65,7 +65,7 @@ void ms_fit_report_step(struct ms_fit_report *report, const struct ms_fit_state 
         return;
     report->printed_s = now_s;
     fprintf(stderr, "\r\033[Kpass %zu, %.0f %%: %.0f targets/s, loss %.3f", state->epoch, 100 * state->share,
-            rate_of(report, state), state->loss);
+            rate_of(report), state->loss);
     if (state->best.targets)
         fprintf(stderr, ", recall@50 %.4f, best %.4f", state->recall.at_50, state->best.at_50);
     fputs(", decays", stderr);
@@ -81,7 +81,7 @@ static void log_epoch(struct ms_fit_report *report, const struct ms_fit_state *s
             ", \"seconds\": %.3f, \"targets_per_s\": %.0f, \"loss\": %.6f, "
             "\"recall@20\": %.6f, \"recall@50\": %.6f, \"stderr@50\": %.6f, \"judged\": %" PRIu64
             ", \"better\": %s, \"learning_rate\": %.3g, \"decays\": [",
-            state->epoch, state->targets, report->trained_s, rate_of(report, state), state->loss,
+            state->epoch, state->targets, report->trained_s, rate_of(report), state->loss,
             state->recall.at_20, state->recall.at_50, state->recall.error_50, state->recall.targets,
             state->better ? "true" : "false", state->rate);
     for (size_t j = 0; j < state->interests; j++)
@@ -96,7 +96,7 @@ void ms_fit_report_epoch(struct ms_fit_report *report, const struct ms_fit_state
             "%spass %zu: %" PRIu64
             " targets, %.1f s, %.0f/s, loss %.4f, recall@20 %.4f, recall@50 %.4f%s, decays",
             report->terminal ? "\r\033[K" : "", state->epoch, state->targets, report->trained_s,
-            rate_of(report, state), state->loss, state->recall.at_20, state->recall.at_50,
+            rate_of(report), state->loss, state->recall.at_20, state->recall.at_50,
             state->better ? " (best)" : "");
     print_decays(stderr, state);
     fputc('\n', stderr);

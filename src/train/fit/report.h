@@ -16,6 +16,7 @@ struct ms_fit_report {
     const char *log_path;
     bool terminal;
     double started_s, printed_s, trained_s; /* seconds in steps, without judging */
+    uint64_t trained;                       /* targets in these */
 };
 
 /* Where it is. */
