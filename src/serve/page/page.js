@@ -83,7 +83,7 @@ function titleOf(item) {
 
 function picture(item) {
   const known = user && user.items && user.items[item];
-  return known && known.image ? [element("img", { src: known.image, alt: "", loading: "lazy", referrerpolicy: "no-referrer" })] : [];
+  return known && known.image ? [element("img", { src: known.image, alt: "", loading: "lazy", referrerpolicy: "no-referrer", onerror: (event) => event.target.remove() })] : [];
 }
 
 /* The interest that takes most of a behavior; -1: none does. */
@@ -448,8 +448,10 @@ function mood(kind, text) {
 }
 
 function drawPartitions(answer) {
+  const topics = new Set(answer.partitions.map((row) => row.topic));
+  $("partitions-topic").textContent = topics.size === 1 ? [...topics][0] : "";
   $("partitions").tBodies[0].replaceChildren(...answer.partitions.map((row) => element("tr", {},
-    element("td", {}, `${row.topic}/${row.partition}`), element("td", { title: row.reason || "" }, row.state),
+    element("td", {}, topics.size === 1 ? String(row.partition) : `${row.topic}/${row.partition}`), element("td", { title: row.reason || "" }, row.state),
     element("td", { class: "number" }, row.next === null ? "–" : String(row.next)), element("td", { class: "number" }, row.lag === null ? "–" : compact(row.lag)))));
 }
 
