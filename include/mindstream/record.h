@@ -59,6 +59,10 @@ struct ms_decoded;
  * thread. */
 enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format,
                               struct ms_bytes value, struct ms_error *error) MS_MUST_CHECK;
+/* Decodes the value of a layout-interest record in the same way: the record has one interest, whose slot is written to
+ * *slot. Slots are below MS_MAX_INTERESTS. */
+enum ms_status ms_decode_interest(struct ms_decoded **decoded, enum ms_record_format format,
+                                  struct ms_bytes value, int *slot, struct ms_error *error) MS_MUST_CHECK;
 const struct ms_record *ms_decoded_record(const struct ms_decoded *decoded);
 void ms_decoded_destroy(struct ms_decoded *decoded);
 

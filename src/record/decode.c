@@ -1,4 +1,4 @@
-/* Reading output records of layout user: protobuf by protobuf-c, JSON by jansson. Both first learn the sizes,
+/* Reading output records: protobuf by protobuf-c, JSON by jansson. Both first learn the sizes,
  * make one ms_decoded of them, and fill it. */
 #include "mindstream/record.h"
 
@@ -206,22 +206,127 @@ static enum ms_status fill_from_json(struct ms_decoded **out, const json_t *root
     return status;
 }
 
-static enum ms_status decode_json(struct ms_decoded **out, struct ms_bytes value, struct ms_error *error)
+/* ---- layout interest ---- */
+
+static enum ms_status check_slot(uint64_t slot, struct ms_error *error)
+{
+    return slot < MS_MAX_INTERESTS
+               ? MS_OK
+               : ms_fail(error, MS_FORMAT, "the record has slot %llu, expected less than %d",
+                         (unsigned long long)slot, MS_MAX_INTERESTS);
+}
+
+static enum ms_status decode_protobuf_interest(struct ms_decoded **out, struct ms_bytes value, int *slot,
+                                               struct ms_error *error)
+{
+    Mindstream__V1__InterestRecord *flat = mindstream__v1__interest_record__unpack(
+        NULL, value.size, (const uint8_t *)value.data);
+    if (!flat)
+        return ms_fail(error, MS_FORMAT, "%zu bytes are not a protobuf InterestRecord", value.size);
+    struct ms_decoded *decoded = NULL;
+    enum ms_status status = check_slot(flat->slot, error);
+    if (!status)
+        status = decoded_new(&decoded, wire_bytes(flat->user_id), wire_bytes(flat->model), 1, flat->n_vector,
+                             error);
+    if (!status) {
+        if (flat->n_vector)
+            memcpy(decoded->vectors, flat->vector, flat->n_vector * sizeof(float));
+        decoded->vectors[flat->n_vector] = flat->weight;
+        decoded->record.version = flat->version;
+        decoded->record.event_time_ms = flat->event_time;
+        status = check_finite(decoded, error);
+    }
+    if (!status) {
+        *slot = (int)flat->slot;
+        *out = decoded;
+        decoded = NULL;
+    }
+    ms_decoded_destroy(decoded);
+    mindstream__v1__interest_record__free_unpacked(flat, NULL);
+    return status;
+}
+
+static enum ms_status fill_flat(struct ms_decoded *decoded, const json_t *root, const json_t *vector,
+                                struct ms_error *error)
+{
+    size_t dim = json_array_size(vector);
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; !status && i < dim; i++)
+        status = read_float(&decoded->vectors[i], json_array_get(vector, i), "vector", error);
+    if (!status)
+        status = read_float(&decoded->vectors[dim], json_object_get(root, "weight"), "weight", error);
+    return status ? status : check_finite(decoded, error);
+}
+
+static enum ms_status interest_from_json(struct ms_decoded **out, const json_t *root, int *slot,
+                                         struct ms_error *error)
+{
+    const json_t *user_id, *version, *event_time, *model, *number, *vector;
+    if (!(user_id = member(root, "user_id", JSON_STRING, "a string", error)) ||
+        !(version = member(root, "version", JSON_INTEGER, "an integer", error)) ||
+        !(event_time = member(root, "event_time", JSON_INTEGER, "an integer", error)) ||
+        !(model = member(root, "model", JSON_STRING, "a string", error)) ||
+        !(number = member(root, "slot", JSON_INTEGER, "an integer", error)) ||
+        !(vector = member(root, "vector", JSON_ARRAY, "an array", error)))
+        return MS_FORMAT;
+    if (json_integer_value(version) < 0)
+        return ms_fail(error, MS_FORMAT, "\"version\" of the record is negative");
+    struct ms_decoded *decoded = NULL;
+    enum ms_status status = check_slot((uint64_t)json_integer_value(number), error);
+    if (!status)
+        status = decoded_new(&decoded,
+                             (struct ms_bytes){json_string_value(user_id), json_string_length(user_id)},
+                             (struct ms_bytes){json_string_value(model), json_string_length(model)}, 1,
+                             json_array_size(vector), error);
+    if (status)
+        return status;
+    decoded->record.version = (uint64_t)json_integer_value(version);
+    decoded->record.event_time_ms = json_integer_value(event_time);
+    status = fill_flat(decoded, root, vector, error);
+    if (status) {
+        ms_decoded_destroy(decoded);
+        return status;
+    }
+    *slot = (int)json_integer_value(number);
+    *out = decoded;
+    return MS_OK;
+}
+
+/* ---- the two layouts ---- */
+
+/* |slot|: where that of layout interest goes; NULL: layout user. */
+static enum ms_status decode_json(struct ms_decoded **out, struct ms_bytes value, int *slot,
+                                  struct ms_error *error)
 {
     json_error_t reason;
     json_t *root = json_loadb(value.data, value.size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &reason);
     if (!root)
         return ms_fail(error, MS_FORMAT, "the record is not JSON: %s", reason.text);
-    enum ms_status status = fill_from_json(out, root, error);
+    enum ms_status status = slot ? interest_from_json(out, root, slot, error)
+                                 : fill_from_json(out, root, error);
     json_decref(root);
     return status;
+}
+
+static enum ms_status no_value(struct ms_error *error)
+{
+    return ms_fail(error, MS_FORMAT, "a null value is no record (the user was forgotten)");
 }
 
 enum ms_status ms_decode_user(struct ms_decoded **decoded, enum ms_record_format format,
                               struct ms_bytes value, struct ms_error *error)
 {
     if (!value.data)
-        return ms_fail(error, MS_FORMAT, "a null value is no record (the user was forgotten)");
+        return no_value(error);
     return format == MS_RECORD_PROTOBUF ? decode_protobuf(decoded, value, error)
-                                        : decode_json(decoded, value, error);
+                                        : decode_json(decoded, value, NULL, error);
+}
+
+enum ms_status ms_decode_interest(struct ms_decoded **decoded, enum ms_record_format format,
+                                  struct ms_bytes value, int *slot, struct ms_error *error)
+{
+    if (!value.data)
+        return no_value(error);
+    return format == MS_RECORD_PROTOBUF ? decode_protobuf_interest(decoded, value, slot, error)
+                                        : decode_json(decoded, value, slot, error);
 }

@@ -48,5 +48,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     ms_decoded_destroy(first);
     ms_decoded_destroy(second);
+    int slot = -1;
+    first = NULL;
+    status = ms_decode_interest(&first, format, (struct ms_bytes){(const char *)data + 1, size - 1}, &slot,
+                                &error);
+    assert(status == MS_FORMAT ||
+           (status == MS_OK && slot >= 0 && ms_decoded_record(first)->interests.count == 1));
+    ms_decoded_destroy(first);
     return 0;
 }

@@ -168,6 +168,68 @@ static void check_back(enum ms_record_format format, const struct ms_record *rec
     ms_decoded_destroy(decoded);
 }
 
+/* Each interest as a record of its own comes back as it was. */
+static void check_interests_round(enum ms_record_format format, const struct ms_record *record)
+{
+    struct ms_encoder *encoder = encoder_of(format);
+    size_t dim = (size_t)record->interests.dim;
+    for (int index = 0; index < record->interests.count; index++) {
+        struct ms_decoded *decoded = NULL;
+        struct ms_error error;
+        int slot = -1;
+        if (ms_decode_interest(&decoded, format, ms_encode_interest(encoder, record, index), &slot, &error))
+            fail_msg("%s", error.text);
+        const struct ms_record *back = ms_decoded_record(decoded);
+        assert_int_equal(slot, index);
+        assert_int_equal(back->user_id.size, record->user_id.size);
+        assert_memory_equal(back->user_id.data, record->user_id.data, record->user_id.size);
+        assert_int_equal(back->model.size, record->model.size);
+        assert_memory_equal(back->model.data, record->model.data, record->model.size);
+        assert_true(back->version == record->version && back->event_time_ms == record->event_time_ms);
+        assert_true(back->interests.count == 1 && back->interests.dim == record->interests.dim);
+        assert_memory_equal(back->interests.vectors, record->interests.vectors + (size_t)index * dim,
+                            dim * sizeof(float));
+        assert_memory_equal(back->interests.weights, record->interests.weights + index, sizeof(float));
+        ms_decoded_destroy(decoded);
+    }
+    ms_encoder_destroy(encoder);
+}
+
+/* A record of the other layout, a slot that cannot be, a null value. */
+static void test_refused_interests(void **state)
+{
+    (void)state;
+#define FLAT(slot, more)                                                                                     \
+    "{\"user_id\":\"u\",\"version\":1,\"event_time\":1,\"model\":\"m\",\"slot\":" slot more "}"
+    static const struct {
+        const char *value, *expected;
+    } bad[] = {
+        {"{", "not JSON"},
+        {FLAT("0", ",\"weight\":1"), "\"vector\" of the record is missing"},
+        {FLAT("0", ",\"vector\":[1.5]"), "\"weight\""},
+        {FLAT("64", ",\"weight\":1,\"vector\":[]"), "slot 64"},
+        {FLAT("-1", ",\"weight\":1,\"vector\":[]"), "expected less than 64"},
+        {FLAT("0", ",\"weight\":1,\"vector\":[\"a\"]"), "does not hold numbers only"},
+        {FLAT("0", ",\"weight\":1,\"vector\":[1e99]"), "not finite"},
+    };
+    struct ms_decoded *decoded = NULL;
+    struct ms_error error;
+    int slot = -1;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct ms_bytes value = {bad[i].value, strlen(bad[i].value)};
+        error.text[0] = '\0';
+        assert_int_equal(ms_decode_interest(&decoded, MS_RECORD_JSON, value, &slot, &error), MS_FORMAT);
+        if (!strstr(error.text, bad[i].expected))
+            fail_msg("%s: \"%s\", expected \"%s\"", bad[i].value, error.text, bad[i].expected);
+    }
+    assert_int_equal(
+        ms_decode_interest(&decoded, MS_RECORD_PROTOBUF, (struct ms_bytes){"\x0a\xff", 2}, &slot, &error),
+        MS_FORMAT);
+    assert_int_equal(ms_decode_interest(&decoded, MS_RECORD_JSON, (struct ms_bytes){NULL, 0}, &slot, &error),
+                     MS_FORMAT);
+    assert_true(decoded == NULL && slot == -1);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -188,6 +250,8 @@ static void test_round_trip(void **state)
                 .count = turn % (K + 1), .dim = 1 + turn % DIM, .vectors = vectors, .weights = weights}};
         check_back(MS_RECORD_PROTOBUF, &record);
         check_back(MS_RECORD_JSON, &record);
+        check_interests_round(MS_RECORD_PROTOBUF, &record);
+        check_interests_round(MS_RECORD_JSON, &record);
         record.version = 0;
         record.event_time_ms = 0;
         record.interests.dim = 0;
@@ -366,10 +430,15 @@ static void test_refused_protobuf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_json_text),    cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_floats),       cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_max_bytes),    cmocka_unit_test(test_never_infinite),
-        cmocka_unit_test(test_refused_json), cmocka_unit_test(test_refused_protobuf),
+        cmocka_unit_test(test_refused_interests),
+        cmocka_unit_test(test_json_text),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_max_bytes),
+        cmocka_unit_test(test_never_infinite),
+        cmocka_unit_test(test_refused_json),
+        cmocka_unit_test(test_refused_protobuf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
