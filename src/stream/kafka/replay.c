@@ -118,10 +118,26 @@ static enum ms_status fold_id_of(struct ms_replay *replay, uint64_t *fold_id, st
     return status;
 }
 
+static enum ms_status take_given(struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
+{
+    const struct ms_replay_plan *given = replay->options.given;
+    replay->plan = (struct ms_replay_plan){.fold_id = fold_id,
+                                           .decode_id = ms_sources_decode_id(&replay->config)};
+    snprintf(replay->plan.from, sizeof replay->plan.from, "%s", replay->options.from);
+    snprintf(replay->plan.to, sizeof replay->plan.to, "%s", replay->options.to);
+    for (size_t i = 0; i < given->count; i++) {
+        if (!ms_replay_plan_add(&replay->plan, &given->parts[i]))
+            return ms_fail(error, MS_MEMORY, "no memory for the plan of a replay");
+    }
+    return MS_OK;
+}
+
 static enum ms_status make_plan(struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
 {
     struct ms_bound from, to;
     struct ms_replay_plan *plan = &replay->plan;
+    if (replay->options.given)
+        return take_given(replay, fold_id, error);
     enum ms_status status = ms_bound_parse(&from, "--from", replay->options.from, error);
     if (status == MS_OK)
         status = ms_bound_parse(&to, "--to", replay->options.to, error);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include "base/config.h"
+#include "mindstream/bytes.h"
 #include "mindstream/extract.h"
 #include "stream/replay_plan.h"
 
@@ -43,7 +44,24 @@ struct ms_replay_options {
     void *on_published_context;
     bool follow;  /* go on at the end until |stop| */
     bool restart; /* drop what an earlier replay has built here */
+    /* What is read, in place of |from| and |to|, which are texts then: its parts are copied. NULL: none is given. */
+    const struct ms_replay_plan *given;
+    /* Whose records are folded; any thread. NULL: everybody's. */
+    bool (*wants)(const void *context, struct ms_bytes user);
+    const void *wants_context;
 };
+
+/* Why a part cannot be read as it was. */
+enum ms_replay_lack {
+    MS_REPLAY_WHOLE,
+    MS_REPLAY_LACKS_BEGINNING, /* the log begins later */
+    MS_REPLAY_LACKS_END,  /* the log ends earlier, or there is no such partition: the topic was made anew */
+    MS_REPLAY_LACKS_SOME, /* the topic is compacted, and accept_holes is not set */
+};
+/* Asks the brokers whether the logs still have each of |parts|, and writes |lack| for each. The parts of compacted sources
+ * begin where their logs do. */
+enum ms_status ms_replay_lacks(const struct ms_config *config, struct ms_replay_part *parts, size_t count,
+                               enum ms_replay_lack *lack, struct ms_error *error) MS_MUST_CHECK;
 
 /* How far a part is. */
 struct ms_replay_at {

@@ -12,6 +12,7 @@
 #include "stream/engine.h"
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/replay.h"
+#include "stream/kafka/replay_filter.h"
 
 /* A transactional producer of a replay. Zeroed, there is none. */
 struct ms_replay_sender {
@@ -44,6 +45,7 @@ struct ms_replay_reader {
     int64_t *ends;                  /* [partition] of the source that is read: where it is read to */
     struct ms_replay_sender sender; /* --publish every; else zeroed */
     struct ms_replay_reason reasons[MS_REPLAY_REASONS];
+    struct ms_replay_filter *filter; /* NULL: everybody's records are folded */
 };
 
 struct ms_replay {

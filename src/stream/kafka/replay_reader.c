@@ -187,8 +187,10 @@ static enum ms_status fold(struct ms_replay_reader *reader, int source, rd_kafka
     size_t n = 0;
     enum ms_status status = MS_OK;
     for (size_t i = 0; i < count; i++) {
-        if (!messages[i]->err && wanted(reader, source, messages[i]))
-            inputs[n++] = input_of(source, messages[i]);
+        if (messages[i]->err || !wanted(reader, source, messages[i]))
+            continue;
+        inputs[n] = input_of(source, messages[i]);
+        n += !reader->filter || ms_replay_wants(reader->filter, &inputs[n]);
     }
     if (n)
         status = ms_engine_process(reader->engine, inputs, n, error);
@@ -268,6 +270,9 @@ static enum ms_status read_sources(struct ms_replay_reader *reader, struct ms_er
         return status;
     reader->queue = rd_kafka_queue_get_consumer(reader->consumer);
     status = ms_consumer_queue_open(&reader->fetching, reader->consumer, error);
+    if (status == MS_OK && reader->replay->options.wants)
+        status = ms_replay_filter_new(&reader->filter, &reader->replay->config, reader->replay->options.wants,
+                                      reader->replay->options.wants_context, error);
     for (int source = MS_SOURCES - 1; status == MS_OK && source >= 0 && !stopping(reader); source--) {
         if (ms_source_topic(source, &reader->replay->config)[0])
             status = read_source(reader, source, error);
@@ -302,6 +307,7 @@ void *ms_replay_reader_main(void *context)
     }
     if (reader->status != MS_OK)
         atomic_store(&reader->replay->failed, true);
+    ms_replay_filter_destroy(reader->filter);
     ms_consumer_queue_close(&reader->fetching);
     if (reader->queue)
         rd_kafka_queue_destroy(reader->queue);
