@@ -19,6 +19,9 @@ struct ms_user_walk {
     struct ms_buffer key, text; /* of a chunk; the chunks of a user, one after the other */
     struct ms_bytes *values;
     size_t values_capacity;
+    bool failed; /* at a row: of the user below */
+    uint16_t failed_partition;
+    struct ms_buffer failed_id;
 };
 
 enum ms_status ms_user_walk_begin(struct ms_user_walk **out, struct ms_store *store, struct ms_error *error)
@@ -49,6 +52,7 @@ void ms_user_walk_end(struct ms_user_walk *walk)
     if (walk->snapshot)
         rocksdb_release_snapshot(walk->store->db, walk->snapshot);
     ms_buffer_free(&walk->key);
+    ms_buffer_free(&walk->failed_id);
     ms_buffer_free(&walk->text);
     free(walk->values);
     free(walk);
@@ -144,20 +148,37 @@ static enum ms_status take_user(struct ms_user_walk *walk, const struct ms_key *
     return status;
 }
 
+static void note_failure(struct ms_user_walk *walk, const struct ms_key *key)
+{
+    walk->failed_id.size = 0;
+    walk->failed_partition = key->partition;
+    walk->failed = ms_buffer_append(&walk->failed_id, key->id.data, key->id.size);
+}
+
+bool ms_user_walk_failed_at(const struct ms_user_walk *walk, uint16_t *partition, struct ms_bytes *id)
+{
+    if (!walk->failed)
+        return false;
+    *partition = walk->failed_partition;
+    *id = (struct ms_bytes){walk->failed_id.data, walk->failed_id.size};
+    return true;
+}
+
 enum ms_status ms_user_walk_next(struct ms_user_walk *walk, struct ms_user **user, uint64_t *bytes,
                                  struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     uint64_t taken = 0;
     struct ms_user *next = NULL;
+    walk->failed = false;
     for (; status == MS_OK && !next && rocksdb_iter_valid(walk->heads); rocksdb_iter_next(walk->heads)) {
         struct ms_key key;
         if (!ms_key_parse(key_of(walk->heads), &key))
             status = ms_fail(error, MS_STATE, "%s: a key that is none", walk->store->dir);
         else if (key.kind == MS_KEY_CHUNK) /* the chunks come last */
             break;
-        else if (key.kind == MS_KEY_USER)
-            status = take_user(walk, &key, &next, &taken, error);
+        else if (key.kind == MS_KEY_USER && (status = take_user(walk, &key, &next, &taken, error)) != MS_OK)
+            note_failure(walk, &key);
     }
     if (status == MS_OK && !next)
         status = iterator_error(walk, walk->heads, error);

@@ -19,4 +19,8 @@ void ms_user_walk_end(struct ms_user_walk *walk);
 enum ms_status ms_user_walk_next(struct ms_user_walk *walk, struct ms_user **user, uint64_t *bytes,
                                  struct ms_error *error) MS_MUST_CHECK;
 
+/* After a failure: whether it was one row's, whose user is *partition and *id (they hold until the next call), so that the
+ * next call goes on behind it. */
+bool ms_user_walk_failed_at(const struct ms_user_walk *walk, uint16_t *partition, struct ms_bytes *id);
+
 #endif

@@ -146,3 +146,27 @@ enum ms_status ms_user_as_of(struct ms_user **out, struct ms_viewer *viewer, con
     free(history.places);
     return status;
 }
+
+/* A history that has lost behaviors may have been sealed again, in order of time (user/history.c). One whose first chunk is
+ * live has not. */
+static bool order_is_known(const struct ms_user *user)
+{
+    return user->kept == user->version || user->first_chunk == 0;
+}
+
+enum ms_status ms_user_again(struct ms_user **again, struct ms_viewer *viewer, const struct ms_user *user,
+                             bool *told, struct ms_error *error)
+{
+    struct ms_fold_context *context = ms_viewer_fold_context(viewer, user->fold_id);
+    const struct ms_moment last = {.by_version = true, .version = user->count};
+    struct history history = {0};
+    enum ms_status status = list_history(&history, user, &last, error);
+    bool all = user->kept == user->version || user->events_folded == user->routable;
+    if (status == MS_OK)
+        status = make_user(again, context, user, &history, error);
+    if (status == MS_OK)
+        *told = !context->incremental || (all && order_is_known(user));
+    free(history.behaviors);
+    free(history.places);
+    return status;
+}

@@ -22,4 +22,12 @@ enum ms_status ms_moment_parse(struct ms_moment *moment, const char *text,
 enum ms_status ms_user_as_of(struct ms_user **out, struct ms_viewer *viewer, const struct ms_user *user,
                              const struct ms_moment *moment, struct ms_error *error) MS_MUST_CHECK;
 
+/* Makes the user again from all its kept behaviors, folded in the order in which they arrived under the settings of its fold
+ * id; free with free(). |user| is complete and resolved (ms_viewer_fold), and its fold id is one of the viewer's.
+ *
+ * *told: whether that must give the interests it has. It must in full routing, and where every event in the sums is kept
+ * and the order of arrival is still known. */
+enum ms_status ms_user_again(struct ms_user **again, struct ms_viewer *viewer, const struct ms_user *user,
+                             bool *told, struct ms_error *error) MS_MUST_CHECK;
+
 #endif
