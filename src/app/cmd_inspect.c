@@ -2,13 +2,10 @@
 #include "app/commands.h"
 #include "app/inspect/shared.h"
 
-static const struct ms_command verify_command = {.name = "verify",
-                                                 .refused = "verify is not in this version"};
-
 static const struct ms_command *const commands[] = {
-    &ms_inspect_user,   &ms_inspect_users, &ms_inspect_partitions,
-    &ms_inspect_stats,  &ms_inspect_diff,  &ms_inspect_export,
-    &ms_inspect_import, &verify_command,   NULL,
+    &ms_inspect_user,   &ms_inspect_users,  &ms_inspect_partitions,
+    &ms_inspect_stats,  &ms_inspect_diff,   &ms_inspect_export,
+    &ms_inspect_import, &ms_inspect_verify, NULL,
 };
 
 const struct ms_command ms_command_inspect = {

@@ -200,11 +200,11 @@ def check_settings(world, scratch, state):
 def check_usage(scratch, state):
     at = ["--state-dir", state]
     for arguments, code, text in (
-            ([], 2, "user, users, partitions, stats, diff, export or import is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
+            ([], 2, "user, users, partitions, stats, diff, export, import or verify is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
             (["user", "a", "b", *at], 2, "'b'"), (["users", "a", *at], 2, "'a'"), (["users"], 2, "--state-dir"),
             (["users", "--limit", "-1", *at], 2, "--limit"), (["users", "--limit", *at], 2, "--limit"),
             (["user", "a", "--partition", "32768", *at], 2, "--partition"), (["users", "--state-dir"], 2, "--state-dir needs a directory"),
-            (["users", "--frob", *at], 2, "--frob"), (["verify", *at], 2, "not in this version"),
+            (["users", "--frob", *at], 2, "--frob"), (["verify", *at], 2, "--model"),
             (["users", *at, "--set", "no.such=1"], 2, "no.such"),
             (["user", "nobody", *at], 1, '"nobody" is not in'), (["user", "long", "--partition", "1", *at], 1, "partition 1"),
             (["user", "long", *at, "--model", scratch], 1, "config.json"), (["users", "--state-dir", scratch], 1, "not a state"),

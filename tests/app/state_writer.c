@@ -1,5 +1,5 @@
 /* Makes a state directory for tests of inspect: state_writer STATE_DIR MODEL_DIR full|incremental
- * BEHAVIORS_MAX.
+ * BEHAVIORS_MAX [DECAY [HALF_LIFE]]. DECAY "-" is none.
  *
  * Reads events, one a line: partition, user, item, time in ms, type, separated by blanks; user, item and type
  * in hexadecimal, "-" for an empty one. Folds and flushes them as a worker does, every 50 events. Line n has
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interest/decay.h"
 #include "state/ingest.h"
 #include "state/overlay.h"
 
@@ -111,13 +112,16 @@ int main(int argc, char **argv)
     struct ms_extractor *extractor;
     struct ms_fold_context fold_context;
     struct ms_overlay *overlay;
-    assert(argc == 5);
+    assert(argc >= 5 && argc <= 7);
     const struct ms_store_options options = {.dir = argv[1],
                                              .application_id = "inspected",
                                              .input_topic = "clicks",
                                              .instance_id = "one",
                                              .block_cache_bytes = (size_t)1 << 20};
-    const struct ms_decay decay = {.count = 1, .per_event = {0.9}};
+    struct ms_decay decay = {.count = 1, .per_event = {0.9}};
+    if (argc > 5)
+        check(ms_decay_parse(argv[5][0] == '-' ? "" : argv[5], argc > 6 ? argv[6] : "", &decay, &error),
+              &error);
     check(ms_model_load(&model, argv[2], &error), &error);
     check(ms_extractor_new(&extractor, model, &error), &error);
     check(ms_fold_context_init(&fold_context, model, extractor, strcmp(argv[3], "incremental") == 0, &decay,

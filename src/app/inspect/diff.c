@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/inspect/compare.h"
 #include "app/inspect/shared.h"
 #include "app/inspector.h"
 #include "app/service_setup.h"
@@ -42,36 +43,6 @@ struct difference {
 
 /* ---- one user on both sides ---- */
 
-static bool same_bytes(struct ms_bytes a, struct ms_bytes b)
-{
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
-static bool same_behaviors(const struct ms_user *a, const struct ms_user *b)
-{
-    if (a->count != b->count)
-        return false;
-    const struct ms_behavior *left = ms_user_behaviors(a), *right = ms_user_behaviors(b);
-    for (uint32_t i = 0; i < a->count; i++) {
-        if (left[i].time_ms != right[i].time_ms ||
-            !same_bytes(ms_behavior_item(a, &left[i]), ms_behavior_item(b, &right[i])) ||
-            !same_bytes(ms_behavior_type(a, &left[i]), ms_behavior_type(b, &right[i])))
-            return false;
-    }
-    return same_bytes(ms_user_profile(a), ms_user_profile(b));
-}
-
-static double largest_difference(const float *a, const float *b, size_t count)
-{
-    double largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        double one = fabs((double)a[i] - (double)b[i]);
-        if (!(one <= largest)) /* also not a number */
-            largest = one;
-    }
-    return largest;
-}
-
 /* Sums that were left out on one side are not compared. */
 static double compare_sums(const struct ms_user *a, const struct ms_user *b)
 {
@@ -79,7 +50,7 @@ static double compare_sums(const struct ms_user *a, const struct ms_user *b)
         return a->slots == b->slots ? 0.0 : (double)INFINITY;
     if (a->floats != b->floats || a->slots != b->slots)
         return INFINITY;
-    return largest_difference(ms_user_sums(a), ms_user_sums(b), a->floats);
+    return ms_largest_difference(ms_user_sums(a), ms_user_sums(b), a->floats, NULL);
 }
 
 static enum ms_status compare_interests(struct comparison *comparison, double *largest,
@@ -101,7 +72,7 @@ static enum ms_status compare_interests(struct comparison *comparison, double *l
             memcpy(comparison->vectors, interests.vectors, floats * sizeof(float));
         if (i == 1)
             *largest = count[0] == count[1]
-                           ? largest_difference(comparison->vectors, interests.vectors, floats)
+                           ? ms_largest_difference(comparison->vectors, interests.vectors, floats, NULL)
                            : (double)INFINITY;
     }
     return MS_OK;
@@ -112,7 +83,7 @@ static enum ms_status compare_users(struct comparison *comparison, struct differ
 {
     const struct ms_user *a = comparison->sides[0].user, *b = comparison->sides[1].user;
     difference->version = a->version != b->version;
-    difference->behaviors = !same_behaviors(a, b);
+    difference->behaviors = !ms_same_history(a, b);
     enum ms_status status = MS_OK;
     if (comparison->model)
         status = compare_interests(comparison, &difference->largest, error);
@@ -225,18 +196,6 @@ static enum ms_status step(struct side *side, struct ms_error *error)
     return status == MS_OK ? MS_OK : ms_fail_in(error, status, "%s", side->dir);
 }
 
-/* Negative: the first side's user comes first. */
-static int order_of(const struct ms_user *a, const struct ms_user *b)
-{
-    if (!a || !b)
-        return a ? -1 : 1;
-    if (a->partition != b->partition)
-        return a->partition < b->partition ? -1 : 1;
-    struct ms_bytes left = ms_user_id(a), right = ms_user_id(b);
-    int order = memcmp(left.data, right.data, left.size < right.size ? left.size : right.size);
-    return order ? order : (left.size > right.size) - (left.size < right.size);
-}
-
 static enum ms_status compare_all(struct comparison *comparison, struct ms_error *error)
 {
     struct side *a = &comparison->sides[0], *b = &comparison->sides[1];
@@ -244,7 +203,7 @@ static enum ms_status compare_all(struct comparison *comparison, struct ms_error
     if (status == MS_OK)
         status = step(b, error);
     while (status == MS_OK && (a->user || b->user)) {
-        int order = order_of(a->user, b->user);
+        int order = ms_user_order(a->user, b->user);
         if (order == 0)
             status = take_both(comparison, error);
         else
