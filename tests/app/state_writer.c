@@ -119,10 +119,11 @@ int main(int argc, char **argv)
                                              .instance_id = "one",
                                              .block_cache_bytes = (size_t)1 << 20};
     struct ms_decay decay = {.count = 1, .per_event = {0.9}};
-    if (argc > 5)
-        check(ms_decay_parse(argv[5][0] == '-' ? "" : argv[5], argc > 6 ? argv[6] : "", &decay, &error),
-              &error);
     check(ms_model_load(&model, argv[2], &error), &error);
+    if (argc > 5)
+        check(
+            ms_decay_parse(argv[5][0] == '-' ? "" : argv[5], argc > 6 ? argv[6] : "", model, &decay, &error),
+            &error);
     check(ms_extractor_new(&extractor, model, &error), &error);
     check(ms_fold_context_init(&fold_context, model, extractor, strcmp(argv[3], "incremental") == 0, &decay,
                                (uint32_t)atoi(argv[4]), &error),
