@@ -4,6 +4,7 @@
  *   verify_state.c   a user against itself folded again, and against one from the input topic
  *   verify_input.c   the scratch state that is built from the input topic
  *   verify_output.c  the last record of each user, and a user against it
+ *   verify_verdict.c what the others share
  *
  * Never guessed: what does not prove a difference, because a user may be like this for a good reason, is counted with the
  * reason. */
