@@ -82,6 +82,59 @@ static void read_ready(metric *m, observed *o, struct ms_samples *samples)
     ms_sample(samples, m, ms_observed_ready(o, reason, sizeof reason), NULL);
 }
 
+/* ---- the database and the clients ---- */
+
+static void read_store(metric *m, observed *o, struct ms_samples *samples)
+{
+    if (o->options)
+        ms_sample(samples, m, (double)*(const uint64_t *)field(&o->store, m), NULL);
+}
+
+static void read_levels(metric *m, observed *o, struct ms_samples *samples)
+{
+    for (int level = 0; o->options && level < MS_FIGURES_LEVELS; level++) {
+        char number[TEXT_BYTES];
+        const char *const values[] = {number};
+        snprintf(number, sizeof number, "%d", level);
+        ms_sample(samples, m, (double)o->store.files[level], values);
+    }
+}
+
+/* Of one kind of client where the row has one label (worker), of both where it has two. */
+static void each_client(metric *m, observed *o, struct ms_samples *samples, unsigned kinds)
+{
+    static const char *const names[] = {"consumer", "producer"};
+    for (int i = 0; o->client_known && i < o->worker_count * MS_CLIENT_KINDS; i++) {
+        char number[TEXT_BYTES];
+        const char *const values[] = {number, names[i % MS_CLIENT_KINDS]};
+        snprintf(number, sizeof number, "%d", i / MS_CLIENT_KINDS);
+        if (o->client_known[i] && kinds & 1u << i % MS_CLIENT_KINDS)
+            ms_sample(samples, m, *(const double *)field(&o->clients[i], m), values);
+    }
+}
+
+static void read_client(metric *m, observed *o, struct ms_samples *samples)
+{
+    each_client(m, o, samples, 1u << MS_CLIENT_CONSUMER | 1u << MS_CLIENT_PRODUCER);
+}
+
+static void read_consumer(metric *m, observed *o, struct ms_samples *samples)
+{
+    each_client(m, o, samples, 1u << MS_CLIENT_CONSUMER);
+}
+
+static void read_transaction(metric *m, observed *o, struct ms_samples *samples)
+{
+    for (int i = 0; o->client_known && i < o->worker_count; i++) {
+        int at = i * MS_CLIENT_KINDS + MS_CLIENT_PRODUCER;
+        char number[TEXT_BYTES];
+        const char *const values[] = {number, o->clients[at].transaction};
+        snprintf(number, sizeof number, "%d", i);
+        if (o->client_known[at] && o->clients[at].transaction[0])
+            ms_sample(samples, m, 1, values);
+    }
+}
+
 /* ---- by worker ---- */
 
 typedef double worker_value(const struct ms_worker_report *worker);
@@ -311,6 +364,31 @@ const struct ms_metric ms_metric_table[] = {
     GAUGE("state_users", "", "Users in memory.", STATS(users)),
     GAUGE("state_user_bytes", "bytes", "Memory of the users.", STATS(user_bytes)),
     GAUGE("state_memory_limit_bytes", "bytes", "state.memory.bytes: what users and the database's caches may take together.", .read = read_memory_limit),
+
+    GAUGE("state_db_files", "", "Files of the database, by level.", BY("level", read_levels)),
+    GAUGE("state_db_file_bytes", "bytes", "Size of these files.", .read = read_store, IN(struct ms_store_figures, file_bytes)),
+    GAUGE("state_db_pending_compaction_bytes", "bytes", "What compactions have to rewrite, as RocksDB estimates it.", .read = read_store, IN(struct ms_store_figures, pending_compaction_bytes)),
+    GAUGE("state_db_compactions_running", "", "Compactions that run now.", .read = read_store, IN(struct ms_store_figures, compactions_running)),
+    GAUGE("state_db_writes_stopped", "", "1 while writes wait for compactions.", .read = read_store, IN(struct ms_store_figures, writes_stopped)),
+    COUNTER("state_db_compaction_read_bytes_total", "bytes", "Read by compactions.", .read = read_store, IN(struct ms_store_figures, compaction_read_bytes)),
+    COUNTER("state_db_compaction_written_bytes_total", "bytes", "Written by compactions.", .read = read_store, IN(struct ms_store_figures, compaction_written_bytes)),
+    GAUGE("state_db_cache_bytes", "bytes", "Of the block cache, which holds filters and indexes.", .read = read_store, IN(struct ms_store_figures, cache_bytes)),
+    GAUGE("state_db_cache_limit_bytes", "bytes", "What the block cache may take.", .read = read_store, IN(struct ms_store_figures, cache_limit_bytes)),
+    COUNTER("state_db_cache_hits_total", "", "Blocks found in the block cache.", .read = read_store, IN(struct ms_store_figures, cache_hits)),
+    COUNTER("state_db_cache_misses_total", "", "Blocks not found there.", .read = read_store, IN(struct ms_store_figures, cache_misses)),
+    COUNTER("state_db_filter_spared_total", "", "Look-ups in a file that its filter has answered.", .read = read_store, IN(struct ms_store_figures, filter_spared)),
+
+    GAUGE("kafka_client_queue_records", "", "Records of a producer that are not sent, of a consumer that are fetched and not taken.", BY("worker client", read_client), IN(struct ms_client_figures, queue_records)),
+    GAUGE("kafka_client_queue_bytes", "bytes", "The size of these records.", BY("worker client", read_client), IN(struct ms_client_figures, queue_bytes)),
+    GAUGE("kafka_client_requests_waiting", "", "Requests of a client that are not sent or not answered yet.", BY("worker client", read_client), IN(struct ms_client_figures, requests_waiting)),
+    GAUGE("kafka_client_round_trip_seconds", "seconds", "Mean time until a broker has answered, of the slowest one, over 5 s.", BY("worker client", read_client), IN(struct ms_client_figures, round_trip_s)),
+    GAUGE("kafka_client_round_trip_p99_seconds", "seconds", "The same, of 99 in 100 requests.", BY("worker client", read_client), IN(struct ms_client_figures, round_trip_p99_s)),
+    GAUGE("kafka_client_throttle_seconds", "seconds", "The longest that a broker has asked a client to pause, over 5 s.", BY("worker client", read_client), IN(struct ms_client_figures, throttle_s)),
+    GAUGE("kafka_client_brokers_up", "", "Brokers that a client is connected to.", BY("worker client", read_client), IN(struct ms_client_figures, brokers_up)),
+    COUNTER("kafka_client_sent_bytes_total", "bytes", "Sent by a client; begins anew with a session.", BY("worker client", read_client), IN(struct ms_client_figures, sent_bytes)),
+    COUNTER("kafka_client_received_bytes_total", "bytes", "Received by a client; begins anew with a session.", BY("worker client", read_client), IN(struct ms_client_figures, received_bytes)),
+    COUNTER("kafka_client_rebalances_total", "", "Rebalances of the group; begins anew with a session.", BY("worker", read_consumer), IN(struct ms_client_figures, rebalances)),
+    GAUGE("kafka_client_transaction_state", "", "1 for the state of a worker's transaction.", BY("worker state", read_transaction)),
 
     GAUGE("partitions", "", "Partitions of the input topic that this instance holds, by state.", BY("state", read_states)),
     GAUGE("partition_lag_records", "", "Records between what is folded and the end of the log.", BY("topic partition", read_lag)),

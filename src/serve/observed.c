@@ -69,6 +69,23 @@ static void look_at_process(struct ms_process_figures *figures, double now_s)
         .started_s = started_s(now_s)};
 }
 
+static enum ms_status look_at_clients(struct ms_observed *observed, struct ms_service *service,
+                                      struct ms_error *error)
+{
+    size_t count = (size_t)observed->worker_count * MS_CLIENT_KINDS;
+    observed->clients = calloc(count, sizeof *observed->clients);
+    observed->client_known = calloc(count, sizeof *observed->client_known);
+    if (!observed->clients || !observed->client_known)
+        return ms_fail(error, MS_MEMORY, "no memory for a list of clients");
+    for (size_t i = 0; i < count; i++) {
+        char *text = ms_service_statistics(service, (int)i / MS_CLIENT_KINDS,
+                                           (enum ms_client_kind)(i % MS_CLIENT_KINDS));
+        observed->client_known[i] = text && ms_client_figures_read(&observed->clients[i], text);
+        free(text);
+    }
+    return MS_OK;
+}
+
 enum ms_status ms_observe(struct ms_observed *observed, struct ms_service *service,
                           const struct ms_traffic *traffic, struct ms_error *error)
 {
@@ -90,13 +107,19 @@ enum ms_status ms_observe(struct ms_observed *observed, struct ms_service *servi
         return ms_fail(error, MS_MEMORY, "no memory for a list of workers");
     for (int i = 0; i < observed->worker_count; i++)
         observed->workers[i] = ms_service_worker(service, i);
-    return ms_service_partitions(service, &observed->partitions, &observed->partition_count, error);
+    ms_store_figures(ms_service_store(service), &observed->store);
+    enum ms_status status = look_at_clients(observed, service, error);
+    return status == MS_OK
+               ? ms_service_partitions(service, &observed->partitions, &observed->partition_count, error)
+               : status;
 }
 
 void ms_observed_free(struct ms_observed *observed)
 {
     free(observed->workers);
     free(observed->partitions);
+    free(observed->clients);
+    free(observed->client_known);
 }
 
 /* ---- readiness ---- */

@@ -2,7 +2,9 @@
 #ifndef MS_SERVE_OBSERVED_H
 #define MS_SERVE_OBSERVED_H
 
+#include "serve/client_figures.h"
 #include "serve/traffic.h"
+#include "state/figures.h"
 #include "stream/kafka/observe.h"
 
 /* Of this process, from /proc. */
@@ -22,6 +24,9 @@ struct ms_observed {
     int worker_count;
     struct ms_partition_report *partitions;
     size_t partition_count;
+    struct ms_client_figures *clients; /* [worker_count][MS_CLIENT_KINDS] */
+    bool *client_known;                /* the same: it has told of itself */
+    struct ms_store_figures store;
 };
 
 /* Looks at everything. |service| NULL: it has not started yet. The caller frees it with ms_observed_free, also after a failure. MS_MEMORY. */

@@ -187,6 +187,7 @@ static void set_options(struct ms_store *store, size_t block_cache_bytes)
     rocksdb_options_set_keep_log_file_num(store->options, 4);
     rocksdb_options_set_max_log_file_size(store->options, 16 << 20);
     rocksdb_options_set_info_log_level(store->options, 2); /* warnings */
+    rocksdb_options_enable_statistics(store->options);
     store->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(store->read, 0);
     store->env = rocksdb_envoptions_create();

@@ -68,6 +68,9 @@ def check_metrics(server, events, bad):
     assert value_of(families, "mindstream_partition_lag_records") == 0
     assert value_of(families, "mindstream_partitions", state="live") == 4
     assert value_of(families, "mindstream_ready") == 1
+    assert value_of(families, "mindstream_kafka_client_brokers_up", client="producer") >= 2
+    assert value_of(families, "mindstream_kafka_client_round_trip_seconds") > 0
+    assert value_of(families, "mindstream_kafka_client_received_bytes_total", client="consumer") > 1000
     for family in families:
         for sample in family.samples:
             assert not set(sample.labels) & {"user", "user_id", "item", "item_id"}, sample
@@ -80,7 +83,7 @@ def check_every_path(server):
         for local in (False, True):
             check_answer(server.get(path, local=local), path, description)
         head = server.get(path, method="HEAD")
-        assert head.body == b"" and int(head.headers["content-length"]) > 0
+        assert head.body == b"" and (int(head.headers.get("content-length", 0)) > 0 or head.type == "text/event-stream")
         check_answer(server.get(path, method="POST", body=b"x"), path, description)
     for query in description["paths"]["/v1/users/{id}/recommend"]["get"]["parameters"]:
         if query["in"] == "query":
@@ -104,6 +107,7 @@ def http_endpoints(scenario):
     scenario.wait_done(service)
     wait_for("readiness", lambda: server.get("/readyz").status == 200)
     wait_for("lag to be told", lambda: [row["lag"] for row in server.get("/v1/partitions").json()["partitions"]] == [0] * 4)
+    wait_for("the clients' statistics", lambda: b"mindstream_kafka_client_transaction_state{" in server.get("/metrics").body)
     check_metrics(server, len(events), 3)
     check_every_path(server)
 

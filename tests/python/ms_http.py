@@ -28,7 +28,7 @@ class Answer:
         self.status = response.status
         self.headers = {name.lower(): value for name, value in response.getheaders()}
         self.type = self.headers.get("content-type", "").split(";")[0]
-        self.body = response.read()
+        self.body = response.read() if self.type != "text/event-stream" else b""  # that one never ends
 
     def json(self):
         return json.loads(self.body)

@@ -27,7 +27,7 @@ static void names_follow_the_rules(void **state)
         size_t stem = strlen(metric->name) - (counter ? strlen("_total") : 0);
         size_t unit = strlen(metric->unit);
         assert_int_equal(strncmp(metric->name, "mindstream_", 11), 0);
-        assert_int_equal(strspn(metric->name, "abcdefghijklmnopqrstuvwxyz_"), strlen(metric->name));
+        assert_int_equal(strspn(metric->name, "abcdefghijklmnopqrstuvwxyz0123456789_"), strlen(metric->name));
         assert_int_equal(ends_with(metric->name, "_total"), counter);
         assert_int_equal(ends_with(metric->name, "_info"), metric->type == MS_METRIC_INFO);
         assert_true(unit == 0 || strncmp(metric->name + stem - unit, metric->unit, unit) == 0);

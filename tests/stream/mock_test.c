@@ -779,7 +779,8 @@ static void client_settings(void)
     rd_kafka_t *rk;
     scene.pass[scene.config.passthrough_count++] = (struct ms_passthrough){
         .key = "allow.auto.create.topics", .value = "true", .consumer = true, .producer = true};
-    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, NULL, 0, &error), MS_OK);
+    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, NULL, NULL, 0, &error),
+                     MS_OK);
     assert_setting(rk, "allow.auto.create.topics", "false");
     rd_kafka_destroy(rk);
     assert_int_equal(ms_admin_new(&rk, &scene.config, "a", &error), MS_OK);
@@ -829,7 +830,7 @@ static void batches_on_their_way(void)
     struct ms_error error;
     struct ms_in_flight in_flight = {0};
     rd_kafka_t *rk = NULL;
-    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, &in_flight, 0, &error),
+    assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, &in_flight, NULL, 0, &error),
                      MS_OK);
     double began_s = ms_monotonic_s();
     ms_in_flight_wait(&in_flight, 10000); /* nothing was sent */

@@ -148,7 +148,7 @@ static enum ms_status check_producer(const struct ms_config *config, size_t larg
     const char *id = config->processing_guarantee == MS_EXACTLY_ONCE ? "mindstream-check" : NULL;
     enum ms_status status = alone_make(&alone, config, false, error);
     if (status == MS_OK)
-        status = ms_producer_new(&producer, &alone.config, "mindstream-check", id, NULL, NULL, NULL, 0,
+        status = ms_producer_new(&producer, &alone.config, "mindstream-check", id, NULL, NULL, NULL, NULL, 0,
                                  error);
     if (status == MS_OK)
         status = check_topic(producer, config->output_topic, error);

@@ -14,6 +14,8 @@
 #include "stream/kafka/topic_config.h"
 #include "stream/source.h"
 
+#define STATISTICS_MS "5000" /* between two statistics of a client, as text */
+
 struct setting {
     const char *key, *value;
 };
@@ -117,6 +119,7 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         {"partition.assignment.strategy", "range"},
         {"queued.min.messages", "40000"},
         {"fetch.wait.max.ms", "100"},
+        {"statistics.interval.ms", callbacks->statistics ? STATISTICS_MS : "0"},
         /* partitions that are added move users: to be noticed soon */
         {"topic.metadata.refresh.interval.ms", "30000"},
         /* How long a newer client (2.16) takes a deleted topic for one that its brokers do not know yet; a topic made
@@ -145,6 +148,8 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
     rd_kafka_conf_set_opaque(conf, callbacks->opaque);
     if (callbacks->log)
         rd_kafka_conf_set_log_cb(conf, callbacks->log);
+    if (callbacks->statistics)
+        rd_kafka_conf_set_stats_cb(conf, callbacks->statistics);
     if (callbacks->watch)
         ms_broker_watch_set(conf, callbacks->watch);
     status = make(consumer, RD_KAFKA_CONSUMER, conf, config, error);
@@ -156,12 +161,13 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_in_flight *in_flight, size_t batch_bytes,
-                               struct ms_error *error)
+                               void *opaque, struct ms_in_flight *in_flight, ms_client_statistics *statistics,
+                               size_t batch_bytes, struct ms_error *error)
 {
     const struct setting defaults[] = {{"client.id", client_id},
                                        {"partitioner", "murmur2_random"}, /* as the Java client places keys */
                                        {"queue.buffering.max.messages", "500000"},
+                                       {"statistics.interval.ms", statistics ? STATISTICS_MS : "0"},
                                        {NULL, NULL}};
     const struct setting fixed[] = {{"transactional.id", transactional_id},
                                     {"enable.idempotence", "true"},
@@ -193,6 +199,8 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
         rd_kafka_conf_set_dr_msg_cb(conf, delivery);
     if (in_flight)
         ms_in_flight_count(conf, in_flight);
+    if (statistics)
+        rd_kafka_conf_set_stats_cb(conf, statistics);
     rd_kafka_conf_set_opaque(conf, opaque);
     return make(producer, RD_KAFKA_PRODUCER, conf, config, error);
 }
@@ -408,7 +416,7 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
                              struct ms_error *error)
 {
     rd_kafka_t *rk = NULL;
-    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, 0,
+    enum ms_status status = ms_producer_new(&rk, config, "mindstream-start", NULL, NULL, NULL, NULL, NULL, 0,
                                             error);
     if (status != MS_OK)
         return status;

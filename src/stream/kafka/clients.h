@@ -14,12 +14,16 @@
 #include "stream/kafka/input_logs.h"
 #include "stream/kafka/limits.h"
 
+/* Takes a client's statistics as JSON, in a poll, with its opaque pointer. 1: the text is the callee's, to rd_kafka_mem_free. */
+typedef int ms_client_statistics(rd_kafka_t *rk, char *text, size_t size, void *opaque);
+
 /* What a consumer calls, with |opaque|: |log| from its own threads. */
 struct ms_consumer_callbacks {
     void (*rebalance)(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *);
     void (*log)(const rd_kafka_t *, int, const char *, const char *); /* NULL: ms_kafka_log */
-    bool single_records;           /* it reads a record here and there: little is fetched ahead */
-    struct ms_broker_watch *watch; /* NULL: none */
+    bool single_records;              /* it reads a record here and there: little is fetched ahead */
+    struct ms_broker_watch *watch;    /* NULL: none */
+    ms_client_statistics *statistics; /* NULL: nobody wants them */
     void *opaque;
 };
 
@@ -33,13 +37,13 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
                                struct ms_error *error) MS_MUST_CHECK;
 
 /* A producer; with a transactional id a transactional one. |delivery|, when not NULL, is told of every
- * record that is refused; |in_flight|, when not NULL, counts its batches. |batch_bytes| is the longest batch of several records, 0: as
+ * record that is refused; |in_flight|, when not NULL, counts its batches; |statistics|, when not NULL, is told of them. |batch_bytes| is the longest batch of several records, 0: as
  * configured. */
 enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *config, const char *client_id,
                                const char *transactional_id,
                                void (*delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
-                               void *opaque, struct ms_in_flight *in_flight, size_t batch_bytes,
-                               struct ms_error *error) MS_MUST_CHECK;
+                               void *opaque, struct ms_in_flight *in_flight, ms_client_statistics *statistics,
+                               size_t batch_bytes, struct ms_error *error) MS_MUST_CHECK;
 
 /* A client for questions and admin requests. It needs no right to write: it is not idempotent. Of what
  * passes through it takes the producer's. */

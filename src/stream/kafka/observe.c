@@ -69,6 +69,11 @@ enum ms_status ms_service_partitions(struct ms_service *service, struct ms_parti
     return MS_OK;
 }
 
+char *ms_service_statistics(struct ms_service *service, int worker, enum ms_client_kind kind)
+{
+    return ms_report_copy_statistics(&service->workers[worker].report, kind);
+}
+
 struct ms_store *ms_service_store(struct ms_service *service)
 {
     return service->store;

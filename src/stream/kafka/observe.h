@@ -39,6 +39,9 @@ bool ms_service_turns(struct ms_service *service);
 enum ms_status ms_service_partitions(struct ms_service *service, struct ms_partition_report **rows,
                                      size_t *count, struct ms_error *error) MS_MUST_CHECK;
 
+/* The newest statistics of a worker's client, JSON as librdkafka describes it (STATISTICS.md), to free(); NULL: none yet. */
+char *ms_service_statistics(struct ms_service *service, int worker, enum ms_client_kind kind);
+
 struct ms_store *ms_service_store(struct ms_service *service);
 const struct ms_service_options *ms_service_get_options(const struct ms_service *service);
 

@@ -49,7 +49,7 @@ enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const stru
     transactional_id(replay, number, id, sizeof id);
     sender->replay = replay;
     enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id,
-                                            delivered, sender, NULL, 0, error);
+                                            delivered, sender, NULL, NULL, 0, error);
     if (status == MS_OK)
         status = ms_producer_begin(sender->producer, id, replay->stop_publishing, NULL, error);
     if (status != MS_OK)

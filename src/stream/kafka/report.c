@@ -16,6 +16,10 @@ void ms_report_init(struct ms_report *report)
 
 void ms_report_destroy(struct ms_report *report)
 {
+    for (int kind = 0; kind < MS_CLIENT_KINDS; kind++) {
+        if (report->statistics[kind])
+            rd_kafka_mem_free(NULL, report->statistics[kind]);
+    }
     free(report->rows);
     pthread_mutex_destroy(&report->lock);
 }
@@ -114,7 +118,24 @@ void ms_report_clear(struct ms_worker *worker)
     ms_gauge(&worker->stats.partitions, 0);
 }
 
+char *ms_report_statistics(struct ms_report *report, enum ms_client_kind kind, char *text)
+{
+    pthread_mutex_lock(&report->lock);
+    char *before = report->statistics[kind];
+    report->statistics[kind] = text;
+    pthread_mutex_unlock(&report->lock);
+    return before;
+}
+
 /* ---- reading ---- */
+
+char *ms_report_copy_statistics(struct ms_report *report, enum ms_client_kind kind)
+{
+    pthread_mutex_lock(&report->lock);
+    char *copy = report->statistics[kind] ? strdup(report->statistics[kind]) : NULL;
+    pthread_mutex_unlock(&report->lock);
+    return copy;
+}
 
 bool ms_report_copy(struct ms_report *report, struct ms_partition_report **rows, size_t *count)
 {

@@ -26,8 +26,12 @@ struct ms_partition_report {
     int partitions;                       /* of the topic, 0: not known */
 };
 
+enum ms_client_kind { MS_CLIENT_CONSUMER, MS_CLIENT_PRODUCER, MS_CLIENT_KINDS };
+
 struct ms_report {
     pthread_mutex_t lock;
+    char
+        *statistics[MS_CLIENT_KINDS]; /* of its clients, JSON of librdkafka, which frees it; NULL: none yet */
     struct ms_partition_report *rows;
     size_t count, capacity;
     bool assigned; /* an assignment has come, be it an empty one */
@@ -44,6 +48,11 @@ void ms_report_write(struct ms_worker *worker);
 void ms_report_assigned(struct ms_worker *worker);
 /* The worker has no partitions and waits for some. The worker's thread. */
 void ms_report_clear(struct ms_worker *worker);
+
+/* Takes a client's newest statistics, and returns those before, which the caller frees with rd_kafka_mem_free. */
+char *ms_report_statistics(struct ms_report *report, enum ms_client_kind kind, char *text);
+/* A copy of the statistics, to free(); NULL where there are none, or without memory. Any thread. */
+char *ms_report_copy_statistics(struct ms_report *report, enum ms_client_kind kind);
 
 /* Appends a copy of the rows to *rows, an array of the caller's of *count rows, which may move. Any thread. False without
  * memory: nothing is changed then. */

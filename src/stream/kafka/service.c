@@ -62,7 +62,7 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         char id[512];
         rd_kafka_t *producer = NULL;
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
-        status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, 0, error);
+        status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, NULL, 0, error);
         if (status == MS_OK) {
             status = ms_producer_begin(producer, id, service->options.stop, NULL, error);
             rd_kafka_destroy(producer);

@@ -446,12 +446,27 @@ static void client_log(const rd_kafka_t *rk, int level, const char *facility, co
     ms_kafka_log(rk, level, facility, text);
 }
 
+static int take_statistics(rd_kafka_t *rk, char *text, size_t size, void *opaque)
+{
+    struct ms_worker *worker = opaque;
+    (void)size;
+    char *before = ms_report_statistics(
+        &worker->report, rd_kafka_type(rk) == RD_KAFKA_CONSUMER ? MS_CLIENT_CONSUMER : MS_CLIENT_PRODUCER,
+        text);
+    if (before)
+        rd_kafka_mem_free(NULL, before);
+    return 1;
+}
+
 static enum ms_status open_session(struct ms_worker *worker, struct ms_error *error)
 {
     const struct ms_config *config = worker->config;
     bool exactly_once = config->processing_guarantee == MS_EXACTLY_ONCE;
-    const struct ms_consumer_callbacks callbacks = {
-        .rebalance = rebalance, .log = client_log, .watch = &worker->brokers, .opaque = worker};
+    const struct ms_consumer_callbacks callbacks = {.rebalance = rebalance,
+                                                    .log = client_log,
+                                                    .watch = &worker->brokers,
+                                                    .statistics = take_statistics,
+                                                    .opaque = worker};
     struct ms_engine_options options = worker->engine_options;
     options.sink = (struct ms_sink){.context = worker, .emit = ms_transaction_emit};
     options.stats = &worker->stats;
@@ -464,7 +479,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
     if (status == MS_OK)
         status = ms_producer_new(&worker->producer, config, worker->transactional_id,
                                  exactly_once ? worker->transactional_id : NULL, ms_transaction_delivered,
-                                 worker, &worker->in_flight, worker->limits.batch_bytes, error);
+                                 worker, &worker->in_flight, take_statistics, worker->limits.batch_bytes,
+                                 error);
     if (status == MS_OK && exactly_once)
         status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, &worker->turns,
                                    error);
