@@ -369,8 +369,8 @@ const struct ms_command ms_command_replay = {
     .rows = rows,
     .notes =
         "Profiles (profile.topic) are read whole, before the clicks. Bad events are counted; they go to no dead-letter topic.\n"
-        "JSON: stage (reading, read, published, handed over), records, events, users, bad, bad_by_reason {reason: count}, published,\n"
-        "left, seconds, partitions [{topic, partition, from, to, next, left}]; with --dry-run partitions, left,\n"
+        "JSON: stage (reading, read, published, handed over), records, events, users, bad, bad_by_reason {reason: count},\n"
+        "published, left, seconds, partitions [{topic, partition, from, to, next, left}]; with --dry-run partitions, left,\n"
         "seconds_guessed.\n",
     .examples =
         "mindstream replay -c clicks.properties --dry-run\n"
