@@ -95,7 +95,7 @@ class Proof:
                 wait_for("a checkpoint", lambda since=before: self.state_bytes() > since, 120)
                 time.sleep(self.draws.uniform(0.1, 0.9))
             else:  # once while it publishes
-                wait_for("records of users", lambda: self.end_of(f"{self.id}-replayed") > 0, 300)
+                wait_for("records of users", lambda: self.end_of(f"{self.id}-replayed") > self.arguments.users // 3, 300)
             process.kill()
             print(f"killed: {process.wait()}, {self.plan_line('stage')}, {self.end_of(f'{self.id}-replayed')} offsets published", flush=True)
         done = self.summary(replayed, *base)
