@@ -203,22 +203,25 @@ class Kafka:
 
     def read(self, topic, isolation="read_committed", timeout_s=120):
         """All records of a topic up to its end, those of a partition in their order."""
+        return list(self.stream(topic, isolation, timeout_s))
+
+    def stream(self, topic, isolation="read_committed", timeout_s=120):
+        """The same one by one, for topics that do not fit in memory."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ms-test-reader", "enable.auto.commit": False,
                              "isolation.level": isolation, "enable.partition.eof": True})
         open_partitions = set(self.partitions(topic))
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in open_partitions])
-        records, deadline = [], time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s
         while open_partitions:
             assert time.monotonic() < deadline, f"{topic} could not be read to its end"
             for message in consumer.consume(5000, 1):
                 if not message.error():
-                    records.append(Record(message))
+                    yield Record(message)
                 elif message.error().code() == KafkaError._PARTITION_EOF:
                     open_partitions.discard(message.partition())
                 else:
                     raise KafkaException(message.error())
         consumer.close()
-        return records
 
     def _client(self, group):
         return Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False,
