@@ -36,6 +36,8 @@ struct ms_events {
     bool timed, timed_known;
     uint64_t line; /* where the record begins */
     struct ms_passed_counts passed;
+    uint64_t told;             /* bad records that somebody was told of */
+    uint64_t bytes_before;     /* of the files that are closed */
     struct ms_error bad_paths; /* the fields are no paths of JSON; status MS_OK where they are */
     struct ms_sheet sheet;
 };
@@ -113,7 +115,7 @@ enum ms_status ms_events_open(struct ms_events **events, const struct ms_events_
                                              : filters     ? "event_type"
                                                            : "",
                                      .types = filters ? options->types : "",
-                                     .id_max_bytes = MS_MAX_ITEM_ID};
+                                     .id_max_bytes = ms_events_id_max(options)};
     /* Names of columns need not be paths. */
     static const struct ms_event_fields none = {.user = "", .item = "item_id", .time = "", .type = ""};
     if (!made)
@@ -139,6 +141,7 @@ enum ms_status ms_events_open(struct ms_events **events, const struct ms_events_
 static void close_file(struct ms_events *events)
 {
     ms_lines_free(&events->lines);
+    events->bytes_before += ms_input_bytes(events->input);
     ms_input_close(events->input);
     events->input = NULL;
     events->mode = NO_RECORD;
@@ -181,14 +184,15 @@ static enum ms_status check_content(const char *name, struct ms_bytes bytes, str
         size_t at;
         const char *magic, *what;
     } kinds[] = {
-        {0, "PAR1",
-         "is Parquet; convert it to CSV or JSON lines in a pipe: ... | mindstream evaluate --events -"},
+        {0, "PAR1", "is Parquet; convert it to CSV or JSON lines in a pipe, and give - as the file"},
         {0, "PK\3\4", "is a zip archive or a spreadsheet; unzip it, or save it as CSV"},
         {0, "\xd0\xcf\x11\xe0", "is an old spreadsheet; save it as CSV"},
-        {0, "\xfd\x37zXZ", "is compressed by xz; pipe it in: xz -dc FILE | mindstream evaluate --events -"},
-        {0, "BZh", "is compressed by bzip2; pipe it in: bzip2 -dc FILE | mindstream evaluate --events -"},
+        {0, "\xfd\x37zXZ",
+         "is compressed by xz; pipe it in: xz -dc FILE | mindstream ..., and give - as the file"},
+        {0, "BZh",
+         "is compressed by bzip2; pipe it in: bzip2 -dc FILE | mindstream ..., and give - as the file"},
         {0, "\x04\x22\x4d\x18",
-         "is compressed by lz4; pipe it in: lz4 -dc FILE | mindstream evaluate --events -"},
+         "is compressed by lz4; pipe it in: lz4 -dc FILE | mindstream ..., and give - as the file"},
         {0, "Obj\1", "is Avro; convert it to JSON lines"},
         {0, "ORC", "is ORC; convert it to CSV or JSON lines"},
         {0, "\x89HDF", "is HDF5; convert it to CSV or JSON lines"},
@@ -452,11 +456,18 @@ static enum ms_status pass_over(struct ms_events *events, enum ms_passed fault, 
             ms_fail(error, MS_FORMAT, "%s are not passed over with --strict", reasons[fault].text);
         return placed(events, MS_FORMAT, error);
     }
-    if (events->passed.count[fault]++ > 0)
+    bool first = events->passed.count[fault]++ == 0;
+    bool tell = events->options->told && !silent && events->told < events->options->told_most;
+    if (!first && !tell)
         return MS_OK;
     if (silent)
         error->text[0] = '\0';
     placed(events, MS_EVENT, error);
+    events->told += tell;
+    if (tell)
+        events->options->told(events->options->told_context, error->text);
+    if (!first)
+        return MS_OK;
     snprintf(events->passed.first[fault], MS_PASSED_FIRST_BYTES, "%.*s", MS_PASSED_FIRST_BYTES - 1,
              error->text);
     return MS_OK;
@@ -495,6 +506,11 @@ bool ms_events_timed(const struct ms_events *events)
 bool ms_events_csv(const struct ms_events *events)
 {
     return events->sheet.columns > 0;
+}
+
+uint64_t ms_events_bytes(const struct ms_events *events)
+{
+    return events->bytes_before + ms_input_bytes(events->input);
 }
 
 const struct ms_passed_counts *ms_events_passed(const struct ms_events *events)

@@ -6,6 +6,7 @@
 #define MS_TRAIN_EVENTS_H
 
 #include "event/event.h"
+#include "mindstream/model.h"
 #include "mindstream/status.h"
 #include "train/csv.h"
 
@@ -63,8 +64,21 @@ struct ms_events_options {
     enum ms_csv_quotes quotes; /* CSV */
     const char
         *columns; /* CSV without a header: the names, separated by commas; NULL: the first record has them */
-    uint32_t passed; /* mask of what is passed over; what else is bad ends the reading */
+    uint32_t passed;       /* mask of what is passed over; what else is bad ends the reading */
+    bool type_if_there;    /* separated values: events have no type where the column |type| is not there */
+    uint32_t id_max_bytes; /* longest user or item id, 0: MS_MAX_ITEM_ID */
+    /* Told of the first |told_most| bad records that are passed over: "FILE: line N: reason". NULL: nobody is. Blank lines,
+     * repeated headers and other types are not bad. */
+    void (*told)(void *context, const char *text);
+    void *told_context;
+    uint64_t told_most;
 };
+
+/* Longest id that a reader with these options takes. */
+static inline uint32_t ms_events_id_max(const struct ms_events_options *options)
+{
+    return options->id_max_bytes ? options->id_max_bytes : MS_MAX_ITEM_ID;
+}
 
 struct ms_log_event {
     struct ms_event event; /* its texts hold until the next call; time_ms is 0 where the log has no times */
@@ -89,6 +103,8 @@ enum ms_status ms_events_next(struct ms_events *events, struct ms_log_event *eve
 /* Of what was read so far: whether events have times, whether a file was CSV, and what was passed over. */
 bool ms_events_timed(const struct ms_events *events);
 bool ms_events_csv(const struct ms_events *events);
+/* Bytes of the files that were read, as they are on disk. */
+uint64_t ms_events_bytes(const struct ms_events *events);
 const struct ms_passed_counts *ms_events_passed(const struct ms_events *events);
 
 #endif

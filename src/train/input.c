@@ -20,6 +20,7 @@ enum packing { PLAIN, GZIP, ZSTD };
 struct ms_input {
     const char *name;
     int fd;
+    uint64_t bytes; /* read so far */
     enum packing packing;
     unsigned char *packed; /* [PACKED_ROOM], of which [begin, end) is not read yet */
     size_t begin, end;
@@ -42,6 +43,7 @@ static enum ms_status read_some(struct ms_input *input, void *into, size_t room,
         return ms_fail(error, MS_IO, "%s: %s", input->name, strerror(errno));
     input->ended = n == 0;
     *got = (size_t)n;
+    input->bytes += (uint64_t)n;
     return MS_OK;
 }
 
@@ -206,6 +208,11 @@ static enum ms_status read_input(void *context, char *into, size_t room, size_t 
         if ((status = fill(input, error)))
             return status;
     }
+}
+
+uint64_t ms_input_bytes(const struct ms_input *input)
+{
+    return input ? input->bytes : 0;
 }
 
 struct ms_byte_source ms_input_source(struct ms_input *input)

@@ -16,6 +16,9 @@ void ms_input_close(struct ms_input *input);
  * data are damaged or cut off. */
 struct ms_byte_source ms_input_source(struct ms_input *input);
 
+/* Bytes of the file that were read so far, compressed as they are. 0 for NULL. */
+uint64_t ms_input_bytes(const struct ms_input *input);
+
 /* Lines of such a file. */
 struct ms_line_file {
     struct ms_input *input;

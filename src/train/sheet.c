@@ -190,7 +190,8 @@ static enum ms_status find_columns(struct ms_sheet *sheet, struct ms_error *erro
         (status = find_column(sheet, "--item", options->item ? options->item : "item_id", true, &sheet->item,
                               error)) ||
         (*time && (status = find_column(sheet, "--time", time, options->time, &sheet->time, error))) ||
-        (*type && (status = find_column(sheet, "--type", type, true, &sheet->type, error))))
+        (*type &&
+         (status = find_column(sheet, "--type", type, !options->type_if_there, &sheet->type, error))))
         return status;
     return MS_OK;
 }
@@ -293,7 +294,7 @@ static enum ms_status read_id(const struct ms_sheet *sheet, const char *role, si
     if (!cell->quoted && stands_for_nothing(cell->text))
         return ms_fail(error, MS_EVENT, "%s: column %zu is %.*s, which stands for no value", role, column + 1,
                        (int)cell->text.size, cell->text.data);
-    const char *fault = ms_id_fault(cell->text, MS_MAX_ITEM_ID);
+    const char *fault = ms_id_fault(cell->text, ms_events_id_max(sheet->options));
     if (fault)
         return ms_fail(error, MS_EVENT, "%s: column %zu is %s", role, column + 1, fault);
     *id = cell->text;
