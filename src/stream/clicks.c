@@ -103,6 +103,13 @@ static enum ms_status decode_click(void *own, const struct ms_source_context *co
 {
     struct clicks *clicks = own;
     struct ms_event_notes notes = {false};
+    if (input->event) {
+        decoded->event = *input->event;
+        decoded->kind = MS_EVENT_ACCEPTED;
+        decoded->needs_user = true;
+        decoded->history_time_ms = input->event->time_ms;
+        return MS_OK;
+    }
     struct ms_error why;
     enum ms_status status = ms_decode_event(clicks->decoder, context->arena, input->key, input->value,
                                             input->time_ms, &decoded->event, &decoded->kind, &notes, &why);
@@ -148,8 +155,9 @@ static enum ms_status fold(const struct ms_source_context *context, struct ms_po
 {
     enum ms_folded folded;
     bool late = decoded->event.time_ms < ms_overlay_entry(context->overlay, place)->user->last_time_ms;
-    enum ms_status status = ms_overlay_fold(context->overlay, place, &decoded->event, decoded->row,
-                                            input->offset, &folded, error);
+    int64_t offset = input->event ? -1 : input->offset;
+    enum ms_status status = ms_overlay_fold(context->overlay, place, &decoded->event, decoded->row, offset,
+                                            &folded, error);
     if (status != MS_OK)
         return status;
     if (folded == MS_DUPLICATE) {

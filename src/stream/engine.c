@@ -51,8 +51,8 @@ struct ms_engine {
     void *on_bad_context;
 };
 
-/* Opens the sources whose topics are configured. */
-static enum ms_status open_sources(struct ms_engine *engine, struct ms_error *error)
+/* Opens the sources whose topics are configured, and those of files. */
+static enum ms_status open_sources(struct ms_engine *engine, unsigned files, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     engine->context = (struct ms_source_context){.config = engine->config,
@@ -61,7 +61,7 @@ static enum ms_status open_sources(struct ms_engine *engine, struct ms_error *er
                                                  .publisher = engine->publisher,
                                                  .stats = engine->stats};
     for (int source = 0; source < MS_SOURCES && status == MS_OK; source++) {
-        if (ms_source_topic(source, engine->config)[0])
+        if (ms_source_topic(source, engine->config)[0] || files & 1u << source)
             status = ms_sources[source]->open(&engine->own[source], engine->config, error);
     }
     return status;
@@ -118,7 +118,7 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     if (status == MS_OK)
         status = ms_earlier_new(&engine->earlier, engine->config, error);
     if (status == MS_OK)
-        status = open_sources(engine, error);
+        status = open_sources(engine, options->files, error);
     if (status != MS_OK) {
         ms_engine_destroy(engine);
         return status;
@@ -192,9 +192,11 @@ enum ms_status ms_engine_claim(struct ms_engine *engine, int32_t partition, stru
     return status;
 }
 
-/* Whether no source has anything of the partition on disk. */
+/* Whether nothing of the partition is on disk. A row without offsets has a fold id where users came from files. */
 static bool nothing_stored(const struct ms_partition_row *row)
 {
+    if (row->fold_id)
+        return false;
     for (int source = 0; source < MS_SOURCES; source++) {
         if (row->sources[source].applied >= 0)
             return false;
@@ -260,7 +262,8 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
                                   .decode_id = engine->decode_id,
                                   .partitions = position->partitions,
                                   .slots = ms_model_config(engine->model)->interests,
-                                  .began = position->began};
+                                  .began = position->began,
+                                  .before = position->before};
     const struct ms_partition *partition = ms_positions_partition(&engine->positions, position->partition);
     if (position->source == MS_SOURCE_CLICKS)
         note.debt = ms_debt_note(&partition->debt);
@@ -543,7 +546,8 @@ static void take_marks(struct ms_engine *engine, const struct ms_input *inputs, 
     for (size_t i = count; i-- > 0;) {
         const struct ms_input *input = &inputs[i];
         struct ms_position *position = ms_positions_find(&engine->positions, input->partition, input->source);
-        if (!position || input->offset < position->mark.upto || input->offset >= position->next)
+        if (!position || input->event || input->offset < position->mark.upto ||
+            input->offset >= position->next)
             continue;
         position->mark = (struct ms_landmark){
             .upto = input->offset + 1,

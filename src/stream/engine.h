@@ -29,6 +29,7 @@ struct ms_engine_options {
     size_t memory_bytes; /* for this engine's users */
     size_t pay_records;  /* of one transaction that pays a debt, 0: MS_PAY_RECORDS (pay.h) */
     uint32_t owner;
+    unsigned files; /* sources (1 << index) that files feed, whether or not they have a topic */
     struct ms_sink sink;
     struct ms_stats *stats;
     const _Atomic int64_t *images_until_ms; /* of the gate (gate.h); NULL: nobody looks */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* The numbers of a note behind the first two, in the order in which they are written. */
-enum { SLOTS, DECODE, PARTITIONS, BEGAN, DEBT, SHOWN, OWED, OTHERWISE, UPTO, MARK, NUMBERS };
+enum { SLOTS, DECODE, PARTITIONS, BEGAN, BEFORE, DEBT, SHOWN, OWED, OTHERWISE, UPTO, MARK, NUMBERS };
 
 static const struct {
     const char *word;
@@ -20,6 +20,7 @@ static const struct {
     [DECODE] = {" decode=", 16, UINT64_MAX},
     [PARTITIONS] = {" partitions=", 10, INT32_MAX},
     [BEGAN] = {" began=", 10, MS_MAX_PARTITIONS},
+    [BEFORE] = {" before=", 10, 1},
     [DEBT] = {" debt=", 10, INT64_MAX},
     [SHOWN] = {" shown=", 10, UINT16_MAX},
     [OWED] = {" owed=", 10, INT64_MAX},
@@ -54,6 +55,7 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
                                       [DECODE] = note->decode_id,
                                       [PARTITIONS] = (uint64_t)note->partitions,
                                       [BEGAN] = (uint64_t)note->began,
+                                      [BEFORE] = note->before,
                                       [DEBT] = note->debt.number,
                                       [SHOWN] = (uint64_t)note->debt.shown_slots,
                                       [OWED] = note->debt.open ? (uint64_t)note->debt.from : 0,
@@ -161,6 +163,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
                                     .slots = (int)values[SLOTS],
                                     .partitions = (int)values[PARTITIONS],
                                     .began = (int)values[BEGAN],
+                                    .before = values[BEFORE] > 0,
                                     .decoded_otherwise = values[OTHERWISE] > 0,
                                     .debt = debt};
     return true;
@@ -184,6 +187,8 @@ static enum ms_misfit check(const struct ms_known *known, const struct ms_begin_
         return MS_MISFIT_BEYOND_END;
     if (start > known->committed)
         return MS_MISFIT_ORIGIN;
+    if (!stored(known) && known->ours && known->note.before && !rule->accept_gap)
+        return MS_MISFIT_BEFORE;
     if (!stored(known) && known->holed && start < known->committed && !rule->accept_holes)
         return MS_MISFIT_HOLES;
     return MS_FITS;
@@ -252,6 +257,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .began = fresh         ? known->began
                                               : known->ours ? known->note.began
                                                             : 0,
+                                     .before = known->ours && known->note.before,
                                      .holed = known->holed,
                                      .partitions = known->partitions,
                                      .must_send = fresh || note_is_old(known, rule)};

@@ -23,12 +23,13 @@ struct ms_offset_note {
     int slots;             /* 0: not told */
     int partitions;        /* that the topic had, 0: not told */
     int began; /* partitions that the topic had when the group was new, with input.start=latest; 0: not told */
+    bool before; /* the state holds events from before the origin that no log has: they came from files */
     struct ms_debt_note debt; /* of the clicks */
     struct ms_landmark mark;  /* the last record below the offset */
 };
 
 /* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
- * " began=P", " debt=N", " upto=N mark=HEX" and, while the debt is open, " shown=K", " owed=N" (where it begins),
+ * " began=P", " before=1", " debt=N", " upto=N mark=HEX" and, while the debt is open, " shown=K", " owed=N" (where it begins),
  * " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end. Returns its length. */
 #define MS_NOTE_BYTES 480
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
@@ -65,6 +66,7 @@ enum ms_misfit {
     MS_MISFIT_GAP_STATE,  /* the log begins after L or C */
     MS_MISFIT_GAP_ORIGIN, /* no local state, and the log begins after the origin */
     MS_MISFIT_PARTITIONS, /* the topic had another number of partitions: users have moved */
+    MS_MISFIT_BEFORE,     /* no local state, and it held events that no log has */
     MS_MISFIT_HOLES,      /* no local state, and the log does not have all events from the origin on */
 };
 

@@ -34,6 +34,7 @@ struct ms_position {
     bool holed;           /* its log may lack events: they were compacted away */
     int partitions;       /* of the topic, 0: not known */
     int began;            /* what the note beside its offset says of the group's beginning (offsets.h) */
+    bool before;          /* its users have events from files, which no log has (offsets.h) */
     bool must_send;       /* the next transaction carries its offset, whether it moved or not */
     bool republish;       /* what [L, C) published came from another fold id: its users are owed a record */
     /* What was published up to C, and is owed again, was decoded by other settings: it may have had events of users

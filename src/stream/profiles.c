@@ -83,7 +83,8 @@ static enum ms_status decode_profile(void *own, const struct ms_source_context *
     struct profiles *profiles = own;
     struct ms_json_value root;
     const char *reason = NULL;
-    enum ms_status status = read_user(profiles, context, input->key, decoded, error);
+    decoded->event.user = input->event ? input->event->user : (struct ms_bytes){NULL, 0};
+    enum ms_status status = input->event ? MS_OK : read_user(profiles, context, input->key, decoded, error);
     if (status != MS_OK || decoded->reason)
         return status;
     if (input->value.size > MS_PROFILE_MAX_BYTES)
@@ -114,7 +115,8 @@ static enum ms_status apply_profile(void *own, const struct ms_source_context *c
         (before.size == now.size && memcmp(before.data, now.data ? now.data : "", now.size) == 0))
         return MS_OK;
     uint16_t slots_shown = ms_slots_shown(entry);
-    enum ms_status status = ms_overlay_set_profile(context->overlay, place, now, input->offset, error);
+    int64_t offset = input->event ? -1 : input->offset;
+    enum ms_status status = ms_overlay_set_profile(context->overlay, place, now, offset, error);
     if (status != MS_OK)
         return status;
     ms_count(&context->stats->profiles, 1);

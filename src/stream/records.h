@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "event/event.h"
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
 
@@ -14,6 +15,9 @@ struct ms_input {
     int64_t offset;
     int64_t time_ms; /* of the record, negative: none */
     struct ms_bytes key, value;
+    /* Of a file: the event, which is not decoded any more (of a profile its user alone counts), and whose offset is a number
+     * that no log has: users keep 0 in its place. NULL: the record is one of a log. */
+    const struct ms_event *event;
     const void
         *message; /* the transport's own record, which the sink asks for its headers; NULL: there is none */
 };

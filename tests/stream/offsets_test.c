@@ -159,6 +159,28 @@ static void gaps(void **state)
     assert_int_equal(gap, -1);
 }
 
+/* The state held events of files: no log brings it back. */
+static void from_files(void **state)
+{
+    struct ms_known known = known_of(60, -1);
+    struct ms_position position;
+    struct ms_offset_note note;
+    char text[MS_NOTE_BYTES];
+    int64_t gap;
+    (void)state;
+    known.note.before = true;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_MISFIT_BEFORE);
+    assert_int_equal(decide(&known, false, true, &position, &gap), MS_FITS);
+    known = known_of(60, 60);
+    known.note.before = true;
+    assert_int_equal(decide(&known, false, false, &position, &gap), MS_FITS);
+    assert_true(position.before); /* and the next note says so again */
+    size_t size = ms_offset_note_write(text, &known.note);
+    assert_non_null(strstr(text, " before=1"));
+    assert_true(ms_offset_note_read(text, size, &note));
+    assert_true(note.before);
+}
+
 /* The log is compacted: what is on disk cannot be had from it again. */
 static void holes(void **state)
 {
@@ -495,6 +517,7 @@ int main(void)
         cmocka_unit_test(both),
         cmocka_unit_test(gaps),
         cmocka_unit_test(holes),
+        cmocka_unit_test(from_files),
         cmocka_unit_test(other_fold),
         cmocka_unit_test(other_decoding),
         cmocka_unit_test(other_partitions),

@@ -58,6 +58,11 @@ static const struct remedy remedies[] = {
          "or publish it again after",
          true},
     [MS_MISFIT_PARTITIONS] = {NULL, false}, /* its own text */
+    [MS_MISFIT_BEFORE] =
+        {"there is no local state, and it held events that were replayed from files, which no log has; bring the "
+         "state.dir back, or go on with what the log has by `mindstream run --accept-gap`, or delete the group and "
+         "replay the files again; to publish again what the log has:",
+         true},
     [MS_MISFIT_HOLES] =
         {"there is no local state, and the topic is compacted: its log lacks events that later ones of the "
          "same user followed, so histories would come out shorter and versions lower than published; bring "
