@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/options.h"
+#include "app/replay_files.h"
 #include "app/replay_progress.h"
 #include "app/service_setup.h"
 #include "base/buffer.h"
@@ -18,7 +19,8 @@
 #include "view/json.h"
 #include "view/table.h"
 
-#define GUESSED_RATE 400000.0 /* events/s of a worker, for --dry-run */
+#define GUESSED_RATE  400000.0 /* events/s of a worker, for --dry-run */
+#define GUESSED_BYTES 100e6    /* of files, read in a second */
 
 struct replay_arguments {
     struct ms_options_sources sources;
@@ -26,6 +28,7 @@ struct replay_arguments {
     int publish;
     int64_t rate, workers, checkpoint;
     bool dry_run, handoff, follow, restart, json;
+    struct ms_replay_file_arguments files;
 };
 
 /* ---- settings ---- */
@@ -41,44 +44,75 @@ static struct ms_config config_of(const struct ms_options *options, const struct
     return config;
 }
 
+/* What does not go with files; without files, what is of them alone. */
+static enum ms_status check_files(const struct replay_arguments *arguments, struct ms_error *error)
+{
+    if (!arguments->files.count)
+        return arguments->files.partitions
+                   ? ms_fail(error, MS_USAGE, "--partitions is for --from-file: the log has its own")
+                   : MS_OK;
+    if (arguments->from || arguments->follow)
+        return ms_fail(
+            error, MS_USAGE,
+            "--from-file folds files from begin to end, not the log: leave --from and --follow out");
+    if (arguments->publish == MS_REPLAY_PUBLISH_EVERY)
+        return ms_fail(
+            error, MS_USAGE,
+            "--publish every commits the offsets of a log, and files have none: give --publish final");
+    if (arguments->handoff && !arguments->to)
+        return ms_fail(
+            error, MS_USAGE,
+            "--handoff behind files needs --to: where in input.topic the service begins (earliest, "
+            "latest, a time, last:DURATION, offset:N)");
+    return MS_OK;
+}
+
 static enum ms_status check_arguments(const struct replay_arguments *arguments, struct ms_error *error)
 {
-    if (arguments->follow && strcmp(arguments->to, "latest") != 0)
+    if (arguments->follow && arguments->to && strcmp(arguments->to, "latest") != 0)
         return ms_fail(error, MS_USAGE, "--follow goes on at the end of the log: leave --to out");
     if (arguments->dry_run && (arguments->handoff || arguments->follow || arguments->restart))
         return ms_fail(error, MS_USAGE,
                        "--dry-run changes nothing: leave --handoff, --follow and --restart out");
-    return MS_OK;
+    return check_files(arguments, error);
 }
 
 static struct ms_replay_options options_of(const struct replay_arguments *arguments,
                                            const struct ms_setup *setup, const struct ms_config *config,
-                                           struct ms_replay_publishing *publishing, const atomic_int *stop)
+                                           struct ms_replay_publishing *publishing,
+                                           const struct ms_replay_file_set *set, const atomic_int *stop)
 {
     return (struct ms_replay_options){.config = config,
                                       .model = setup->model,
                                       .decay = setup->service.decay,
                                       .incremental = setup->service.incremental,
                                       .stop = stop,
-                                      .from = arguments->from,
-                                      .to = arguments->to,
+                                      .from = arguments->from ? arguments->from : "earliest",
+                                      .to = arguments->to ? arguments->to : "latest",
                                       .rate = (double)arguments->rate,
                                       .checkpoint_s = (double)arguments->checkpoint,
                                       .publish = (enum ms_replay_publish)arguments->publish,
                                       .on_published = ms_replay_progress_published,
                                       .on_published_context = publishing,
+                                      .files = set->files.sources ? &set->files : NULL,
                                       .follow = arguments->follow,
                                       .restart = arguments->restart};
 }
 
 /* ---- --dry-run ---- */
 
+/* Where a part ends; while files are read, which do not tell, where it is. */
+static int64_t end_of(const struct ms_replay_at *at)
+{
+    return at->part.to == INT64_MAX ? at->next : at->part.to;
+}
+
 static json_t *part_json(const struct ms_config *config, const struct ms_replay_at *at)
 {
     return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I}", "topic", ms_source_topic(at->part.source, config),
                      "partition", (int)at->part.partition, "from", (json_int_t)at->part.from, "to",
-                     (json_int_t)at->part.to, "next", (json_int_t)at->next, "left",
-                     (json_int_t)(at->next < at->part.to ? at->part.to - at->next : 0));
+                     (json_int_t)end_of(at), "next", (json_int_t)at->next, "left",
+                     (json_int_t)(at->next < end_of(at) ? end_of(at) - at->next : 0));
 }
 
 static json_t *parts_json(const struct ms_config *config, const struct ms_replay *replay)
@@ -135,6 +169,27 @@ static enum ms_status print_plan(const struct replay_arguments *arguments, const
     return status;
 }
 
+static enum ms_status print_files(const struct replay_arguments *arguments, const struct ms_replay *replay,
+                                  const struct ms_replay_file_set *set, struct ms_error *error)
+{
+    int partitions = (int)ms_replay_partition_count(replay);
+    const char *partitioner = ms_partitioner_name(set->files.partitioner);
+    double seconds = (double)set->bytes / GUESSED_BYTES;
+    if (arguments->json) {
+        json_t *root = json_pack("{s:i, s:s, s:I, s:f}", "partition_count", partitions, "partitioner",
+                                 partitioner, "bytes", (json_int_t)set->bytes, "seconds_guessed", seconds);
+        if (root && ms_replay_files_json(set, root))
+            return print_json(root, error);
+        json_decref(root);
+        return ms_fail(error, MS_MEMORY, "no memory to print the plan of a replay");
+    }
+    for (size_t i = 0; i < set->files.count; i++)
+        printf("%s  %" PRIu64 " bytes\n", set->list[i].path, set->list[i].size);
+    printf("into %d partitions by %s; about %.0f s (a guess; compressed files take longer)\n", partitions,
+           partitioner, seconds);
+    return MS_OK;
+}
+
 /* ---- the summary ---- */
 
 static json_t *reasons_json(const struct ms_replay *replay)
@@ -161,7 +216,7 @@ static enum ms_status print_reached(const struct ms_config *config, const struct
         ms_table_cell(&table, "%s", ms_source_topic(at.part.source, config));
         ms_table_cell(&table, "%" PRId32, at.part.partition);
         ms_table_cell(&table, "%" PRId64, at.part.from);
-        ms_table_cell(&table, "%" PRId64, at.part.to);
+        ms_table_cell(&table, "%" PRId64, end_of(&at));
         ms_table_cell(&table, "%" PRId64, at.next);
     }
     enum ms_status status = ms_table_text(&table, 2, &text, error);
@@ -173,7 +228,8 @@ static enum ms_status print_reached(const struct ms_config *config, const struct
 }
 
 static enum ms_status print_summary(const struct replay_arguments *arguments, const struct ms_config *config,
-                                    const struct ms_replay *replay, double seconds, struct ms_error *error)
+                                    const struct ms_replay *replay, const struct ms_replay_file_set *set,
+                                    double seconds, struct ms_error *error)
 {
     static const char *const stages[] = {"reading", "read", "published", "handed over"};
     struct ms_replay_counts counts = ms_replay_counted(replay);
@@ -183,20 +239,31 @@ static enum ms_status print_summary(const struct replay_arguments *arguments, co
     enum ms_status status = ms_replay_users(replay, &users, error);
     if (status != MS_OK)
         return status;
-    if (arguments->json)
-        return print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:f, s:o}", "stage", stage,
-                                    "records", (json_int_t)counts.read, "events", (json_int_t)counts.folded,
-                                    "users", (json_int_t)users, "bad", (json_int_t)counts.bad,
-                                    "bad_by_reason", reasons_json(replay), "published",
-                                    (json_int_t)counts.published, "left", (json_int_t)counts.left, "seconds",
-                                    seconds, "partitions", parts_json(config, replay)),
-                          error);
+    if (set->files.sources & 1u << MS_SOURCE_CLICKS) {
+        counts.read = set->records;
+        counts.folded = set->counts.folded;
+    }
+    counts.bad += ms_replay_files_bad(set);
+    if (arguments->json) {
+        json_t *root = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:f, s:o}", "stage", stage,
+                                 "records", (json_int_t)counts.read, "events", (json_int_t)counts.folded,
+                                 "users", (json_int_t)users, "bad", (json_int_t)counts.bad, "bad_by_reason",
+                                 reasons_json(replay), "published", (json_int_t)counts.published, "left",
+                                 (json_int_t)counts.left, "seconds", seconds, "partitions",
+                                 parts_json(config, replay));
+        if (!root || (set->files.sources && !ms_replay_files_json(set, root))) {
+            json_decref(root);
+            return ms_fail(error, MS_MEMORY, "no memory to print the summary of a replay");
+        }
+        return print_json(root, error);
+    }
     printf("%s: %" PRIu64 " records read in %.1f s (%.0f/s), %" PRIu64 " events folded, %" PRIu64
            " bad, %" PRIu64 " users, %" PRIu64 " records published, %" PRIu64 " offsets left\n",
            stage, counts.read, seconds, seconds > 0 ? (double)counts.read / seconds : 0.0, counts.folded,
            counts.bad, users, counts.published, counts.left);
     for (size_t i = 0; ms_replay_reason(replay, i, &reason); i++)
         printf("  bad: %s: %" PRIu64 "\n", reason.what, reason.count);
+    ms_replay_files_print(set);
     return print_reached(config, replay, error);
 }
 
@@ -204,11 +271,15 @@ static enum ms_status print_summary(const struct replay_arguments *arguments, co
 
 /* Reads, publishes and hands over, as far as it is asked to and not done yet. */
 static enum ms_status run_stages(const struct replay_arguments *arguments, struct ms_replay *replay,
-                                 const atomic_int *stop, struct ms_error *error)
+                                 struct ms_replay_file_set *set, const atomic_int *stop,
+                                 struct ms_error *error)
 {
     bool whole = false;
-    enum ms_status status = ms_replay_start(replay, error);
-    if (status == MS_OK)
+    enum ms_status status = ms_replay_files_fold(set, replay, error);
+    if (status != MS_OK)
+        return status;
+    status = ms_replay_start(replay, error);
+    if (status == MS_OK && !arguments->files.count)
         ms_replay_progress_watch(replay, arguments->follow);
     struct ms_error ended = {0};
     enum ms_status finished = ms_replay_finish(replay, &whole, &ended);
@@ -235,26 +306,36 @@ static enum ms_status run_replay(const struct replay_arguments *arguments, const
     struct ms_setup setup = {0};
     struct ms_replay *replay = NULL;
     struct ms_replay_publishing publishing = {0};
+    struct ms_replay_file_set *set = calloc(1, sizeof *set);
     const atomic_int *stop = ms_setup_signals();
     const struct ms_config config = config_of(options, arguments);
     double started_s = ms_monotonic_s();
-    enum ms_status status = ms_setup(&setup, options, stop, error);
+    enum ms_status status = set ? ms_replay_file_set_make(set, &arguments->files, &config, error)
+                                : ms_fail(error, MS_MEMORY, "no memory for a replay");
+    if (status == MS_OK)
+        status = ms_setup(&setup, options, stop, error);
     if (ms_log_enabled(MS_LOG_INFO) && !ms_log_enabled(MS_LOG_DEBUG)) /* the progress tells what matters */
         ms_log_set_level(MS_LOG_WARN);
-    const struct ms_replay_options replay_options = options_of(arguments, &setup, &config, &publishing, stop);
-    if (status == MS_OK)
+    if (status == MS_OK) {
+        set->rate = (double)arguments->rate;
+        set->stop = stop;
+        const struct ms_replay_options replay_options = options_of(arguments, &setup, &config, &publishing,
+                                                                   set, stop);
         status = ms_replay_open(&replay, &replay_options, arguments->dry_run, error);
+    }
     if (status == MS_OK && arguments->dry_run)
-        status = print_plan(arguments, &config, replay, error);
+        status = arguments->files.count ? print_files(arguments, replay, set, error)
+                                        : print_plan(arguments, &config, replay, error);
     else if (status == MS_OK) {
-        status = run_stages(arguments, replay, stop, error);
-        enum ms_status printed = print_summary(arguments, &config, replay, ms_monotonic_s() - started_s,
+        status = run_stages(arguments, replay, set, stop, error);
+        enum ms_status printed = print_summary(arguments, &config, replay, set, ms_monotonic_s() - started_s,
                                                status == MS_OK ? error : NULL);
         if (status == MS_OK)
             status = printed;
     }
     ms_replay_close(replay);
     ms_setup_free(&setup);
+    free(set);
     return status;
 }
 
@@ -298,15 +379,15 @@ static const struct ms_argument rows[] = {
      AT(output_topic)},
     {.name = "from",
      .kind = MS_ARGUMENT_STRING,
-     .standard = "earliest",
+     .standard_text = "earliest",
      .placeholder = "BEGIN",
      .help = "earliest, latest, offset:N, an ISO 8601 time, or last:DURATION (PT6H, 7d) back from now",
      AT(from)},
     {.name = "to",
      .kind = MS_ARGUMENT_STRING,
-     .standard = "latest",
+     .standard_text = "latest",
      .placeholder = "END",
-     .help = "as --from; what it means is fixed at the start",
+     .help = "as --from; what it means is fixed at the start. After --from-file: where the service begins",
      AT(to)},
     {.name = "publish",
      .kind = MS_ARGUMENT_CHOICE,
@@ -356,6 +437,7 @@ static const struct ms_argument rows[] = {
      .help = "where the topic is compacted, fold what is left of it",
      AT(sources.accept_holes)},
     {.name = "json", .kind = MS_ARGUMENT_FLAG, .help = "print plan or summary as one JSON object", AT(json)},
+    MS_REPLAY_FILE_ROWS(struct replay_arguments, files),
     {0},
 };
 
@@ -371,10 +453,17 @@ const struct ms_command ms_command_replay = {
         "Profiles (profile.topic) are read whole, before the clicks. Bad events are counted; they go to no dead-letter topic.\n"
         "JSON: stage (reading, read, published, handed over), records, events, users, bad, bad_by_reason {reason: count},\n"
         "published, left, seconds, partitions [{topic, partition, from, to, next, left}]; with --dry-run partitions, left,\n"
-        "seconds_guessed.\n",
+        "seconds_guessed. With files also files [{file, bytes}], profiles, already (events that were in the state), duplicates,\n"
+        "late, unknown_items, filtered, blank; with --dry-run partition_count, partitioner, bytes.\n"
+        "\n"
+        "With --from-file users go to the partitions where producers put their keys. Events are folded in the order of the\n"
+        "files. Bad lines are named and counted. The same command reads the files again and passes over what is in the state.\n"
+        "--handoff then needs --to: where in input.topic the service begins.\n",
     .examples =
         "mindstream replay -c clicks.properties --dry-run\n"
         "mindstream replay -c clicks.properties --handoff && mindstream run -c clicks.properties\n"
+        "mindstream replay -c clicks.properties --from-file 2024.csv.gz --from-file 2025.csv.gz --handoff --to earliest\n"
+        "zcat log.gz | mindstream replay -c clicks.properties --from-file - --partitioner crc32 --publish final\n"
         "mindstream replay -c green.properties --follow --publish final --handoff\n"
         "mindstream replay -c clicks.properties --state-dir /srv/audit --publish every --output-topic interests-audit\n"
         "mindstream replay -c clicks.properties --state-dir /srv/trial --from last:P7D --model /srv/models/new\n",

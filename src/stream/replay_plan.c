@@ -67,8 +67,21 @@ bool ms_replay_plan_add(struct ms_replay_plan *plan, const struct ms_replay_part
     return true;
 }
 
+bool ms_replay_plan_add_file(struct ms_replay_plan *plan, const struct ms_replay_file *file)
+{
+    if (!ms_array_reserve(&plan->file, &plan->file_capacity, plan->file_count + 1, sizeof *plan->file))
+        return false;
+    char *path = strdup(file->path);
+    if (path)
+        plan->file[plan->file_count++] = (struct ms_replay_file){path, file->size, file->digest};
+    return path != NULL;
+}
+
 void ms_replay_plan_free(struct ms_replay_plan *plan)
 {
+    for (size_t i = 0; i < plan->file_count; i++)
+        free(plan->file[i].path);
+    free(plan->file);
     free(plan->parts);
     *plan = (struct ms_replay_plan){0};
 }
@@ -84,6 +97,19 @@ static bool put_parts(const struct ms_replay_plan *plan, struct ms_buffer *text)
     return good;
 }
 
+static bool put_files(const struct ms_replay_plan *plan, struct ms_buffer *text)
+{
+    if (!plan->files)
+        return true;
+    bool good = ms_buffer_printf(text, "files=%x %016" PRIx64 " %x\n", plan->files, plan->reading,
+                                 plan->files_done) &&
+                (!plan->seam || ms_buffer_printf(text, "seam=1\n"));
+    for (size_t i = 0; good && i < plan->file_count; i++)
+        good = ms_buffer_printf(text, "file=%" PRIu64 " %016" PRIx64 " %s\n", plan->file[i].size,
+                                plan->file[i].digest, plan->file[i].path);
+    return good;
+}
+
 enum ms_status ms_replay_plan_write(const struct ms_replay_plan *plan, const char *dir,
                                     struct ms_error *error)
 {
@@ -93,7 +119,7 @@ enum ms_status ms_replay_plan_write(const struct ms_replay_plan *plan, const cha
                                  "\ndecode=%016" PRIx64 "\nstage=%s\npublish=%s\noutput=%s\n",
                                  plan->id, plan->from, plan->to, plan->fold_id, plan->decode_id,
                                  stages[plan->stage], plan->every ? "every" : "end", plan->output) &&
-                put_parts(plan, &text);
+                put_files(plan, &text) && put_parts(plan, &text);
     enum ms_status status = good ? ms_sealed_write(dir, NAME, &text, error)
                                  : ms_fail(error, MS_MEMORY, "no memory for the plan of a replay");
     ms_buffer_free(&text);
@@ -111,14 +137,36 @@ static bool read_stage(struct ms_replay_plan *plan, const char *word)
     return false;
 }
 
-static bool read_line(struct ms_replay_plan *plan, const char *line)
+/* A line of files. *known tells whether it is one. */
+static bool read_files(struct ms_replay_plan *plan, char *line, bool *known)
 {
+    struct ms_replay_file file;
+    int at = 0;
+    *known = true;
+    if (sscanf(line, "files=%x %" SCNx64 " %x", &plan->files, &plan->reading, &plan->files_done) == 3)
+        return true;
+    if (strcmp(line, "seam=1") == 0)
+        return plan->seam = true;
+    if (sscanf(line, "file=%" SCNu64 " %" SCNx64 "%n", &file.size, &file.digest, &at) == 2 &&
+        line[at] == ' ') {
+        file.path = line + at + 1;
+        return ms_replay_plan_add_file(plan, &file);
+    }
+    *known = false;
+    return false;
+}
+
+static bool read_line(struct ms_replay_plan *plan, char *line)
+{
+    bool known, good = read_files(plan, line, &known);
+    if (known)
+        return good;
     struct ms_replay_part part;
     int format;
     char word[MS_BOUND_BYTES];
     if (sscanf(line, "format=%d", &format) == 1)
         return format == 2;
-    if (strcmp(line, "output=") == 0 || strcmp(line, "publish=end") == 0)
+    if (strcmp(line, "output=") == 0 || strcmp(line, "to=") == 0 || strcmp(line, "publish=end") == 0)
         return true;
     if (strcmp(line, "publish=every") == 0)
         return plan->every = true;

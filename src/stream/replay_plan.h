@@ -9,9 +9,13 @@
  *   stage=reading           reading, read, published or handed
  *   publish=end             end: nothing before the log is read; every: a record for each event
  *   output=TOPIC            where it publishes; empty until it does
+ *   files=BITS HEX DONE     sources (1 << index) whose events come from files; how these are read; which of them are
+ *   file=SIZE HEX PATH      a file, with a digest of it; in order
+ *   seam=1                  the parts of a replay of files are those of the topic where the service begins
  *   part=SOURCE PARTITION FROM TO
  *
- * How far each part is folded stands in the rows of the state (L), not here. */
+ * A replay of files has the numbers of events where that of a log has offsets; FROM is 0, and TO is not known (the greatest
+ * number) until all is read. How far each part is folded stands in the rows of the state (L), not here. */
 #ifndef MS_STREAM_REPLAY_PLAN_H
 #define MS_STREAM_REPLAY_PLAN_H
 
@@ -51,6 +55,12 @@ enum ms_replay_stage { MS_REPLAY_READING, MS_REPLAY_READ, MS_REPLAY_PUBLISHED, M
 #define MS_BOUND_BYTES 64
 #define MS_TOPIC_BYTES 256 /* Kafka's limit is 249 */
 
+/* A file of a replay: its bytes, and a digest that tells it from others. */
+struct ms_replay_file {
+    char *path;
+    uint64_t size, digest; /* 0 of what cannot be read twice: standard input, a pipe */
+};
+
 struct ms_replay_plan {
     uint64_t id;
     bool every;
@@ -58,12 +68,20 @@ struct ms_replay_plan {
     char from[MS_BOUND_BYTES], to[MS_BOUND_BYTES];
     uint64_t fold_id, decode_id;
     enum ms_replay_stage stage;
+    unsigned files;      /* sources (1 << index) whose events come from files, not from the log */
+    unsigned files_done; /* those whose files are read */
+    uint64_t reading;    /* a digest of all that says how files are read */
+    bool seam;
+    struct ms_replay_file *file; /* in the order in which they are read */
+    size_t file_count, file_capacity;
     struct ms_replay_part *parts; /* by source, then partition */
     size_t count, capacity;
 };
 
 /* Adds a part. False when memory ended. A zeroed plan has none; ms_replay_plan_free frees them. */
 bool ms_replay_plan_add(struct ms_replay_plan *plan, const struct ms_replay_part *part);
+/* Adds a file, whose path is copied. False when memory ended. */
+bool ms_replay_plan_add_file(struct ms_replay_plan *plan, const struct ms_replay_file *file);
 void ms_replay_plan_free(struct ms_replay_plan *plan);
 
 /* Reads DIR/replay; *found is false where there is none. MS_STATE when it is damaged. */

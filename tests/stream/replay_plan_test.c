@@ -119,6 +119,45 @@ static void written_and_read(void **state)
     remove_dir(dir);
 }
 
+/* A replay of files: their paths may have blanks in them. */
+static void files(void **state)
+{
+    char dir[64], blanks[] = "/data/click log 1.csv", pipe[] = "-";
+    const struct ms_replay_file both[] = {{blanks, 123456789012, 0x8000000000000001}, {pipe, 0, 0}};
+    struct ms_error error;
+    struct ms_replay_plan plan = some_plan(), again;
+    bool found, added = true;
+    (void)state;
+    plan.files = 3;
+    plan.files_done = 2;
+    plan.reading = 0xfedcba9876543210;
+    for (size_t i = 0; i < 2; i++)
+        added &= ms_replay_plan_add_file(&plan, &both[i]);
+    assert_true(added);
+    make_dir(dir);
+    assert_int_equal(ms_replay_plan_write(&plan, dir, &error), MS_OK);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_OK);
+    assert_int_equal(again.files, 3);
+    assert_int_equal(again.files_done, 2);
+    assert_int_equal(again.reading, plan.reading);
+    assert_false(again.seam);
+    assert_int_equal(again.file_count, 2);
+    for (size_t i = 0; i < again.file_count; i++) {
+        assert_string_equal(again.file[i].path, both[i].path);
+        assert_int_equal(again.file[i].size, both[i].size);
+        assert_int_equal(again.file[i].digest, both[i].digest);
+    }
+    assert_int_equal(again.count, plan.count);
+    ms_replay_plan_free(&again);
+    plan.seam = true;
+    assert_int_equal(ms_replay_plan_write(&plan, dir, &error), MS_OK);
+    assert_int_equal(ms_replay_plan_read(&again, dir, &found, &error), MS_OK);
+    assert_true(again.seam);
+    ms_replay_plan_free(&again);
+    ms_replay_plan_free(&plan);
+    remove_dir(dir);
+}
+
 static void damaged(void **state)
 {
     char dir[64], path[128];
@@ -149,6 +188,7 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bounds), cmocka_unit_test(no_bounds),
-                                       cmocka_unit_test(written_and_read), cmocka_unit_test(damaged)};
+                                       cmocka_unit_test(written_and_read), cmocka_unit_test(files),
+                                       cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

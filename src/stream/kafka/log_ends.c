@@ -8,13 +8,14 @@
 
 #define ASK_MS 10000
 
-enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *count, struct ms_error *error)
+enum ms_status ms_log_partitions_within(rd_kafka_t *client, const char *topic, int timeout_ms, int *count,
+                                        struct ms_error *error)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
     if (!handle)
         return ms_fail(error, MS_KAFKA, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, ASK_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, timeout_ms);
     rd_kafka_topic_destroy(handle);
     if (code)
         return ms_kafka_failed_code(code, error, topic);
@@ -25,6 +26,11 @@ enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *cou
         return ms_fail(error, MS_KAFKA, "topic %s: %s", topic,
                        rd_kafka_err2str(code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
     return MS_OK;
+}
+
+enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *count, struct ms_error *error)
+{
+    return ms_log_partitions_within(client, topic, ASK_MS, count, error);
 }
 
 enum ms_status ms_log_ends(rd_kafka_t *client, const char *topic, int32_t partition, int64_t *low,

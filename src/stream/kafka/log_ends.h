@@ -13,6 +13,9 @@
 /* How many partitions the topic has. MS_KAFKA, naming the topic, where it does not exist. */
 enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *count,
                                  struct ms_error *error) MS_MUST_CHECK;
+/* The same, with a time-out. MS_KAFKA_RETRY where nobody answers. */
+enum ms_status ms_log_partitions_within(rd_kafka_t *client, const char *topic, int timeout_ms, int *count,
+                                        struct ms_error *error) MS_MUST_CHECK;
 
 /* The first offset of a partition's log, and the one behind its last record. */
 enum ms_status ms_log_ends(rd_kafka_t *client, const char *topic, int32_t partition, int64_t *low,

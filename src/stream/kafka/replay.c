@@ -14,7 +14,6 @@
 #include "stream/kafka/replay_inside.h"
 #include "stream/source.h"
 
-#define BLOCK_CACHE ((size_t)32 << 20)
 #define FIRST_OWNER 1
 
 /* ---- opening ---- */
@@ -26,7 +25,7 @@ static enum ms_status open_store(struct ms_replay *replay, struct ms_error *erro
                                              .application_id = config->application_id,
                                              .input_topic = config->input_topic,
                                              .instance_id = config->instance_id,
-                                             .block_cache_bytes = BLOCK_CACHE};
+                                             .block_cache_bytes = MS_REPLAY_BLOCK_CACHE};
     return ms_store_open(&replay->store, &options, error);
 }
 
@@ -78,6 +77,13 @@ static enum ms_status check_publishes(const struct ms_replay *replay, struct ms_
     return MS_OK;
 }
 
+static bool same_bounds(const struct ms_replay *replay)
+{
+    const struct ms_replay_options *options = &replay->options;
+    return ms_replay_of_files(replay) ||
+           (strcmp(replay->plan.from, options->from) == 0 && strcmp(replay->plan.to, options->to) == 0);
+}
+
 /* A replay that was begun here goes on only as it was begun. */
 static enum ms_status check_same(const struct ms_replay *replay, uint64_t fold_id, struct ms_error *error)
 {
@@ -87,7 +93,10 @@ static enum ms_status check_same(const struct ms_replay *replay, uint64_t fold_i
     if (plan->stage == MS_REPLAY_HANDED)
         return ms_fail(error, MS_USAGE, "%s: was handed over to the service; give another state directory",
                        dir);
-    if (strcmp(plan->from, options->from) != 0 || strcmp(plan->to, options->to) != 0)
+    enum ms_status status = ms_replay_files_same(replay, error);
+    if (status != MS_OK)
+        return status;
+    if (!same_bounds(replay))
         return ms_fail(
             error, MS_USAGE,
             "%s: a replay from %s to %s was begun here; go on with these, or begin again with --restart", dir,
@@ -136,6 +145,8 @@ static enum ms_status make_plan(struct ms_replay *replay, uint64_t fold_id, stru
 {
     struct ms_bound from, to;
     struct ms_replay_plan *plan = &replay->plan;
+    const struct ms_replay_files *files = replay->options.files;
+    bool of_files = files && files->sources & 1u << MS_SOURCE_CLICKS;
     if (replay->options.given)
         return take_given(replay, fold_id, error);
     enum ms_status status = ms_bound_parse(&from, "--from", replay->options.from, error);
@@ -152,7 +163,24 @@ static enum ms_status make_plan(struct ms_replay *replay, uint64_t fold_id, stru
         snprintf(plan->output, sizeof plan->output, "%s", replay->config.output_topic);
     snprintf(plan->from, sizeof plan->from, "%s", replay->options.from);
     snprintf(plan->to, sizeof plan->to, "%s", replay->options.to);
-    return ms_replay_resolve(replay, &from, &to, error);
+    status = ms_replay_files_note(replay, error);
+    if (status == MS_OK)
+        status = of_files ? ms_replay_files_plan(replay, error)
+                          : ms_replay_resolve(replay, &from, &to, error);
+    return status;
+}
+
+/* For --restart. What was handed over is the service's: a person may remove it, no replay does. */
+static enum ms_status forget_plan(struct ms_replay *replay, struct ms_error *error)
+{
+    bool handed = replay->resumes && replay->plan.stage == MS_REPLAY_HANDED;
+    ms_replay_plan_free(&replay->plan);
+    replay->resumes = false;
+    return handed ? ms_fail(error, MS_STATE,
+                            "%s: was handed over to the service, so --restart does not drop it; give another "
+                            "state directory, or remove this one",
+                            replay->options.config->state_dir)
+                  : MS_OK;
 }
 
 /* Fixes the plan, or takes up the one that is there. Makes nothing. */
@@ -161,8 +189,10 @@ static enum ms_status settle_plan(struct ms_replay *replay, bool dry, struct ms_
     const char *dir = replay->options.config->state_dir;
     uint64_t fold_id;
     enum ms_status status = fold_id_of(replay, &fold_id, error);
-    if (status == MS_OK && !dry && !replay->options.restart)
+    if (status == MS_OK && !dry)
         status = ms_replay_plan_read(&replay->plan, dir, &replay->resumes, error);
+    if (status == MS_OK && replay->options.restart)
+        status = forget_plan(replay, error);
     if (status != MS_OK)
         return status;
     return replay->resumes ? check_same(replay, fold_id, error) : make_plan(replay, fold_id, error);
@@ -217,7 +247,7 @@ enum ms_status ms_replay_open(struct ms_replay **out, const struct ms_replay_opt
         status = ms_fail(error, MS_MEMORY, "no memory for a replay");
     if (status == MS_OK)
         status = read_rows(replay, error);
-    if (status == MS_OK && replay->resumes)
+    if (status == MS_OK && replay->resumes && !ms_replay_of_files(replay))
         status = ms_replay_check_logs(replay, error);
     if (status != MS_OK) {
         ms_replay_close(replay);
@@ -339,9 +369,8 @@ static enum ms_status start_reader(struct ms_replay *replay, struct ms_replay_re
 enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error)
 {
     int count = ms_replay_workers(replay);
-    size_t memory = (size_t)replay->config.state_memory_bytes;
-    memory = (memory > 2 * BLOCK_CACHE ? memory - BLOCK_CACHE : memory / 2) / (size_t)count;
-    if (replay->plan.stage != MS_REPLAY_READING)
+    size_t memory = ms_replay_memory(replay) / (size_t)count;
+    if (replay->plan.stage != MS_REPLAY_READING || ms_replay_of_files(replay))
         return MS_OK;
     enum ms_status status = make_readers(replay, count, error);
     for (int i = 0; status == MS_OK && i < count; i++)
@@ -380,7 +409,7 @@ struct ms_replay_counts ms_replay_counted(const struct ms_replay *replay)
         counts.published += atomic_load(&replay->readers[i].sender.published);
         counts.bad += ms_counted(&stats->dead_letters);
     }
-    for (size_t i = 0; ms_replay_where(replay, i, &at); i++)
+    for (size_t i = 0; !ms_replay_of_files(replay) && ms_replay_where(replay, i, &at); i++)
         counts.left += at.next < at.part.to ? (uint64_t)(at.part.to - at.next) : 0;
     return counts;
 }
@@ -410,6 +439,10 @@ static void close_sender(struct ms_replay_reader *reader)
 enum ms_status ms_replay_finish(struct ms_replay *replay, bool *whole, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
+    if (ms_replay_of_files(replay)) {
+        *whole = replay->plan.stage != MS_REPLAY_READING;
+        return MS_OK;
+    }
     for (int i = 0; i < replay->reader_count; i++) {
         struct ms_replay_reader *reader = &replay->readers[i];
         if (!reader->started)

@@ -18,9 +18,22 @@
 #include "base/config.h"
 #include "mindstream/bytes.h"
 #include "mindstream/extract.h"
+#include "stream/partitioner.h"
 #include "stream/replay_plan.h"
 
+struct ms_feed;
+struct ms_feed_counts;
 struct ms_replay;
+
+/* The files of a replay. */
+struct ms_replay_files {
+    unsigned sources;                  /* (1 << index) whose events come from files */
+    const struct ms_replay_file *list; /* in the order in which they are read */
+    size_t count;
+    uint64_t reading; /* a digest of all that says how they are read; the partitioner is added */
+    enum ms_partitioner partitioner;
+    int32_t partitions; /* of the input topic, 0: the topic tells */
+};
 
 enum ms_replay_publish {
     MS_REPLAY_PUBLISH_NONE,
@@ -42,8 +55,9 @@ struct ms_replay_options {
     /* Told by ms_replay_publish now and then how many users it has published in this run, and how many are left. */
     void (*on_published)(void *context, uint64_t users, uint64_t left);
     void *on_published_context;
-    bool follow;  /* go on at the end until |stop| */
-    bool restart; /* drop what an earlier replay has built here */
+    const struct ms_replay_files *files; /* NULL: none */
+    bool follow;                         /* go on at the end until |stop| */
+    bool restart;                        /* drop what an earlier replay has built here */
     /* What is read, in place of |from| and |to|, which are texts then: its parts are copied. NULL: none is given. */
     const struct ms_replay_plan *given;
     /* Whose records are folded; any thread. NULL: everybody's. */
@@ -97,6 +111,21 @@ bool ms_replay_resumes(const struct ms_replay *replay);
 
 /* How many workers it has: no more than there are partitions. */
 int ms_replay_workers(const struct ms_replay *replay);
+
+/* Files. A replay of files has begin -> (add ... add) -> end for each source that still waits, profiles before clicks, and
+ * these before ms_replay_start; ms_replay_start and ms_replay_finish then do nothing where the clicks came from files. */
+
+/* Whether files of |source| are still to be read. */
+bool ms_replay_waits_for_files(const struct ms_replay *replay, int source);
+/* Partitions of the input topic. */
+int32_t ms_replay_partition_count(const struct ms_replay *replay);
+/* A feed (stream/feed.h) of |source|, which passes over what the state has already. */
+enum ms_status ms_replay_feed_begin(struct ms_replay *replay, int source, struct ms_feed **feed,
+                                    struct ms_error *error) MS_MUST_CHECK;
+/* Waits for it, notes that all files of |source| are read, where they are |whole|, and frees it. *counts is what it did, also
+ * where this fails. */
+enum ms_status ms_replay_feed_end(struct ms_replay *replay, int source, struct ms_feed *feed, bool whole,
+                                  struct ms_feed_counts *counts, struct ms_error *error) MS_MUST_CHECK;
 
 /* Starts the workers. */
 enum ms_status ms_replay_start(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;

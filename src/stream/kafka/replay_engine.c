@@ -54,6 +54,12 @@ enum ms_status ms_replay_engine(struct ms_replay *replay, struct ms_engine **eng
     return ms_engine_new(engine, &options, error);
 }
 
+size_t ms_replay_memory(const struct ms_replay *replay)
+{
+    size_t memory = (size_t)replay->config.state_memory_bytes;
+    return memory > 2 * MS_REPLAY_BLOCK_CACHE ? memory - MS_REPLAY_BLOCK_CACHE : memory / 2;
+}
+
 int ms_replay_partitions(const struct ms_replay_plan *plan, int source)
 {
     int count = 0;
@@ -103,6 +109,7 @@ static struct ms_position position_of(const struct ms_replay *replay, const stru
     position.holes = position.replay_until > position.next ? position.replay_until - position.next : 0;
     position.partitions = ms_replay_partitions(&replay->plan, part->source);
     position.began = position.partitions;
+    position.before = ms_replay_of_files(replay) && part->source == MS_SOURCE_CLICKS;
     return position;
 }
 

@@ -156,6 +156,8 @@ enum ms_status ms_replay_hand_over(struct ms_replay *replay, struct ms_error *er
     pthread_mutex_init(&stats.lock, NULL);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)replay->plan.count);
     enum ms_status status = check_group(replay, error);
+    if (status == MS_OK && ms_replay_of_files(replay))
+        status = ms_replay_files_seam(replay, error);
     if (status == MS_OK)
         status = ms_replay_engine(replay, &engine, &stats, (size_t)1 << 20, OWNER, NULL, error);
     if (status == MS_OK)

@@ -13,6 +13,10 @@
 #include "stream/kafka/consumer_queue.h"
 #include "stream/kafka/replay.h"
 #include "stream/kafka/replay_filter.h"
+#include "stream/source.h"
+
+#define MS_REPLAY_BLOCK_CACHE                                                                                \
+    ((size_t)32 << 20) /* of the database; the rest of state.memory.bytes is for users */
 
 /* A transactional producer of a replay. Zeroed, there is none. */
 struct ms_replay_sender {
@@ -84,6 +88,25 @@ enum ms_status ms_replay_check_logs(struct ms_replay *replay, struct ms_error *e
 
 /* Whether output.topic is there. */
 enum ms_status ms_replay_check_output(const struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+
+/* Whether the clicks come from files: then no log is read. */
+static inline bool ms_replay_of_files(const struct ms_replay *replay)
+{
+    return replay->plan.files & 1u << MS_SOURCE_CLICKS;
+}
+
+/* replay_files.c: fixes the parts of a replay of files. */
+enum ms_status ms_replay_files_plan(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+/* Adds the files to the plan. */
+enum ms_status ms_replay_files_note(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+/* MS_USAGE where the files of a plan that was read are not those that are asked for. */
+enum ms_status ms_replay_files_same(const struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+/* Makes the parts those of the topic where the service begins (--to), and has the rows say that the state is folded up to
+ * there. */
+enum ms_status ms_replay_files_seam(struct ms_replay *replay, struct ms_error *error) MS_MUST_CHECK;
+
+/* Memory for the users of all workers. */
+size_t ms_replay_memory(const struct ms_replay *replay);
 
 /* replay_transaction.c: makes a producer with the replay's transactional id |number|, which settles the transaction that
  * a former one with this id left open. It is to be closed also where this fails. */

@@ -13,6 +13,7 @@
 #include "stream/kafka/check.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/service_inside.h"
+#include "stream/replay_plan.h"
 
 #define MIN_BLOCK_CACHE ((size_t)16 << 20)
 #define CLOSE_MS        10000 /* what closing its clients may take a worker that has committed and flushed */
@@ -39,6 +40,22 @@ static struct shares share_memory(const struct ms_config *config)
 
 /* ---- start ---- */
 
+/* A state that was replayed from files has no offsets of the topic before it is handed over. */
+static enum ms_status check_handed(const char *dir, struct ms_error *error)
+{
+    struct ms_replay_plan plan = {.count = 0};
+    bool found = false;
+    enum ms_status status = ms_replay_plan_read(&plan, dir, &found, error);
+    if (status == MS_OK && found && plan.files && plan.stage != MS_REPLAY_HANDED)
+        status = ms_fail(
+            error, MS_STATE,
+            "%s: holds a replay of files that was not handed over, so nothing says where in the topic "
+            "to begin: the same `mindstream replay` with --handoff --to does",
+            dir);
+    ms_replay_plan_free(&plan);
+    return status;
+}
+
 static enum ms_status open_store(struct ms_service *service, size_t block_cache_bytes, struct ms_error *error)
 {
     const struct ms_config *config = service->options.config;
@@ -47,7 +64,8 @@ static enum ms_status open_store(struct ms_service *service, size_t block_cache_
                                        .input_topic = config->input_topic,
                                        .instance_id = config->instance_id,
                                        .block_cache_bytes = block_cache_bytes};
-    return ms_store_open(&service->store, &options, error);
+    enum ms_status status = ms_store_open(&service->store, &options, error);
+    return status == MS_OK ? check_handed(config->state_dir, error) : status;
 }
 
 /* Transactional ids of workers that a run before had and this one does not: a transaction that such a worker
