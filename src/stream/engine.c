@@ -403,7 +403,8 @@ static bool is_committed(const struct ms_partition *partition, const struct ms_u
 static void keep_image(struct ms_engine *engine, int32_t partition, const struct ms_wanted *wanted)
 {
     const struct ms_user *user = ms_overlay_entry(engine->overlay, wanted->entry)->user;
-    if (is_committed(ms_positions_partition(&engine->positions, partition), user))
+    const struct ms_partition *of = ms_positions_partition(&engine->positions, partition);
+    if (of && is_committed(of, user))
         ms_images_keep(&engine->images, wanted->hash, user);
 }
 
