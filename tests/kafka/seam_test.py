@@ -73,6 +73,7 @@ class Producers:
                 producer.abort_transaction(30)
             else:
                 producer.commit_transaction(30)
+            time.sleep(draws.uniform(0, 0.2))  # else a seam would always lie at the mark of a transaction
 
     def stop(self):
         self.stopped.set()

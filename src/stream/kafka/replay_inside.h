@@ -11,6 +11,7 @@
 #include "state/store.h"
 #include "stream/engine.h"
 #include "stream/kafka/consumer_queue.h"
+#include "stream/kafka/in_flight.h"
 #include "stream/kafka/replay.h"
 #include "stream/kafka/replay_filter.h"
 #include "stream/source.h"
@@ -28,7 +29,9 @@ struct ms_replay_sender {
     double began_s;             /* the open transaction */
     size_t records, bytes;      /* in the open transaction */
     _Atomic uint64_t published; /* records of committed transactions */
-    atomic_int refused;         /* why the first record was that was not delivered */
+    int number;                 /* of its transactional id */
+    struct ms_in_flight in_flight;
+    atomic_int refused; /* why the first record was that was not delivered */
 };
 
 struct ms_replay_reader {

@@ -15,6 +15,7 @@
 #define TRANSACTION_BYTES   ((size_t)16 << 20)
 #define CALL_MS             60000
 #define ABORT_MS            5000
+#define MOST_WAIT_MS        500 /* for batches on their way before a commit flushes whatever is left */
 
 /* Of records that were refused, the first one's reason: the commit fails with their number alone. */
 static void delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
@@ -48,8 +49,9 @@ enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const stru
     char id[700];
     transactional_id(replay, number, id, sizeof id);
     sender->replay = replay;
+    sender->number = number;
     enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id,
-                                            delivered, sender, NULL, NULL, 0, error);
+                                            delivered, sender, &sender->in_flight, NULL, 0, error);
     if (status == MS_OK)
         status = ms_producer_begin(sender->producer, id, replay->stop_publishing, NULL, error);
     if (status != MS_OK)
@@ -80,6 +82,7 @@ static enum ms_status begin(struct ms_replay_sender *sender, struct ms_error *er
 {
     if (sender->in_transaction)
         return MS_OK;
+    ms_in_flight_reset(&sender->in_flight);
     rd_kafka_error_t *failure = rd_kafka_begin_transaction(sender->producer);
     if (failure)
         return ms_kafka_failed(failure, error, "begin_transaction");
@@ -143,12 +146,28 @@ static enum ms_status send_offsets(struct ms_replay_sender *sender, rd_kafka_top
     return failure ? ms_kafka_failed(failure, error, "send_offsets_to_transaction") : MS_OK;
 }
 
+/* A transaction whose end was asked for twice: a late copy of the request could end the next one, which a new producer's epoch
+ * refuses (in_flight.h). */
+static enum ms_status renew(struct ms_replay_sender *sender, struct ms_error *error)
+{
+    const struct ms_replay *replay = sender->replay;
+    int number = sender->number;
+    if (!ms_in_flight_end_repeated(&sender->in_flight))
+        return MS_OK;
+    uint64_t published = atomic_load(&sender->published);
+    ms_replay_sender_close(sender);
+    atomic_store(&sender->published, published);
+    return ms_replay_sender_open(sender, replay, number, error);
+}
+
 enum ms_status ms_replay_sender_commit(struct ms_replay_sender *sender, rd_kafka_topic_partition_list_t *list,
                                        struct ms_error *error)
 {
     enum ms_status status = begin(sender, error);
     if (status == MS_OK)
         status = send_offsets(sender, list, error);
+    if (status == MS_OK)
+        ms_in_flight_wait(&sender->in_flight, MOST_WAIT_MS);
     while (status == MS_OK) {
         rd_kafka_error_t *failure = rd_kafka_commit_transaction(sender->producer, -1);
         if (!failure)
@@ -161,6 +180,7 @@ enum ms_status ms_replay_sender_commit(struct ms_replay_sender *sender, rd_kafka
         sender->in_transaction = false;
         atomic_fetch_add(&sender->published, sender->records);
         sender->records = sender->bytes = 0;
+        status = renew(sender, error);
     }
     return status;
 }
