@@ -91,6 +91,27 @@ static void set_options(struct ms_replay_file_set *set)
         set->options.passed = 1u << MS_PASSED_TYPE | 1u << MS_PASSED_BLANK | 1u << MS_PASSED_HEADER;
 }
 
+/* Reads each file up to its first event, so that a column that is not there, a path that does not parse or a file of another kind
+ * is found before anything is made. */
+static enum ms_status look_into(const struct ms_replay_file_set *set, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; status == MS_OK && i < set->arguments->count; i++) {
+        struct ms_events_options options = set->options;
+        struct ms_events *events = NULL;
+        struct ms_log_event event;
+        options.paths = &set->arguments->files[i];
+        options.path_count = 1;
+        if (!set->list[i].digest)
+            continue;
+        status = ms_events_open(&events, &options, error);
+        if (status == MS_OK)
+            status = ms_events_next(events, &event, error);
+        ms_events_close(events);
+    }
+    return status;
+}
+
 /* All that decides which events files give. */
 static uint64_t reading_of(const struct ms_replay_file_set *set)
 {
@@ -142,6 +163,8 @@ enum ms_status ms_replay_file_set_make(struct ms_replay_file_set *set,
         status = look_at(arguments->profiles, &set->list[arguments->count], error);
     if (pipe)
         set->bytes = 0;
+    if (status == MS_OK)
+        status = look_into(set, error);
     set->files = (struct ms_replay_files){.sources = (arguments->count ? 1u << MS_SOURCE_CLICKS : 0) |
                                                      (arguments->profiles ? 1u << MS_SOURCE_PROFILES : 0),
                                           .list = set->list,
