@@ -7,15 +7,17 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 import ms_history
 import ms_kafka
 from confluent_kafka import Producer
 from lifecycle_test import Log
-from ms_kafka import event
+from ms_kafka import event, wait_for
 from profile_test import People
 from replay_test import Replay, check_from, diff
+from verify_test import Checked
 
 
 def write_lines(path, events):
@@ -114,6 +116,8 @@ def replay_file_handoff(scenario):
     scenario.wait_done(service)
     assert service.terminate() == 0
     check_from(scenario, before, log.histories.expected())
+    found = Checked(service, "--from-input")
+    assert (found.checked, found.differ) == (100, 0), found.summary
     Replay(service, *base, "--restart").run(3, "was handed over")
     shutil.rmtree(service.settings["state.dir"])
     service.start().fails(3, "replayed from files", scenario.input)
@@ -164,5 +168,89 @@ def replay_file_profiles(scenario):
         assert message.version > clicked[message.user_id], "versions go on"
 
 
+def fill_disk(directory):
+    """Takes all room there; what takes it is to be removed."""
+    path = os.path.join(directory, "ballast")
+    try:
+        with open(path, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError:
+        return path
+
+
+def replay_full_disk(scenario, service):
+    """Reading the topic while the disk is full ends; with room again the same command goes on."""
+    small = os.path.join(scenario.directory, "small")
+    os.mkdir(small)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", small], check=False).returncode:
+        print("no right to mount: a full disk is not tried")
+        return
+    try:
+        base = ("--state-dir", os.path.join(small, "state"), "--checkpoint", "1")
+        process = Replay(service, *base, "--rate", "500").start()
+        wait_for("a plan", lambda: os.path.exists(os.path.join(small, "state", "replay")))
+        ballast = fill_disk(small)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1 and "o space left" in err, (process.returncode, err)
+        os.unlink(ballast)
+        assert Replay(service, *base).run()["stage"] == "read"
+        diff(service.settings["state.dir"], os.path.join(small, "state"), model=scenario.model_dir)
+    finally:
+        subprocess.run(["umount", small], check=False)
+
+
+def replay_bad_input(scenario):
+    """What does not fit is one clear line and the right status, for a topic and for files, and a second run mends what can be."""
+    scenario.topics(2)
+    log = Log(scenario, users=20)
+    events = []
+    log.produce(3000)
+    path = write_lines(os.path.join(scenario.directory, "clicks.jsonl"), random_events(scenario, 2000, users=20))
+    service = scenario.service(routing_mode="incremental", state_behaviors_max=20)
+    directory, files = service.settings["state.dir"], ("--from-file", path, "--state-dir", os.path.join(scenario.directory, "files"))
+    Replay(service, "--from", "latest", "--to", "earliest").run(2, "lies before --from")
+    assert not os.path.exists(directory), "nothing is made"
+    assert Replay(service, "--to", "1999-01-01T00:00:00Z", "--state-dir", directory + "-0").run()["records"] == 0
+    assert Replay(service).run()["stage"] == "read"
+    replay_full_disk(scenario, service)
+    other = scenario.service("other", application_id="another", state_dir=directory, routing_mode="incremental", state_behaviors_max=20)
+    Replay(other).run(3, "another")
+    Replay(other, *files).run()
+    Replay(service, *files).run(3, "another")
+    files = ("--from-file", path, "--state-dir", os.path.join(scenario.directory, "again"))
+    wide = scenario.service("wide", state_dir=directory, model_dir=os.path.join(scenario.directory, "wide"))
+    subprocess.run([ms_kafka.MINDSTREAM, "generate", "--users", "1", "--items", "9", "--events", "0", "--dim", "24", "--model-out",
+                    wide.settings["model.dir"]], capture_output=True, check=True)
+    Replay(wide).run(2, "another model")
+    live = scenario.service("live", routing_mode="incremental")
+    live.start()
+    scenario.wait_done(live)
+    Replay(live, *files[:2]).run(1, "in use")
+    Replay(service, *files, "--handoff", "--to", "2099-01-01T00:00:00Z").run(3, "members", "live-")
+    assert live.terminate() == 0
+    wait_for("the group to be empty", lambda: scenario.kafka.members(scenario.group) == 0)
+    Replay(live, *files[:2]).run(3, "no replay")
+    Replay(service, *files, "--handoff", "--to", "earliest").run(3, "has offset")
+    assert Replay(service, *files, "--handoff", "--to", "latest").run()["stage"] == "handed over", "nothing stood in the way any more"
+    found = Checked(service, "--from-input", *files[2:])
+    assert (found.checked, found.differ, found.reasons.get("files")) == (0, 0, 20), found.summary
+    for partitions in (2, 1):
+        topic = f"{scenario.id}-shrinks-{partitions}"
+        scenario.kafka.create(topic, 2)
+        produce_by(scenario, topic, events or random_events(scenario, 2000, users=20), "murmur2_random")
+        shrinks = scenario.service(f"shrinks-{partitions}", input_topic=topic)
+        process = Replay(shrinks, "--rate", "200", "--checkpoint", "1").start()
+        wait_for("a plan", lambda: os.path.exists(os.path.join(shrinks.settings["state.dir"], "replay")))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        scenario.kafka.delete(topic)
+        scenario.kafka.create(topic, partitions)
+        produce_by(scenario, topic, random_events(scenario, 10, users=20), "murmur2_random")
+        Replay(shrinks).run(3, topic, "partition", "--restart")
+        assert Replay(shrinks, "--restart").run()["records"] >= 10
+
+
 if __name__ == "__main__":
-    ms_kafka.main({function.__name__: function for function in (replay_file_equals, replay_file_handoff, replay_file_profiles)})
+    ms_kafka.main({function.__name__: function for function in (replay_file_equals, replay_file_handoff, replay_file_profiles,
+                                                          replay_bad_input)})

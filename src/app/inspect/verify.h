@@ -25,6 +25,7 @@
     X(REFOLDED, "refolded", "folded again from kept events when the model or its settings changed")          \
     X(INPUT_GONE, "input_gone", "the input topic no longer has all events from the origin on")               \
     X(INPUT_ANEW, "input_anew", "the input topic ends before the state does")                                \
+    X(FILES, "files", "events came from files (replay --from-file), which the input topic does not have")    \
     X(INPUT_HOLES, "input_holes", "the input topic is compacted (--accept-holes folds what is left)")        \
     X(DECODER, "decoder", "folded under other settings of the decoder")                                      \
     X(OFFSETS, "offsets", "the state has no offsets, or a user is further than they are")                    \

@@ -15,26 +15,43 @@
 
 /* ---- what is read ---- */
 
-/* Why the partition cannot be folded again, whatever the log has. */
-static bool told_by_row(struct ms_verify *verify, struct ms_verify_partition *partition)
+/* Why the partition cannot be folded again, whatever the log has. |files|: the state was replayed from files. */
+static bool told_by_row(struct ms_verify *verify, struct ms_verify_partition *partition, bool files)
 {
     const struct ms_row_source *clicks = &partition->row.sources[MS_SOURCE_CLICKS];
     uint64_t decode_id = ms_sources_decode_id(verify->config);
     partition->why = MS_VERIFY_OFFSETS;
     if (!partition->has_row || clicks->applied < 0 || clicks->origin < 0)
         return false;
+    partition->why = MS_VERIFY_FILES;
+    if (files)
+        return false;
     partition->why = MS_VERIFY_DECODER;
     return !partition->row.decode_id || partition->row.decode_id == decode_id;
 }
 
+static enum ms_status find_files(const char *dir, bool *files, struct ms_error *error)
+{
+    struct ms_replay_plan plan = {.count = 0};
+    bool found = false;
+    enum ms_status status = ms_replay_plan_read(&plan, dir, &found, error);
+    *files = found && plan.files;
+    ms_replay_plan_free(&plan);
+    return status;
+}
+
 static enum ms_status add_parts(struct ms_verify *verify, struct ms_replay_plan *plan, struct ms_error *error)
 {
+    bool files = false;
+    enum ms_status status = find_files(verify->config->state_dir, &files, error);
+    if (status != MS_OK)
+        return status;
     for (int source = 0; source < MS_SOURCES; source++) {
         for (int p = 0; ms_source_topic(source, verify->config)[0] && p < MS_MAX_PARTITIONS; p++) {
             struct ms_verify_partition *partition = &verify->partitions[p];
             const struct ms_row_source *row = &partition->row.sources[source];
             const struct ms_replay_part part = {source, p, row->origin, row->applied};
-            if (!told_by_row(verify, partition) || row->applied < 0 || row->origin < 0)
+            if (!told_by_row(verify, partition, files) || row->applied < 0 || row->origin < 0)
                 continue;
             if (!ms_replay_plan_add(plan, &part))
                 return ms_fail(error, MS_MEMORY, "no memory for a plan");
