@@ -3,9 +3,8 @@
 #include "app/inspect/shared.h"
 
 static const struct ms_command *const commands[] = {
-    &ms_inspect_user,   &ms_inspect_users,  &ms_inspect_partitions,
-    &ms_inspect_stats,  &ms_inspect_diff,   &ms_inspect_export,
-    &ms_inspect_import, &ms_inspect_verify, NULL,
+    &ms_inspect_user,   &ms_inspect_users,  &ms_inspect_partitions, &ms_inspect_stats, &ms_inspect_diff,
+    &ms_inspect_export, &ms_inspect_import, &ms_inspect_verify,     &ms_inspect_tail,  NULL,
 };
 
 const struct ms_command ms_command_inspect = {

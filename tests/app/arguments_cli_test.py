@@ -155,8 +155,8 @@ def check_commands():
     check_error(["bench"], "routing is missing")
     check_error(["model"], "check or info is missing")
     check_error(["inspect", "--jsn"], "unknown option --jsn")
-    check_error(["inspect", "--limit", "3"], "user, users, partitions, stats, diff, export, import or verify is missing")
-    check_error(["inspect", "--json"], "user, users, partitions, stats, diff, export, import or verify is missing")
+    check_error(["inspect", "--limit", "3"], "user, users, partitions, stats, diff, export, import, verify or tail is missing")
+    check_error(["inspect", "--json"], "user, users, partitions, stats, diff, export, import, verify or tail is missing")
     check_error(["help", "model", "activate"], "not built yet")
     # Options may stand before the name of a command, with their values.
     check("options first", "/nonexistent" in run("model", "--json", "check", "/nonexistent")[1])

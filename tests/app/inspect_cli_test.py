@@ -200,7 +200,7 @@ def check_settings(world, scratch, state):
 def check_usage(scratch, state):
     at = ["--state-dir", state]
     for arguments, code, text in (
-            ([], 2, "user, users, partitions, stats, diff, export, import or verify is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
+            ([], 2, "user, users, partitions, stats, diff, export, import, verify or tail is missing"), (["frob"], 2, "frob"), (["user", *at], 2, "ID is missing"), (["user", "", *at], 2, "ID ''"),
             (["user", "a", "b", *at], 2, "'b'"), (["users", "a", *at], 2, "'a'"), (["users"], 2, "--state-dir"),
             (["users", "--limit", "-1", *at], 2, "--limit"), (["users", "--limit", *at], 2, "--limit"),
             (["user", "a", "--partition", "32768", *at], 2, "--partition"), (["users", "--state-dir"], 2, "--state-dir needs a directory"),

@@ -40,10 +40,13 @@ struct ms_inspect_arguments {
     int64_t sample, memory;
     bool from_input;
     const char *output_topic, *scratch;
+    /* tail */
+    int topic;
+    const char *user, *from, *to;
 };
 
 extern const struct ms_command ms_inspect_user, ms_inspect_users, ms_inspect_partitions, ms_inspect_stats,
-    ms_inspect_diff, ms_inspect_export, ms_inspect_import, ms_inspect_verify;
+    ms_inspect_diff, ms_inspect_export, ms_inspect_import, ms_inspect_verify, ms_inspect_tail;
 
 #define MS_INSPECT_AT(field) .offset = offsetof(struct ms_inspect_arguments, field)
 

@@ -1,6 +1,7 @@
 /* The insides of `mindstream inspect verify`, for its files alone:
  *
  *   verify.c         the command: which users, the passes over them, and what is printed
+ *   verify_survey.c  the partitions, and the sample
  *   verify_state.c   a user against itself folded again, and against one from the input topic
  *   verify_input.c   the scratch state that is built from the input topic
  *   verify_output.c  the last record of each user, and a user against it
@@ -113,6 +114,11 @@ void ms_verdict_differs(struct ms_verdict *verdict, const char *against, const c
 /* Notes that the interests differ where they do by more than the tolerance. |a| and |b| are of the same model. */
 void ms_verify_interests(const struct ms_verify *verify, const char *against, const struct ms_interests *a,
                          const struct ms_interests *b, struct ms_verdict *verdict);
+
+/* ---- verify_survey.c ---- */
+
+/* Fills verify->partitions, users and most_hash. */
+enum ms_status ms_verify_survey(struct ms_verify *verify, struct ms_error *error) MS_MUST_CHECK;
 
 /* ---- verify_state.c ---- */
 
