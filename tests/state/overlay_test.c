@@ -193,6 +193,58 @@ static void chunk_numbers_come_round(void **state)
     world_close(&w);
 }
 
+/* Writes a head row of |text| for a user. */
+static void spoil(struct world *w, uint16_t partition, const char *id, const char *text)
+{
+    struct ms_store_file *file;
+    struct ms_buffer key = {0};
+    struct ms_error error;
+    bool lost;
+    assert_true(ms_key_user(&key, partition, (struct ms_bytes){id, strlen(id)}));
+    assert_int_equal(ms_store_file_begin(&file, w->store, &error), MS_OK);
+    assert_int_equal(ms_store_file_put(file, (struct ms_bytes){key.data, key.size},
+                                       (struct ms_bytes){text, strlen(text)}, &error),
+                     MS_OK);
+    assert_int_equal(ms_store_file_ingest(file, &partition, 1, 1, &lost, &error), MS_OK);
+    ms_buffer_free(&key);
+}
+
+/* A walk names the users whose rows are damaged, and goes on behind each. */
+static void a_walk_passes_damaged_users(void **state)
+{
+    static const char *const ids[] = {"anna", "bert", "carl", "dora"};
+    struct world w;
+    struct ms_error error;
+    struct ms_user_walk *walk;
+    struct ms_user *found = NULL;
+    struct ms_bytes id;
+    uint16_t partition;
+    (void)state;
+    world_open(&w, true, 5, 1 << 20);
+    for (int i = 0; i < 4; i++)
+        click(&w, 1, ids[i], 1000, i);
+    assert_false(flush(&w, 1, 4));
+    spoil(&w, 1, "bert", "\x02 nonsense");
+    spoil(&w, 1, "dora", "");
+    assert_int_equal(ms_user_walk_begin(&walk, w.store, &error), MS_OK);
+    for (size_t i = 0; i < 4; i++) {
+        enum ms_status status = ms_user_walk_next(walk, &found, NULL, &error);
+        assert_int_equal(status, i % 2 ? MS_STATE : MS_OK);
+        assert_true(ms_user_walk_failed_at(walk, &partition, &id) == (i % 2 == 1));
+        if (i % 2 == 0)
+            id = ms_user_id(found);
+        else
+            assert_int_equal(partition, 1);
+        assert_int_equal(id.size, 4);
+        assert_memory_equal(id.data, ids[i], 4);
+        free(found);
+    }
+    assert_int_equal(ms_user_walk_next(walk, &found, NULL, &error), MS_OK);
+    assert_null(found);
+    ms_user_walk_end(walk);
+    world_close(&w);
+}
+
 static void a_new_user_twice_in_a_batch(void **state)
 {
     struct world w;
@@ -680,6 +732,7 @@ static void damage_names_the_user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(chunk_numbers_come_round),
+                                       cmocka_unit_test(a_walk_passes_damaged_users),
                                        cmocka_unit_test(a_new_user_twice_in_a_batch),
                                        cmocka_unit_test(a_dropped_partition_leaves_the_others),
                                        cmocka_unit_test(a_lost_partition_is_not_written),
