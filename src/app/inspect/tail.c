@@ -31,11 +31,6 @@ struct tail {
 
 /* ---- a record ---- */
 
-static bool is_user(struct ms_bytes user, const char *id)
-{
-    return user.data && user.size == strlen(id) && memcmp(user.data, id, user.size) == 0;
-}
-
 static enum ms_status add_json(struct tail *tail, const struct ms_input *record, struct ms_error *error)
 {
     json_t *root = json_pack("{s:i, s:I, s:o}", "partition", (int)record->partition, "offset",
@@ -62,8 +57,8 @@ static enum ms_status add_text(struct tail *tail, const struct ms_input *record,
 static enum ms_status take(struct tail *tail, const struct ms_input *record, struct ms_error *error)
 {
     struct ms_bytes user = record->key;
-    enum ms_status status = tail->kind->look(tail->own, record, &user, error);
-    if (status != MS_OK || (tail->arguments->user && !is_user(user, tail->arguments->user)))
+    enum ms_status status = tail->kind->look(tail->own, record, tail->arguments->user, &user, error);
+    if (status != MS_OK || (tail->arguments->user && !ms_tail_is(user, tail->arguments->user)))
         return status;
     tail->shown++;
     return tail->arguments->json ? add_json(tail, record, error) : add_text(tail, record, error);

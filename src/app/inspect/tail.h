@@ -15,9 +15,10 @@ struct ms_tail_kind {
     enum ms_status (*open)(void **own, const struct ms_config *config, struct ms_error *error);
     void (*close)(void *own);
     /* Decodes a record and keeps what came of it in |own| until the next one. *user is whose it is, as far as that is known, else
-     * the key; its bytes hold as long. A record that cannot be decoded is MS_OK. */
-    enum ms_status (*look)(void *own, const struct ms_input *record, struct ms_bytes *user,
-                           struct ms_error *error);
+     * the key; its bytes hold as long. A record that cannot be decoded is MS_OK. Where |wanted| is not NULL and the key tells that it
+     * is another user's, it is not decoded. */
+    enum ms_status (*look)(void *own, const struct ms_input *record, const char *wanted,
+                           struct ms_bytes *user, struct ms_error *error);
     /* Appends what came of it, behind time, partition and offset. False without memory. */
     bool (*text)(void *own, const struct ms_input *record, struct ms_buffer *out);
     /* Adds the members of what came of it to |root|. */
@@ -25,6 +26,9 @@ struct ms_tail_kind {
 };
 
 extern const struct ms_tail_kind ms_tail_output, ms_tail_input, ms_tail_dead;
+
+/* Whether |user| is the one with this id. */
+bool ms_tail_is(struct ms_bytes user, const char *id);
 
 /* Appends bytes from outside, escaped and cut to about a line. */
 bool ms_tail_bytes(struct ms_buffer *out, struct ms_bytes bytes);

@@ -3,10 +3,10 @@
 #include "stream/kafka/topic_reader.h"
 #include "view/json.h"
 
-static enum ms_status look(void *own, const struct ms_input *record, struct ms_bytes *user,
-                           struct ms_error *error)
+static enum ms_status look(void *own, const struct ms_input *record, const char *wanted,
+                           struct ms_bytes *user, struct ms_error *error)
 {
-    (void)own, (void)error;
+    (void)own, (void)wanted, (void)error;
     *user = record->key;
     return MS_OK;
 }

@@ -44,10 +44,11 @@ static enum ms_status open_input(void **own, const struct ms_config *config, str
     return MS_OK;
 }
 
-static enum ms_status look(void *own, const struct ms_input *record, struct ms_bytes *user,
-                           struct ms_error *error)
+static enum ms_status look(void *own, const struct ms_input *record, const char *wanted,
+                           struct ms_bytes *user, struct ms_error *error)
 {
     struct input *input = own;
+    (void)wanted;
     ms_arena_reset(&input->arena);
     input->decoded = (struct ms_decoded){.row = MS_NO_ITEM};
     enum ms_status status = ms_source_clicks.decode(input->decoder, &input->context, record, &input->decoded,

@@ -53,8 +53,8 @@ static void read_key(struct output *output, struct ms_bytes key)
     output->user.size = at - 1;
 }
 
-static enum ms_status look(void *own, const struct ms_input *record, struct ms_bytes *user,
-                           struct ms_error *error)
+static enum ms_status look(void *own, const struct ms_input *record, const char *wanted,
+                           struct ms_bytes *user, struct ms_error *error)
 {
     struct output *output = own;
     int slot;
@@ -63,7 +63,7 @@ static enum ms_status look(void *own, const struct ms_input *record, struct ms_b
     output->why.text[0] = '\0';
     read_key(output, record->key);
     *user = output->user;
-    if (!record->value.data)
+    if (!record->value.data || (wanted && !ms_tail_is(output->user, wanted)))
         return MS_OK;
     enum ms_status status = output->by_interest ? ms_decode_interest(&output->decoded, output->format,
                                                                      record->value, &slot, &output->why)

@@ -5,6 +5,11 @@
 
 #define SHOWN_BYTES 200
 
+bool ms_tail_is(struct ms_bytes user, const char *id)
+{
+    return user.data && user.size == strlen(id) && memcmp(user.data, id, user.size) == 0;
+}
+
 bool ms_tail_bytes(struct ms_buffer *out, struct ms_bytes bytes)
 {
     bool cut = bytes.size > SHOWN_BYTES;

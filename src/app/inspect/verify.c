@@ -50,7 +50,7 @@ static void show_json(const struct ms_verify *verify, struct ms_bytes id, int pa
                             verdict->has_version ? json_integer((json_int_t)verdict->version) : json_null(),
                             "slot", verdict->slot < 0 ? json_null() : json_integer(verdict->slot), "largest",
                             json_of_number(verdict->largest));
-    fputs(verify->shown ? ",\n" : "", stdout);
+    fputs(verify->shown ? ",\n" : "{\"differences\":[", stdout);
     if (one)
         json_dumpf(one, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(one);
@@ -320,7 +320,7 @@ static enum ms_status summary_json(const struct ms_verify *verify, struct ms_err
         "tolerance", verify->arguments->tolerance, "state", tally_json(&verify->state), "output",
         verify->published ? tally_json(&verify->output) : json_null(), "forgotten",
         verify->published ? json_integer((json_int_t)verify->forgotten) : json_null());
-    fputs("],\"summary\":", stdout);
+    fputs(verify->shown ? "],\"summary\":" : "{\"differences\":[],\"summary\":", stdout);
     enum ms_status status = MS_MEMORY;
     if (summary)
         status = json_dumpf(summary, stdout, JSON_COMPACT) == 0 ? MS_OK : MS_IO;
@@ -421,8 +421,6 @@ static enum ms_status verify_all(struct ms_verify *verify, const struct ms_optio
         status = ms_verify_survey(verify, error);
     if (status == MS_OK && verify->arguments->from_input)
         status = ms_verify_read_input(verify, error);
-    if (status == MS_OK && verify->arguments->json)
-        fputs("{\"differences\":[", stdout);
     if (status == MS_OK)
         status = run_passes(verify, error);
     return status == MS_OK ? print_summary(verify, error) : status;
