@@ -78,6 +78,7 @@ def planted(scenario, service, name, *changes):
 def verify_after_kills(scenario):
     """Incremental, with histories longer than what is kept; killed three times; then faults, each found and named."""
     scenario.topics()
+    os.environ["TMPDIR"] = scenario.directory
     clicks = Clicks(scenario, users=150)
     service = scenario.service(routing_mode="incremental", publish_mode="latest", state_behaviors_max=30, state_flush_interval_ms=200)
     service.start()
@@ -101,7 +102,7 @@ def verify_after_kills(scenario):
     plant_in_state(scenario, service, clicks)
     plant_in_output(scenario, service, clicks)
     lose_input(scenario, service, clicks)
-    assert not [name for name in os.listdir("/var/tmp") if name.startswith("mindstream-verify-")] or "TMPDIR" in os.environ
+    assert not [name for name in os.listdir(scenario.directory) if "verify-" in name], "a scratch state is left"
 
 
 def plant_in_state(scenario, service, clicks):
