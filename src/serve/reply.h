@@ -10,6 +10,7 @@
 
 #define MS_TYPE_JSON     "application/json"
 #define MS_TYPE_HTML     "text/html; charset=utf-8"
+#define MS_TYPE_TEXT     "text/plain; charset=utf-8"
 #define MS_TYPE_PROTOBUF "application/x-protobuf"
 
 struct ms_reply {

@@ -10,7 +10,7 @@
 
 struct ms_desk;
 
-#define MS_ROUTE_QUERIES 3
+#define MS_ROUTE_QUERIES 4
 
 /* A whole number in the query. */
 struct ms_query_number {

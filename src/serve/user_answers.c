@@ -9,6 +9,7 @@
 #include "stream/kafka/live.h"
 #include "view/json.h"
 #include "view/recommend.h"
+#include "view/text.h"
 
 /* What a handler needs of a user. */
 struct visit {
@@ -73,13 +74,21 @@ void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, stru
     struct ms_error error;
     if (!begin(desk, request, (int32_t)request->numbers[0], &visit, reply))
         return;
+    bool text = strstr(request->accept, "text/plain") != NULL;
     enum ms_status status = make_view(&visit, &view, &error);
-    if (status == MS_OK)
+    if (status == MS_OK && request->numbers[2])
+        status = ms_user_view_recommend(view, visit.viewer, (size_t)request->numbers[2], &error);
+    if (status == MS_OK && text)
+        status = ms_user_view_text(view, (size_t)request->numbers[3], &reply->body, &error);
+    else if (status == MS_OK)
         status = ms_view_json_text(user_tree(desk, view, request->numbers[1] != 0), &reply->body, &error);
-    if (status == MS_OK && !ms_buffer_append(&reply->body, "\n", 1))
+    if (status == MS_OK && !text && !ms_buffer_append(&reply->body, "\n", 1))
         status = ms_fail(&error, MS_MEMORY, "no memory for the answer");
     reply->code = 200;
-    if (status != MS_OK)
+    reply->type = text ? MS_TYPE_TEXT : MS_TYPE_JSON;
+    if (status == MS_CONFIG)
+        ms_reply_fail(reply, 409, "%s", error.text);
+    else if (status != MS_OK)
         ms_reply_failed(reply, &error);
     ms_user_view_destroy(view);
     end(desk, &visit);

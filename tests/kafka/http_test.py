@@ -40,6 +40,11 @@ def inspected(service, user, expected=0):
     return done.stdout
 
 
+def with_source(answer, source):
+    """What `inspect user --json` prints of an answer of /v1/users/ID."""
+    return answer.body.rstrip()[:-1] + f',"source":"{source}"}}\n'.encode()
+
+
 def value_of(families, name, **labels):
     found = [sample.value for family in families for sample in family.samples if sample.name == name and
              all(sample.labels.get(key) == value for key, value in labels.items())]
@@ -118,7 +123,10 @@ def http_endpoints(scenario):
     scenario.kafka.produce(scenario.input, [event("u1", items[3], START_MS + 10 ** 7)])
     scenario.wait_done(service)
     assert server.user("u1").json()["version"] == before + 1, "an answer is older than the last commit"
-    assert server.user("u1", local=True).json() == server.user("u1").json()
+    for user in ("u1", "a/b", "\u6f22\u5b57"):
+        assert server.user(user, local=True).body == server.user(user).body
+        assert inspected(service, user) == with_source(server.user(user), "service")
+    inspected(service, "nobody", expected=1)
     assert server.get("/v1/hot").json()["users"][0]["count"] > 1
     assert server.get("/v1/events?limit=1").json()["events"][0]["user_id"] == "u1"
 
@@ -135,7 +143,7 @@ def http_endpoints(scenario):
     assert not os.path.exists(server.socket)
     for user, answer in live.items():
         if "\x00" not in user:
-            assert inspected(service, user) == answer.body, f"{user!r} differs from the stopped state"
+            assert inspected(service, user) == with_source(answer, "state"), f"{user!r} differs from the stopped state"
 
 
 def http_ready(scenario):

@@ -1,16 +1,69 @@
 /* mindstream inspect user. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "app/inspect/shared.h"
 #include "app/inspector.h"
+#include "serve/ask.h"
 #include "view/json.h"
 #include "view/recommend.h"
 #include "view/text.h"
 
+/* Says where the answer comes from: as the last key of the JSON, or as a last line. */
+static bool add_source(struct ms_buffer *text, bool json, bool live)
+{
+    if (!json)
+        return ms_buffer_printf(text, "\n%s\n",
+                                live ? "(from the running service, as of its last commit)"
+                                     : "(from the state on disk, as of the last flush)");
+    while (text->size && (text->data[text->size - 1] == '\n' || text->data[text->size - 1] == '}'))
+        if (text->data[--text->size] == '}')
+            break;
+    return ms_buffer_printf(text, ",\"source\":\"%s\"}\n", live ? "service" : "state");
+}
+
+/* The message of an answer that is an error. */
+static enum ms_status refused(int code, const struct ms_buffer *body, struct ms_error *error)
+{
+    json_t *root = json_loadb(body->data, body->size, 0, NULL);
+    const char *text = json_string_value(json_object_get(root, "error"));
+    enum ms_status status = ms_fail(error, code == 404 ? MS_NOT_FOUND : MS_CONFIG, "%s",
+                                    text ? text : "no answer");
+    json_decref(root);
+    return status;
+}
+
+/* Asks the service that runs on the state. *asked tells that it has answered; what it shows is in |text| then. Where it does not
+ * answer, or cannot now, the state on disk is shown: as ever. */
+static enum ms_status ask(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
+                          size_t limit, struct ms_buffer *text, bool *asked, struct ms_error *error)
+{
+    struct ms_buffer path = {0};
+    *asked = false;
+    if (arguments->at || arguments->sources.model_dir || !config->state_dir[0])
+        return MS_OK; /* it does not know those */
+    bool room = ms_buffer_printf(&path, "/v1/users/") &&
+                ms_ask_escape(&path, (struct ms_bytes){arguments->id, strlen(arguments->id)}) &&
+                ms_buffer_printf(&path, "?recommend=%" PRId64 "&limit=%zu", arguments->recommend, limit) &&
+                (arguments->partition < 0 ||
+                 ms_buffer_printf(&path, "&partition=%" PRId64, arguments->partition));
+    int code = room ? ms_ask(config->state_dir, path.data,
+                             arguments->json ? "application/json" : "text/plain", text)
+                    : 0;
+    ms_buffer_free(&path);
+    *asked = code == 200 || code == 404 || code == 409;
+    if (code == 200)
+        return MS_OK;
+    enum ms_status status = *asked ? refused(code, text, error) : MS_OK;
+    text->size = 0;
+    return status;
+}
+
 static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
                            struct ms_error *error)
 {
+    bool asked;
     struct ms_inspector *inspector = NULL;
     struct ms_user_view *view = NULL;
     struct ms_buffer text = {0};
@@ -24,16 +77,18 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
         return ms_fail(error, MS_USAGE, "ID is longer than %d bytes", MS_MAX_USER_ID);
     enum ms_status status = arguments->at ? ms_moment_parse(&moment, arguments->at, error) : MS_OK;
     if (status == MS_OK)
+        status = ask(arguments, config, limit, &text, &asked, error);
+    if (status == MS_OK && !asked)
         status = ms_inspector_new(&inspector, config, error);
-    if (status == MS_OK)
+    if (status == MS_OK && !asked)
         status = ms_inspector_view(inspector, id, &inspected, &view, error);
-    if (status == MS_OK && arguments->json)
+    if (status == MS_OK && !asked && arguments->json)
         status = ms_user_view_json(view, &text, error);
-    else if (status == MS_OK)
+    else if (status == MS_OK && !asked)
         status = ms_user_view_text(view, limit, &text, error);
+    if (status == MS_OK && !add_source(&text, arguments->json, asked))
+        status = ms_fail(error, MS_MEMORY, "no memory for the user");
     ms_inspect_print(&text);
-    if (status == MS_OK && arguments->json)
-        fputc('\n', stdout);
     ms_user_view_destroy(view);
     ms_inspector_destroy(inspector);
     return status;
@@ -95,9 +150,9 @@ const struct ms_command ms_inspect_user = {
     .description =
         "Shows one user: counters, interests with their nearest items, kept behaviors with their coupling to each\n"
         "interest. With routing.mode=incremental the coupling is that of full routing over the kept window. State that was\n"
-        "folded under another model or other settings is folded again, in a copy. Works beside a running service (as of\n"
-        "its last flush, state.flush.interval.ms ago at most while events come) and on the state of one that is stopped;\n"
-        "changes nothing.\n",
+        "folded under another model or other settings is folded again, in a copy. Beside a running service it asks that, over\n"
+        "http.sock in the state directory, and shows the user as of the last commit. Where none answers, and with --at or --model,\n"
+        "it reads the state on disk, as of the last flush. It says which, and changes nothing.\n",
     .rows = rows,
     .notes = MS_INSPECT_JSON_RULES
     "  user_id, partition, partitions [all that have such a user], version, event_time, own_offset, kept,\n"
@@ -105,7 +160,8 @@ const struct ms_command ms_inspect_user = {
     "  with a model also routing_mode, refolded, model_fold_id, dim, window, coupling_by,\n"
     "  interests [{slot, weight, norm, vector [dim], nearest [{item, score}] or null}], and in each behavior\n"
     "  known (to the model) and coupling [by interest] (null: not in the window); with --recommend\n"
-    "  recommended [{item, score, slot, in_history}]; with --at as_of (true).\n",
+    "  recommended [{item, score, slot, in_history}]; with --at as_of (true); always source: service,\n"
+    "  or state (on disk).\n",
     .examples =
         "mindstream inspect user u42 -c /etc/mindstream/mindstream.properties\n"
         "mindstream inspect user u42 --state-dir /var/lib/mindstream --model /srv/models/tmall --json | jq .interests\n"
