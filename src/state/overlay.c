@@ -11,8 +11,9 @@
 #include "state/flush.h"
 #include "user/codec.h"
 
-#define HISTORIES_TOGETHER 64 /* users whose chunks are looked up at once */
-#define DIRTY_AHEAD        16 /* how far ahead a dirty user is brought towards the CPU's cache */
+#define HISTORIES_TOGETHER 64  /* users whose chunks are looked up at once */
+#define ROWS_TOGETHER      128 /* rows of a flush between two pauses */
+#define DIRTY_AHEAD        16  /* how far ahead a dirty user is brought towards the CPU's cache */
 
 /* Indices of entries. */
 struct index_list {
@@ -28,6 +29,8 @@ struct ms_overlay {
     struct ms_cache cache;
     struct ms_flight flight;
     struct ms_overlay_reads reads;
+    void (*pause)(void *context); /* NULL: none */
+    void *pause_context;
     bool scattered; /* some dirty users may need their histories before they are encoded */
     /* scratch of a find */
     struct index_list missing;   /* added by this find; their head rows are to be looked up */
@@ -500,15 +503,31 @@ static bool take_rows(struct ms_overlay *overlay, const struct ms_flush_row *row
     return true;
 }
 
+/* A file that is being written. */
+struct writing {
+    struct ms_overlay *overlay;
+    struct ms_store_file *file;
+    unsigned rows;
+};
+
 static enum ms_status put_row(void *context, struct ms_bytes key, struct ms_bytes value,
                               struct ms_error *error)
 {
-    return ms_store_file_put(context, key, value, error);
+    struct writing *writing = context;
+    if (++writing->rows % ROWS_TOGETHER == 0 && writing->overlay->pause)
+        writing->overlay->pause(writing->overlay->pause_context);
+    return ms_store_file_put(writing->file, key, value, error);
 }
 
 static enum ms_status remove_row(void *context, struct ms_bytes key, struct ms_error *error)
 {
-    return ms_store_file_delete(context, key, error);
+    return ms_store_file_delete(((struct writing *)context)->file, key, error);
+}
+
+void ms_overlay_flush_pause(struct ms_overlay *overlay, void (*pause)(void *context), void *context)
+{
+    overlay->pause = pause;
+    overlay->pause_context = context;
 }
 
 enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct ms_flush_row *rows,
@@ -532,7 +551,8 @@ enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct m
         ms_store_file_discard(file);
         return no_memory(error);
     }
-    const struct ms_row_writer writer = {file, put_row, remove_row};
+    struct writing writing = {overlay, file, 0};
+    const struct ms_row_writer writer = {&writing, put_row, remove_row};
     status = ms_flush_encode(&overlay->flush, overlay->fold_context, overlay->rows, count, users, users_count,
                              &writer, error);
     if (status == MS_OK)

@@ -98,6 +98,9 @@ struct ms_overlay_reads ms_overlay_reads(const struct ms_overlay *overlay);
  * its partitions (or destroy the overlay). */
 enum ms_status ms_overlay_flush_begin(struct ms_overlay *overlay, const struct ms_flush_row *rows,
                                       size_t count, struct ms_error *error) MS_MUST_CHECK;
+/* Has |pause| called now and then while users are encoded, for who must not wait so long. It may look at users (ms_overlay_peek), and
+ * changes nothing. */
+void ms_overlay_flush_pause(struct ms_overlay *overlay, void (*pause)(void *context), void *context);
 /* Whether ms_overlay_flush_end would not wait. */
 bool ms_overlay_flush_arrived(const struct ms_overlay *overlay);
 /* While |hurry| is set, files do not wait for compactions that are behind (ingest.h). */

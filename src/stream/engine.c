@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "state/ingest.h"
 #include "stream/earlier.h"
+#include "stream/gate.h"
 #include "stream/hot.h"
 #include "stream/images.h"
 #include "stream/offsets.h"
@@ -26,9 +27,9 @@ struct ms_engine {
     const struct ms_model *model;
     struct ms_store *store;
     struct ms_stats *stats;
-    const _Atomic int64_t *images_until_ms;
+    struct ms_gate *gate;
     struct ms_images images;
-    struct ms_hot hot; /* this and the next are kept where others look: images_until_ms */
+    struct ms_hot hot; /* this and the next are kept where others look */
     struct ms_recent recent;
     uint32_t owner;
     size_t memory_bytes;
@@ -79,6 +80,11 @@ static enum ms_status open_publisher(struct ms_engine *engine, const struct ms_s
     return ms_publisher_new(&engine->publisher, &options, error);
 }
 
+static void serve_gate(void *gate)
+{
+    ms_gate_serve(gate);
+}
+
 enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_options *options,
                              struct ms_error *error)
 {
@@ -90,7 +96,7 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     engine->store = options->store;
     engine->stats = options->stats;
     engine->owner = options->owner;
-    engine->images_until_ms = options->images_until_ms;
+    engine->gate = options->gate;
     engine->memory_bytes = options->memory_bytes;
     engine->decode_id = ms_sources_decode_id(engine->config);
     engine->on_bad = options->on_bad;
@@ -98,8 +104,7 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     enum ms_status status = ms_positions_init(&engine->positions)
                                 ? MS_OK
                                 : ms_fail(error, MS_MEMORY, "no memory for a worker");
-    if (status == MS_OK && engine->images_until_ms &&
-        (!ms_hot_init(&engine->hot) || !ms_recent_init(&engine->recent)))
+    if (status == MS_OK && engine->gate && (!ms_hot_init(&engine->hot) || !ms_recent_init(&engine->recent)))
         status = ms_fail(error, MS_MEMORY, "no memory for a worker");
     if (status == MS_OK)
         status = ms_extractor_new(&engine->extractor, engine->model, error);
@@ -110,6 +115,8 @@ enum ms_status ms_engine_new(struct ms_engine **out, const struct ms_engine_opti
     if (status == MS_OK)
         status = ms_overlay_new(&engine->overlay, engine->store, &engine->fold_context, options->memory_bytes,
                                 engine->owner, error);
+    if (status == MS_OK && engine->gate)
+        ms_overlay_flush_pause(engine->overlay, serve_gate, engine->gate);
     if (status == MS_OK)
         status = open_publisher(engine, &options->sink, error);
     if (status == MS_OK)
@@ -533,12 +540,12 @@ static void note_batch(struct ms_engine *engine, const struct ms_input *inputs, 
 
 size_t ms_engine_hot(const struct ms_engine *engine, struct ms_hot_user *out, size_t limit)
 {
-    return engine->images_until_ms ? ms_hot_top(&engine->hot, ms_monotonic_s(), out, limit) : 0;
+    return engine->gate ? ms_hot_top(&engine->hot, ms_monotonic_s(), out, limit) : 0;
 }
 
 size_t ms_engine_recent(const struct ms_engine *engine, struct ms_recent_event *out, size_t limit)
 {
-    return engine->images_until_ms ? ms_recent_copy(&engine->recent, out, limit) : 0;
+    return engine->gate ? ms_recent_copy(&engine->recent, out, limit) : 0;
 }
 
 /* Marks the last record of each partition of the batch that was folded. */
@@ -579,7 +586,7 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
         status = owe_earlier(engine, source, inputs, count, error);
     if (status == MS_OK)
         take_marks(engine, inputs, count);
-    if (status == MS_OK && engine->images_until_ms)
+    if (status == MS_OK && engine->gate)
         note_batch(engine, inputs, count);
     ms_count(&engine->stats->events, count);
     return status;
@@ -611,9 +618,10 @@ static void measure(struct ms_engine *engine)
 void ms_engine_committed(struct ms_engine *engine)
 {
     ms_positions_committed(&engine->positions);
-    if (engine->images_until_ms) {
+    if (engine->gate) {
         double now_s = ms_monotonic_s();
-        ms_images_begin(&engine->images, (int64_t)(now_s * 1000) < atomic_load(engine->images_until_ms));
+        ms_images_begin(&engine->images,
+                        (int64_t)(now_s * 1000) < atomic_load(&engine->gate->images_until_ms));
         ms_hot_age(&engine->hot, now_s);
     }
     measure(engine);

@@ -32,7 +32,7 @@ struct ms_engine_options {
     unsigned files; /* sources (1 << index) that files feed, whether or not they have a topic */
     struct ms_sink sink;
     struct ms_stats *stats;
-    const _Atomic int64_t *images_until_ms; /* of the gate (gate.h); NULL: nobody looks */
+    struct ms_gate *gate; /* through which others look (gate.h); NULL: nobody does */
     /* Told of each bad record in place of the dead-letter topic; NULL: that gets those outside of replays. */
     void (*on_bad)(void *context, const struct ms_input *input, const char *reason);
     void *on_bad_context;
