@@ -11,6 +11,15 @@
 #include "serve/viewers.h"
 #include "stream/kafka/observe.h"
 
+/* The newest metrics of each format: who asks more often than every MS_METRICS_FRESH_S gets the same again. */
+#define MS_METRICS_FRESH_S 0.2
+
+struct ms_last_metrics {
+    pthread_mutex_t lock;
+    struct ms_buffer text[2]; /* by enum ms_exposition */
+    double at_s[2];
+};
+
 struct ms_desk {
     const struct ms_config *config;
     const struct ms_route *routes; /* the table, for a handler that tells of it */
@@ -19,6 +28,7 @@ struct ms_desk {
     struct ms_service *service; /* NULL before it has started, and once it ends; under lock */
     struct ms_viewers viewers;
     struct ms_traffic traffic;
+    struct ms_last_metrics last_metrics;
     struct ms_titles *titles; /* NULL without items.meta */
 };
 

@@ -14,12 +14,12 @@
 #define MS_TYPE_PROTOBUF "application/x-protobuf"
 
 struct ms_reply {
-    unsigned code;         /* of HTTP */
-    const char *type;      /* of the body, static */
-    struct ms_buffer body; /* the caller of the handler frees it */
-    char location[1024];   /* of a redirect, "" else */
-    int retry_after_s;     /* 0: not told */
-    bool follows;          /* the answer is the stream of the user's changes (followers.h) */
+    unsigned code;             /* of HTTP */
+    const char *type;          /* of the body, static */
+    struct ms_buffer body;     /* the caller of the handler frees it */
+    struct ms_buffer location; /* of a redirect, with a NUL; freed as |body| */
+    int retry_after_s;         /* 0: not told */
+    bool follows;              /* the answer is the stream of the user's changes (followers.h) */
 };
 
 /* Makes it an error: {"error": TEXT, "status": CODE}. */

@@ -20,11 +20,13 @@
 #include "serve/listen.h"
 #include "serve/rate.h"
 #include "serve/token.h"
+#include "stream/kafka/owner.h"
 
 #define THREADS           2     /* of the address; the socket has one */
 #define LOCAL_CONNECTIONS 64    /* of the socket */
 #define CONNECTION_BYTES  16384 /* of memory: a request's headers have to fit in */
 #define SILENT_S          75u   /* after which libmicrohttpd ends a connection */
+#define NICENESS          5     /* of the threads that answer */
 #define TICK_US           250000
 /* The page takes its own files alone, but for pictures of items (items.meta). It cannot be framed. */
 #define PAGE_POLICY                                                                                          \
@@ -142,6 +144,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ms_r
         reply->body.data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_MUST_COPY);
     if (!response) {
         ms_buffer_free(&reply->body);
+        ms_buffer_free(&reply->location);
         return MHD_NO;
     }
     reply->body = (struct ms_buffer){0}; /* the response frees it */
@@ -150,8 +153,9 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct ms_r
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (strcmp(reply->type, MS_TYPE_HTML) == 0)
         MHD_add_response_header(response, "Content-Security-Policy", PAGE_POLICY);
-    if (reply->location[0])
-        MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, reply->location);
+    if (reply->location.size)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, reply->location.data);
+    ms_buffer_free(&reply->location);
     if (reply->code == 401)
         MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     if (reply->code == 405)
@@ -228,8 +232,17 @@ static enum MHD_Result serve(struct ms_server *server, struct MHD_Connection *co
 
 /* ---- what libmicrohttpd calls ---- */
 
+/* The stream goes before: a thread of libmicrohttpd makes itself nice at its first request. Linux has a priority for each thread. */
+static void yield_to_stream(void)
+{
+    static _Thread_local bool nice;
+    if (!nice)
+        nice = setpriority(PRIO_PROCESS, 0, NICENESS) == 0;
+}
+
 static void *on_target(void *context, const char *text, struct MHD_Connection *connection)
 {
+    yield_to_stream();
     size_t size = strlen(text), kept = size > MS_TARGET_MAX_BYTES ? 0 : size;
     struct exchange *exchange = malloc(sizeof *exchange + kept + 1);
     (void)context;
@@ -365,6 +378,15 @@ static enum ms_status read_files(struct ms_server *server, const struct ms_confi
     return status;
 }
 
+/* Whether an instance may be announced so: "", or a scheme with a host and no path. */
+static bool is_url(const char *url)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    const char *host = url + scheme;
+    size_t size = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]");
+    return !url[0] || (scheme && size > 0 && !host[size] && strlen(url) < MS_OWNER_URL_BYTES);
+}
+
 static enum ms_status check_together(const struct ms_config *config, struct ms_listen *listen,
                                      struct ms_error *error)
 {
@@ -374,6 +396,10 @@ static enum ms_status check_together(const struct ms_config *config, struct ms_l
         return ms_fail(error, MS_CONFIG, "%s is given without %s",
                        certificate ? "http.tls.certificate.file" : "http.tls.key.file",
                        certificate ? "http.tls.key.file" : "http.tls.certificate.file");
+    if (!is_url(config->http_advertise))
+        return ms_fail(error, MS_CONFIG,
+                       "http.advertise=%s is not like https://host:8080, of %d bytes at most",
+                       config->http_advertise, MS_OWNER_URL_BYTES - 1);
     if (!config->http_listen[0])
         return MS_OK;
     enum ms_status status = ms_listen_parse(listen, config->http_listen, error);
@@ -396,6 +422,9 @@ static void free_server(struct ms_server *server)
     ms_viewers_free(&server->desk.viewers);
     ms_rate_free(&server->rate);
     pthread_rwlock_destroy(&server->desk.lock);
+    pthread_mutex_destroy(&server->desk.last_metrics.lock);
+    for (int i = 0; i < 2; i++)
+        ms_buffer_free(&server->desk.last_metrics.text[i]);
     free(server);
 }
 
@@ -409,6 +438,7 @@ static enum ms_status new_server(struct ms_server **out, const struct ms_config 
     server->desk.routes = ms_routes;
     server->desk.route_count = ms_route_count;
     pthread_rwlock_init(&server->desk.lock, NULL);
+    pthread_mutex_init(&server->desk.last_metrics.lock, NULL);
     for (int i = 0; i < ms_route_count && i < MS_TRAFFIC_ROUTES - 1; i++)
         server->desk.traffic.routes[i] = ms_routes[i].name;
     server->desk.traffic.routes[MS_TRAFFIC_ROUTES - 1] = "none";

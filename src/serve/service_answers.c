@@ -1,6 +1,7 @@
 /* Answers about the service: metrics, health, readiness, partitions, model, counts. */
 #include <string.h>
 
+#include "base/progress.h"
 #include "mindstream/model.h"
 #include "serve/desk.h"
 #include "serve/metric.h"
@@ -25,17 +26,34 @@ static bool look(struct ms_desk *desk, struct ms_observed *observed, struct ms_r
     return false;
 }
 
-void ms_answer_metrics(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
+/* Makes the metrics anew. The lock of the last ones is held: one is made at a time. */
+static void make_metrics(struct ms_desk *desk, enum ms_exposition exposition, struct ms_reply *reply)
 {
     struct ms_observed observed;
-    enum ms_exposition exposition = ms_exposition_accepted(request->accept);
+    struct ms_buffer *text = &desk->last_metrics.text[exposition];
+    text->size = 0;
     if (!look(desk, &observed, reply))
         return;
-    reply->code = 200;
-    reply->type = ms_exposition_type(exposition);
-    if (!ms_metrics_write(&observed, exposition, &reply->body))
-        ms_reply_fail(reply, 503, "no memory for the metrics");
+    if (ms_metrics_write(&observed, exposition, text))
+        desk->last_metrics.at_s[exposition] = ms_monotonic_s();
     ms_observed_free(&observed);
+}
+
+void ms_answer_metrics(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
+{
+    struct ms_last_metrics *last = &desk->last_metrics;
+    enum ms_exposition exposition = ms_exposition_accepted(request->accept);
+    pthread_mutex_lock(&last->lock);
+    if (ms_monotonic_s() - last->at_s[exposition] > MS_METRICS_FRESH_S || last->text[exposition].size == 0)
+        make_metrics(desk, exposition, reply);
+    const struct ms_buffer *text = &last->text[exposition];
+    if (text->size && ms_buffer_append(&reply->body, text->data, text->size)) {
+        reply->code = 200;
+        reply->type = ms_exposition_type(exposition);
+    } else if (reply->code != 503) {
+        ms_reply_fail(reply, 503, "no memory for the metrics");
+    }
+    pthread_mutex_unlock(&last->lock);
 }
 
 /* ---- health and readiness ---- */

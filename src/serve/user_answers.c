@@ -7,6 +7,7 @@
 #include "serve/desk.h"
 #include "serve/user_items.h"
 #include "stream/kafka/live.h"
+#include "stream/kafka/owner.h"
 #include "view/json.h"
 #include "view/recommend.h"
 #include "view/text.h"
@@ -16,6 +17,32 @@ struct visit {
     struct ms_live_user live;
     struct ms_viewer *viewer;
 };
+
+/* Nobody here has the user. Where another instance has the partition that the user must be in, the client is sent there. */
+static void redirect(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
+{
+    char url[MS_OWNER_URL_BYTES];
+    int32_t partition = ms_service_partition_of(desk->service, request->id);
+    if (partition < 0 || ms_service_holds(desk->service, partition))
+        return;
+    ms_service_owner(desk->service, partition, url);
+    if (!url[0] || strcmp(url, desk->config->http_advertise) == 0) {
+        ms_reply_fail(
+            reply, 404,
+            "no partition of this instance has the user; it must be in partition %d, whose owner has not "
+            "announced itself (http.advertise)",
+            partition);
+        return;
+    }
+    if (!ms_buffer_append(&reply->location, url, strlen(url)) ||
+        !ms_buffer_append(&reply->location, request->target.data, request->target.size) ||
+        !ms_buffer_append(&reply->location, "", 1)) {
+        ms_buffer_free(&reply->location);
+        ms_reply_fail(reply, 503, "no memory for the answer");
+        return;
+    }
+    ms_reply_fail(reply, 307, "partition %d is at %s", partition, url);
+}
 
 /* Finds the user of the request and a viewer. False: the reply says why. */
 static bool begin(struct ms_desk *desk, const struct ms_request *request, int32_t partition,
@@ -35,6 +62,8 @@ static bool begin(struct ms_desk *desk, const struct ms_request *request, int32_
         free(visit->live.user);
         ms_reply_failed(reply, &error);
     }
+    if (status == MS_NOT_FOUND)
+        redirect(desk, request, reply);
     return status == MS_OK;
 }
 

@@ -54,6 +54,7 @@ def value_of(families, name, **labels):
 
 def check_metrics(server, events, bad):
     """Both formats parse, each has all rows of docs/metrics.md that can be there, and the counts are right."""
+    time.sleep(0.3)  # what was asked less than 0.2 s ago comes again
     text = server.get("/metrics")
     assert text.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = list(prometheus.text_string_to_metric_families(text.body.decode()))
@@ -247,6 +248,45 @@ def http_hostile(scenario):
     assert service.terminate() == 0
 
 
+def http_elsewhere(scenario):
+    """Of two instances each sends clients for the other's users there, and 404 is for users that nobody has."""
+    scenario.topics()
+    items = ms_history.small_model(scenario.model_dir)
+    names = {"a": "http://host-a:1", "b": "http://host-b:2"}
+    services = {name: scenario.service(name, http_listen="127.0.0.1:0", http_advertise=url, http_rate_max=0, publish_mode="latest", workers=1).start()
+                for name, url in names.items()}
+    servers = {name: Server(service) for name, service in services.items()}
+
+    def shared():
+        return [len(server.get("/v1/partitions").json().get("partitions", [])) for server in servers.values()] == [2, 2] and \
+            all(server.get("/readyz").status == 200 for server in servers.values())
+    wait_for("two partitions each", shared)
+    with_partitioner(scenario, some_events(items, 400))
+    scenario.wait_done(services["a"])
+    wait_for("the owners to be known", lambda: all(server.user(f"u{number}").status in (200, 307) for server in servers.values()
+                                                   for number in range(40)), every_s=1)
+    found = {"a": 0, "b": 0}
+    for number in range(40):
+        path = f"/v1/users/u{number}/recommend?n=3"
+        answers = {name: server.get(path) for name, server in servers.items()}
+        here = [name for name, answer in answers.items() if answer.status == 200]
+        assert len(here) == 1, (number, answers)
+        other = "b" if here == ["a"] else "a"
+        assert answers[other].status == 307 and answers[other].headers["location"] == names[here[0]] + path
+        found[here[0]] += 1
+    assert min(found.values()) > 5, found
+    statuses = {server.user(f"nobody-{number}").status for server in servers.values() for number in range(20)}
+    assert statuses == {307, 404}, statuses
+    assert all(service.terminate() == 0 for service in services.values())
+
+
+def with_partitioner(scenario, events):
+    producer = scenario.kafka.producer(partitioner="murmur2_random")
+    for key, value in events:
+        producer.produce(scenario.input, value, key)
+    producer.flush(30)
+
+
 def write(path, text, mode=0o600):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
@@ -288,4 +328,4 @@ def http_guarded(scenario):
 
 
 if __name__ == "__main__":
-    ms_kafka.main({scenario.__name__: scenario for scenario in (http_endpoints, http_ready, http_hostile, http_guarded)})
+    ms_kafka.main({scenario.__name__: scenario for scenario in (http_endpoints, http_ready, http_hostile, http_guarded, http_elsewhere)})

@@ -129,6 +129,7 @@ static void addresses(void **state)
 static void settings_together(void **state)
 {
     struct ms_config config = {.http_listen = "0.0.0.0:8080",
+                               .http_advertise = "",
                                .http_token_file = "",
                                .http_tls_certificate_file = "",
                                .http_tls_key_file = "",
@@ -139,6 +140,14 @@ static void settings_together(void **state)
     config.http_listen = "127.0.0.1:8080";
     enum ms_status status = ms_server_check(&config, &error);
     assert_true(status == MS_OK || status == MS_MEMORY);
+    config.http_advertise = "https://host-1.example:8080";
+    status = ms_server_check(&config, &error);
+    assert_true(status == MS_OK || status == MS_MEMORY);
+    config.http_advertise = "host:8080";
+    assert_int_not_equal(ms_server_check(&config, &error), MS_OK);
+    config.http_advertise = "http://host:8080/path";
+    assert_int_not_equal(ms_server_check(&config, &error), MS_OK);
+    config.http_advertise = "";
     config.http_tls_key_file = "/none";
     assert_int_not_equal(ms_server_check(&config, &error), MS_OK);
 }

@@ -24,8 +24,17 @@ from ms_http import Server
 SLOW, DEAF, RUDE = 0.2, 0.1, 0.1  # shares of the clients; the others behave
 
 
-async def polite(port, users, think_s):
+opened = []  # of this window, in the process of the clients
+
+
+async def connect(port):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    opened.append(writer)
+    return reader, writer
+
+
+async def polite(port, users, think_s):
+    reader, writer = await connect(port)
     while True:
         await asyncio.sleep(random.uniform(0.5, 1.5) * think_s)
         writer.write(f"GET /v1/users/u{random.randrange(users)}/interests HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -35,7 +44,7 @@ async def polite(port, users, think_s):
 
 
 async def slow(port, *_):
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    _, writer = await connect(port)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
     while True:
         await asyncio.sleep(2)
@@ -44,7 +53,7 @@ async def slow(port, *_):
 
 
 async def deaf(port, *_):
-    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    _, writer = await connect(port)
     writer.transport.pause_reading()
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
     await asyncio.sleep(20)
@@ -52,7 +61,7 @@ async def deaf(port, *_):
 
 async def rude(port, *_):
     await asyncio.sleep(random.random() * 2)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connect(port)
     writer.write(random.choice([b"\x00" * 200, b"GET /%zz HTTP/1.1\r\n\r\n", b"X" * 30000, b"GET / HTTP/9.9\r\n\r\n",
                                 b"GET /" + b"%41" * 4000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"]))
     await asyncio.wait_for(reader.read(), 5)
@@ -80,6 +89,10 @@ def load(port, clients, users, think_s, on):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in opened:
+            writer.transport.abort()
+        opened.clear()
+        await asyncio.sleep(0.1)
     while True:
         on.wait()
         asyncio.run(window())

@@ -114,7 +114,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t worker_by
         ms_broker_watch_init(&worker->brokers);
         ms_report_init(&worker->report);
         ms_gate_init(&worker->gate);
-        worker->engine_options.images_until_ms = &worker->gate.images_until_ms;
+        worker->engine_options.gate = &worker->gate;
         if (pthread_create(&worker->thread, NULL, ms_worker_main, worker) != 0)
             return ms_fail(error, MS_MEMORY, "cannot start worker %d", i);
         worker->started = true;
@@ -143,6 +143,7 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
     if (!service)
         return ms_fail(error, MS_MEMORY, "no memory for the service");
     service->options = *options;
+    pthread_mutex_init(&service->owners.lock, NULL);
     service->count = (int)options->config->workers;
     service->workers = calloc((size_t)service->count, sizeof *service->workers);
     service->logged_s = ms_monotonic_s();
@@ -338,6 +339,15 @@ void ms_service_log(struct ms_service *service)
 
 /* ---- end ---- */
 
+static void free_owners(struct ms_owners *owners)
+{
+    if (owners->client) {
+        rd_kafka_consumer_close(owners->client);
+        rd_kafka_destroy(owners->client);
+    }
+    pthread_mutex_destroy(&owners->lock);
+}
+
 enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error)
 {
     enum ms_status status = MS_OK;
@@ -366,6 +376,7 @@ enum ms_status ms_service_end(struct ms_service *service, struct ms_error *error
     }
     if (left) /* its thread and the client's still look at all this */
         return status;
+    free_owners(&service->owners);
     ms_store_close(service->store);
     pthread_mutex_destroy(&service->changes.lock);
     free(service->workers);

@@ -16,6 +16,7 @@
 #include "base/progress.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/observe.h"
+#include "stream/kafka/owner.h"
 #include "stream/source.h"
 
 #define COMMIT_SLICE_MS                                                                                      \
@@ -86,6 +87,16 @@ void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message,
 
 /* ---- offsets ---- */
 
+/* Puts where this instance answers over HTTP behind the note, where there is room: other instances send clients there (owner.h). */
+static size_t announce(char note[MS_NOTE_BYTES], size_t size, const char *url)
+{
+    size_t more = url && url[0] ? strlen(MS_OWNER_NOTE) + strlen(url) : 0;
+    if (more == 0 || size + more >= MS_NOTE_BYTES)
+        return size;
+    snprintf(note + size, MS_NOTE_BYTES - size, "%s%s", MS_OWNER_NOTE, url);
+    return size + more;
+}
+
 /* The offsets that this commit carries, each with its note. */
 static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker)
 {
@@ -100,7 +111,8 @@ static rd_kafka_topic_partition_list_t *offsets_to_send(struct ms_worker *worker
         rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(
             list, ms_source_topic(position->source, worker->config), position->partition);
         at->offset = position->next;
-        at->metadata_size = ms_engine_note(engine, position, note);
+        at->metadata_size = announce(note, ms_engine_note(engine, position, note),
+                                     worker->config->http_advertise);
         at->metadata = strdup(note); /* the list frees it */
     }
     return list;
