@@ -8,12 +8,14 @@
 #include "app/commands.h"
 #include "app/log_arguments.h"
 #include "app/machine.h"
+#include "event/time.h"
 #include "train/fit/fit.h"
 
 struct train_arguments {
     struct ms_log_arguments log;
     const char *out;
     bool force;
+    const char *from, *split;
     const char *name, *version, *log_path;
     int64_t dim;
     const char *interests;
@@ -76,6 +78,24 @@ static enum ms_status check_interests(const char *option, const char *value, str
                          value, MS_MAX_INTERESTS);
 }
 
+/* "time=T"; false where it is not that. */
+static bool parse_split(const char *text, int64_t *time_ms)
+{
+    static const char prefix[] = "time=";
+    size_t length = sizeof prefix - 1;
+    return strncmp(text, prefix, length) == 0 &&
+           !ms_time_from_text(text + length, strlen(text + length), time_ms);
+}
+
+static enum ms_status check_split(const char *option, const char *value, struct ms_error *error)
+{
+    int64_t time_ms;
+    return parse_split(value, &time_ms)
+               ? MS_OK
+               : ms_fail(error, MS_USAGE, "%s: '%s' is not time= and a time, such as time=2026-11-01", option,
+                         value);
+}
+
 #define AT(field) .offset = offsetof(struct train_arguments, field)
 
 static const struct ms_argument rows[] = {
@@ -91,6 +111,13 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_FLAG,
      .help = "let --out replace a model that mindstream did not write, or that was changed since",
      AT(force)},
+    {.name = "from",
+     .kind = MS_ARGUMENT_DIRECTORY,
+     .placeholder = "MODEL",
+     .help =
+         "go on with a model that train made: shape, decays' and logits' kinds are its own, its items keep their "
+         "rows, new ones come after them",
+     AT(from)},
     {.name = "name",
      .kind = MS_ARGUMENT_STRING,
      .not_empty = true,
@@ -109,14 +136,14 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_INTEGER,
      .min = 1,
      .max = 1024,
-     .standard = "64",
+     .standard_text = "64",
      .placeholder = "N",
      .help = "floats of a vector",
      AT(dim)},
     {.name = "interests",
      .kind = MS_ARGUMENT_LIST,
      .check = check_interests,
-     .standard = "4",
+     .standard_text = "4",
      .placeholder = "N",
      .help =
          "vectors of a user, 1 to 64; auto: trains with 1, 2, 4 and 8, and the highest held-out recall@50 decides",
@@ -162,6 +189,14 @@ static const struct ms_argument rows[] = {
          "users who are not trained on: XXH64(user id, 0) mod 10000 < F * 10000, as evaluate has it; by their next "
          "clicks the best pass is chosen",
      AT(holdout)},
+    {.name = "split",
+     .kind = MS_ARGUMENT_LIST,
+     .check = check_split,
+     .placeholder = "time=T",
+     .help =
+         "instead of --holdout: train on the clicks before T, choose the best pass by those from T on; ISO 8601 or a "
+         "number as in the log",
+     AT(split)},
     {.name = "epochs",
      .kind = MS_ARGUMENT_INTEGER,
      .min = 1,
@@ -182,7 +217,8 @@ static const struct ms_argument rows[] = {
      .kind = MS_ARGUMENT_REAL,
      .real_max = 1e6,
      .placeholder = "X",
-     .help = "end after X minutes; results depend on the machine's speed then",
+     .help =
+         "end after X minutes of training (with each number of interests); results depend on the machine's speed then",
      AT(minutes)},
     {.name = "checkpoint",
      .kind = MS_ARGUMENT_REAL,
@@ -277,6 +313,7 @@ static const struct ms_argument rows[] = {
 static struct ms_fit_options options_of(const struct train_arguments *a)
 {
     return (struct ms_fit_options){.out = a->out,
+                                   .from = a->from,
                                    .force = a->force,
                                    .name = a->name,
                                    .version = a->version,
@@ -312,7 +349,15 @@ static enum ms_status run_train(void *context, struct ms_error *error)
     options.decay = strcmp(arguments->decay, "item") == 0      ? MS_FIT_DECAY_ITEM
                     : strcmp(arguments->decay, "learned") == 0 ? MS_FIT_DECAY_LEARNED
                                                                : MS_FIT_DECAY_GIVEN;
-    (void)parse_interests(arguments->interests, &options.interests);
+    if (!arguments->from && !options.dim)
+        options.dim = 64;
+    options.interests = arguments->from ? 0 : 4;
+    if (arguments->interests)
+        (void)parse_interests(arguments->interests, &options.interests);
+    if (arguments->from && arguments->interests && options.interests == 0)
+        return ms_fail(error, MS_USAGE, "--from and --interests auto exclude each other: give one");
+    options.split_by_time = arguments->split && parse_split(arguments->split, &options.split_ms);
+    options.logit_seed = options.seed;
     (void)parse_decays(arguments->decay, options.decays, MS_MAX_INTERESTS); /* checked with the arguments */
     enum ms_status status = ms_log_arguments_take(&arguments->log, 0, &options.events, error);
     return status == MS_OK ? ms_fit(&options, error) : status;

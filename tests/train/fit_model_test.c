@@ -54,6 +54,7 @@ static enum ms_status make_training(struct training *t, const char *log, const s
                                     bool gated, int threads)
 {
     const struct ms_events_options events = {.paths = &log, .path_count = 1};
+    const struct ms_fit_split split = {.buckets = 1000};
     const struct ms_fit_plan_options plan = {
         .seed = 3, .targets = 64, .window = 8, .context = 3, .negatives = 30};
     struct ms_fit_start start = {.seed = 3,
@@ -66,7 +67,7 @@ static enum ms_status make_training(struct training *t, const char *log, const s
                                  .decays = {0.7, 0.8, 0.9}};
     enum ms_status status;
     *t = (struct training){0};
-    if ((status = ms_fit_clicks_read(&t->clicks, &events, 1000, NULL)) ||
+    if ((status = ms_fit_clicks_read(&t->clicks, &events, &split, NULL, NULL)) ||
         (status = ms_fit_plan_new(&t->plan, &t->clicks, &plan, NULL)) ||
         (status = ms_fit_learned_new(&t->learned, shape, t->clicks.item_count, &start, NULL)) ||
         (status = ms_pool_new(&t->pool, threads, NULL)) ||
@@ -218,7 +219,7 @@ static void every_event_is_a_target(void **state)
     }
     for (uint32_t u = 0; u < t.clicks.user_count; u++)
         for (size_t e = t.clicks.first[u]; e < t.clicks.first[u + 1]; e++) {
-            assert_int_equal(seen[e], !t.clicks.held_out[u] && e > t.clicks.first[u]);
+            assert_int_equal(seen[e], t.clicks.trained[u] > 0 && e > t.clicks.first[u]);
             targets += seen[e];
         }
     assert_int_equal(targets, t.plan.epoch_targets);
@@ -227,6 +228,37 @@ static void every_event_is_a_target(void **state)
     assert_int_equal(drawn, targets);
     free(seen);
     free_training(&t);
+    writer_remove(dir);
+    free(dir);
+}
+
+/* A split by time: every click from then on is predicted, and none is trained on. */
+static void split_by_time(void **state)
+{
+    char *dir = writer_temp_dir();
+    const char *log = write_log(dir);
+    const struct ms_events_options events = {.paths = &log, .path_count = 1};
+    const struct ms_fit_split split = {.by_time = true, .time_ms = (INT64_C(1700000000) + 10 * 60) * 1000};
+    struct ms_fit_clicks clicks = {0};
+    (void)state;
+    assert_int_equal(ms_fit_clicks_read(&clicks, &events, &split, NULL, NULL), MS_OK);
+    for (uint32_t u = 0; u < clicks.user_count; u++) {
+        struct ms_fit_targets targets;
+        size_t count = clicks.first[u + 1] - clicks.first[u];
+        assert_int_equal(clicks.trained[u], count < 10 ? count : 10);
+        assert_int_equal(ms_fit_clicks_targets(&clicks, u, 0, 200, &targets), count > 10);
+        if (count <= 10)
+            continue;
+        assert_int_equal(targets.begin, 0);
+        assert_int_equal(targets.from, 10);
+        assert_int_equal(targets.end, count);
+        /* Of a long history the last events before the first target are folded. */
+        assert_true(ms_fit_clicks_targets(&clicks, u, 0, 8, &targets));
+        assert_int_equal(targets.begin, 6);
+        assert_int_equal(targets.from, 10);
+        assert_int_equal(targets.end, count < 14 ? count : 14);
+    }
+    ms_fit_clicks_free(&clicks);
     writer_remove(dir);
     free(dir);
 }
@@ -253,6 +285,7 @@ int main(void)
         cmocka_unit_test(map_per_interest),
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(every_event_is_a_target),
+        cmocka_unit_test(split_by_time),
         cmocka_unit_test(draws_by_weight),
     };
     return cmocka_run_group_tests_name("train_fit_model", tests, NULL, NULL);

@@ -10,6 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
+
+import ms_model
+
 BINARY = os.environ["MINDSTREAM"]
 failures = []
 scratch = tempfile.TemporaryDirectory()
@@ -124,6 +128,43 @@ def interests_found():
     check("auto: nothing is left", [path.name for path in (root / "auto").iterdir()] == ["m"])
 
 
+def gone_on_with():
+    """--from keeps items, rows and slots: with a learning rate of next to nothing, the model is the old one and new items."""
+    old, new = root / "old", root / "new"
+    check("old: trained", train(old, "--epochs", 3, "--maps", "per-interest", "--decay", "learned").returncode == 0)
+    with open(root / "more.csv", "w", encoding="utf-8") as file:
+        print("user_id,item_id,timestamp", file=file)
+        for user in range(40):
+            for i in range(12):
+                print(f"w{user},{'new' if i % 3 else 'i'}{(user + i) % 30},{1800000000 + i}", file=file)
+    done = run("train", "--events", root / "more.csv", "--out", new, "--from", old, "--epochs", 1, "--learning-rate", "1e-12")
+    check("from: trained", done.returncode == 0, done.stderr)
+    before, after = (old / "items.txt").read_text().split(), (new / "items.txt").read_text().split()
+    check("from: items", after[:len(before)] == before and len(after) > len(before), len(before), len(after))
+    tensors = [ms_model.read_safetensors(path / "model.safetensors") for path in (old, new)]
+    for name, tensor in tensors[0].items():
+        found = tensors[1][name][:len(before)] if name in ("item_embedding", "routing.item_logits") else tensors[1][name]
+        check(f"from: {name}", np.allclose(found, tensor, atol=1e-6), np.abs(found - tensor).max())
+    scales = [json.loads((path / "config.json").read_text())["training"]["scale"] for path in (old, new)]
+    check("from: scale", abs(scales[0] - scales[1]) < 1e-4 * scales[0], scales)
+    done = run("train", "--events", root / "more.csv", "--out", root / "width", "--from", old, "--dim", 13)
+    check("from: another width", done.returncode == 2 and "--dim is 13, but the vectors of" in done.stderr, done.stderr)
+    run("generate", "--users", 5, "--items", 9, "--events", 9, "--model-out", root / "generated")
+    done = run("train", "--events", root / "more.csv", "--out", root / "width", "--from", root / "generated")
+    check("from: no model of the trainer", done.returncode == 2 and "cannot be gone on with: its interest_count" in done.stderr, done.stderr)
+
+
+def split_by_time():
+    done = train(root / "split", "--epochs", 2, "--split", "time=" + str(1700000000 + 60 * 12))
+    check("split: trained", done.returncode == 0 and "have later clicks" in done.stderr, done.stderr)
+    info = json.loads(run("model", "info", root / "split", "--json").stdout)["training"]
+    check("split: info", info["options"]["split_ms"] == (1700000000 + 60 * 12) * 1000 and info["judged_targets"] > 100, info)
+    done = train(root / "split2", "--split", "time=never")
+    check("split: no time", done.returncode == 2 and "--split" in done.stderr, done.stderr)
+    done = train(root / "split2", "--split", "time=2026-11-01", "--time", "")
+    check("split: a log without times", done.returncode == 2 and "needs times" in done.stderr, done.stderr)
+
+
 def refused(what, status, text, out, *arguments, **more):
     before = files(out) if out.exists() else None
     done = train(out, *arguments, **more)
@@ -188,6 +229,6 @@ def large_rate():
 
 
 write_log(root / "log.csv")
-for test in (written_is_believed, same_bytes, killed_and_resumed, interests_found, bad_input, full_disk, hard_input, large_rate):
+for test in (written_is_believed, same_bytes, killed_and_resumed, interests_found, gone_on_with, split_by_time, bad_input, full_disk, hard_input, large_rate):
     test()
 sys.exit(1 if failures else 0)

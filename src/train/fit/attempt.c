@@ -10,6 +10,7 @@
 
 #include "base/progress.h"
 #include "train/fit/draw.h"
+#include "train/fit/from.h"
 
 #define JUDGE_TARGETS_MAX 10000
 #define JUDGE_TARGETS_MIN 500
@@ -52,7 +53,7 @@ static struct ms_fit_start start_of(const struct ms_fit_options *o)
 static void draw_logits(struct ms_fit_attempt *t)
 {
     for (uint32_t i = 0; i < t->clicks->item_count; i++) {
-        uint64_t state = XXH64(t->clicks->ids[i].data, t->clicks->ids[i].size, t->options.seed);
+        uint64_t state = XXH64(t->clicks->ids[i].data, t->clicks->ids[i].size, t->options.logit_seed);
         for (size_t j = 0; j < t->learned.shape.interests; j++)
             t->learned.logits.values[i * t->learned.logit_stride + j] = (float)(t->options.stddev *
                                                                                 ms_draw_normal(state, j));
@@ -90,6 +91,8 @@ static enum ms_status prepare(struct ms_fit_attempt *t, struct ms_error *error)
         return status;
     if (o->logits_drawn)
         draw_logits(t);
+    if (t->from)
+        ms_fit_from_take(&t->learned, t->from);
     ms_fit_keep(&t->best, &t->learned);
     t->engine.step.parameters = ms_fit_learned_parameters(&t->learned);
     return ms_fit_judge_new(&t->judge, t->clicks, t->engine.functions, &t->engine.step, t->pool, o->threads,
@@ -97,7 +100,7 @@ static enum ms_status prepare(struct ms_fit_attempt *t, struct ms_error *error)
 }
 
 /* Goes on where the checkpoint was written, in the middle of a pass. */
-static enum ms_status resume(struct ms_fit_attempt *t, struct ms_error *error)
+static enum ms_status go_on(struct ms_fit_attempt *t, struct ms_error *error)
 {
     bool found;
     enum ms_status status = ms_fit_checkpoint_read(t->checkpoint, t->identity, &t->course, &t->learned,
@@ -122,21 +125,22 @@ bool ms_fit_attempt_name(struct ms_fit_attempt *t, size_t interests)
                     interests) < (int)sizeof t->checkpoint;
 }
 
-enum ms_status ms_fit_attempt_new(struct ms_fit_attempt *t, const struct ms_fit_options *options,
-                                  size_t interests, const struct ms_fit_clicks *clicks, struct ms_pool *pool,
-                                  struct ms_fit_report *report, double started_s, struct ms_error *error)
+enum ms_status ms_fit_attempt_new(struct ms_fit_attempt *t, const struct ms_fit_common *common,
+                                  size_t interests, bool resume, struct ms_error *error)
 {
-    *t = (struct ms_fit_attempt){
-        .options = *options, .clicks = clicks, .pool = pool, .report = report, .started_s = started_s};
+    *t = (struct ms_fit_attempt){.options = *common->options,
+                                 .clicks = common->clicks,
+                                 .from = common->from,
+                                 .pool = common->pool,
+                                 .report = common->report,
+                                 .started_s = ms_monotonic_s(),
+                                 .saved_s = ms_monotonic_s()};
     t->options.interests = interests;
-    t->saved_s = ms_monotonic_s();
-    t->identity = ms_fit_identity(&t->options, clicks);
+    t->identity = ms_fit_identity(&t->options, t->clicks);
     if (!ms_fit_attempt_name(t, interests))
-        return ms_fail(error, MS_USAGE, "%s: the name is too long", options->out);
+        return ms_fail(error, MS_USAGE, "%s: the name is too long", t->options.out);
     enum ms_status status = prepare(t, error);
-    if (status == MS_OK && options->resume)
-        status = resume(t, error);
-    return status;
+    return status == MS_OK && resume ? go_on(t, error) : status;
 }
 
 void ms_fit_attempt_free(struct ms_fit_attempt *t)
@@ -293,6 +297,7 @@ static enum ms_status run_passes(struct ms_fit_attempt *t, struct ms_error *erro
     }
     t->course.result.epochs = (size_t)t->course.epoch;
     t->course.result.rate = t->learned.rate;
+    t->course.result.scale = exp((double)t->best.dense[t->learned.log_scale]);
     return MS_OK;
 }
 

@@ -14,6 +14,7 @@
 struct ms_fit_attempt {
     struct ms_fit_options options; /* with this attempt's interests */
     const struct ms_fit_clicks *clicks;
+    const struct ms_model *from; /* NULL: none */
     struct ms_pool *pool;
     struct ms_fit_report *report;
     double started_s, saved_s; /* when training began; when the last checkpoint was written */
@@ -29,12 +30,19 @@ struct ms_fit_attempt {
     float decays[MS_MAX_INTERESTS];
 };
 
-/* Memory and first numbers, or those of the checkpoint with options->resume. Everything that is given outlives the attempt. A zeroed
+/* What attempts share; it outlives them. */
+struct ms_fit_common {
+    const struct ms_fit_options *options;
+    const struct ms_fit_clicks *clicks;
+    const struct ms_model *from; /* to go on from; NULL: none */
+    struct ms_pool *pool;
+    struct ms_fit_report *report;
+};
+
+/* Memory and first numbers, or with |resume| those of the checkpoint, if there is one. Everything that is given outlives the attempt. A zeroed
  * *attempt may be freed. */
-enum ms_status ms_fit_attempt_new(struct ms_fit_attempt *attempt, const struct ms_fit_options *options,
-                                  size_t interests, const struct ms_fit_clicks *clicks, struct ms_pool *pool,
-                                  struct ms_fit_report *report, double started_s,
-                                  struct ms_error *error) MS_MUST_CHECK;
+enum ms_status ms_fit_attempt_new(struct ms_fit_attempt *attempt, const struct ms_fit_common *common,
+                                  size_t interests, bool resume, struct ms_error *error) MS_MUST_CHECK;
 void ms_fit_attempt_free(struct ms_fit_attempt *attempt);
 
 /* All passes, or what a checkpoint has left of them. learned and course.result are those of the best pass then. MS_MODEL where there

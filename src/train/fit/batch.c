@@ -31,7 +31,7 @@ static enum ms_status make_shares(struct ms_fit_plan *plan, struct ms_error *err
 
 static bool is_trained(const struct ms_fit_clicks *clicks, uint32_t user)
 {
-    return !clicks->held_out[user] && clicks->first[user + 1] - clicks->first[user] >= 2;
+    return clicks->trained[user] >= 2;
 }
 
 static void measure(struct ms_fit_plan *plan)
@@ -41,7 +41,7 @@ static void measure(struct ms_fit_plan *plan)
     for (uint32_t u = 0; u < clicks->user_count; u++) {
         if (!is_trained(clicks, u))
             continue;
-        size_t targets = clicks->first[u + 1] - clicks->first[u] - 1;
+        size_t targets = clicks->trained[u] - (size_t)1;
         plan->epoch_targets += targets;
         longest = targets > longest ? targets : longest;
     }
@@ -119,7 +119,7 @@ static bool add_stretch(struct ms_fit_plan *plan, size_t begin, size_t first, si
 /* A user's targets, in stretches of |window|; the first and the last may be shorter. */
 static bool add_user(struct ms_fit_plan *plan, uint32_t user, uint64_t seed)
 {
-    size_t begin = plan->clicks->first[user], end = plan->clicks->first[user + 1],
+    size_t begin = plan->clicks->first[user], end = begin + plan->clicks->trained[user],
            window = plan->options.window;
     size_t first = begin + 1, targets = end - first;
     size_t count = targets <= window ? targets : 1 + (size_t)ms_draw_below(seed, user, window);

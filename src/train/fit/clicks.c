@@ -151,7 +151,20 @@ static void place_events(struct reader *reader, struct ms_fit_clicks *made, stru
         sort_user(timed + made->first[u], made->first[u + 1] - made->first[u]);
 }
 
-static enum ms_status sort_events(struct reader *reader, struct ms_fit_clicks *made, struct ms_error *error)
+/* How many of a user's events are trained on. */
+static uint32_t count_trained(const struct ms_fit_split *split, uint64_t hash, const struct timed *events,
+                              size_t count)
+{
+    size_t before = 0;
+    if (!split->by_time)
+        return hash % MS_HOLDOUT_BUCKETS < split->buckets ? 0 : (uint32_t)count;
+    while (before < count && events[before].time_ms < split->time_ms)
+        before++;
+    return (uint32_t)before;
+}
+
+static enum ms_status sort_events(struct reader *reader, struct ms_fit_clicks *made,
+                                  const struct ms_fit_split *split, struct ms_error *error)
 {
     size_t n = reader->count ? reader->count : 1;
     struct timed *timed = malloc(n * sizeof *timed);
@@ -163,6 +176,9 @@ static enum ms_status sort_events(struct reader *reader, struct ms_fit_clicks *m
         reader->raw = NULL;
         made->events = malloc(n * sizeof *made->events);
     }
+    for (uint32_t u = 0; made->events && u < made->user_count; u++)
+        made->trained[u] = count_trained(split, reader->users.hashes[u], timed + made->first[u],
+                                         made->first[u + 1] - made->first[u]);
     for (size_t i = 0; made->events && i < reader->count; i++)
         made->events[i] = timed[i].item;
     free(timed);
@@ -170,32 +186,31 @@ static enum ms_status sort_events(struct reader *reader, struct ms_fit_clicks *m
     return made->events ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for %zu events", reader->count);
 }
 
-static void count_items(const struct reader *reader, struct ms_fit_clicks *made, uint32_t buckets)
+static void count_items(struct ms_fit_clicks *made)
 {
-    for (uint32_t u = 0; u < made->user_count; u++) {
-        made->held_out[u] = reader->users.hashes[u] % MS_HOLDOUT_BUCKETS < buckets;
-        for (size_t i = made->first[u]; !made->held_out[u] && i < made->first[u + 1]; i++)
+    for (uint32_t u = 0; u < made->user_count; u++)
+        for (size_t i = made->first[u]; i < made->first[u] + made->trained[u]; i++)
             made->counts[made->events[i]]++;
-    }
 }
 
-static enum ms_status make_clicks(struct reader *reader, struct ms_fit_clicks *made, uint32_t buckets,
-                                  struct ms_error *error)
+static enum ms_status make_clicks(struct reader *reader, struct ms_fit_clicks *made,
+                                  const struct ms_fit_split *split, struct ms_error *error)
 {
     made->user_count = (uint32_t)reader->users.count;
     made->item_count = (uint32_t)reader->items.count;
     made->event_count = reader->count;
     made->digest = reader->digest;
     made->first = calloc((size_t)made->user_count + 1, sizeof *made->first);
-    made->held_out = calloc((size_t)made->user_count + 1, sizeof *made->held_out);
+    made->trained = calloc((size_t)made->user_count + 1, sizeof *made->trained);
     made->counts = calloc((size_t)made->item_count + 1, sizeof *made->counts);
-    if (!made->first || !made->held_out || !made->counts)
+    if (!made->first || !made->trained || !made->counts)
         return ms_fail(error, MS_MEMORY, "no memory for %u users and %u items", made->user_count,
                        made->item_count);
-    enum ms_status status = sort_events(reader, made, error);
+    enum ms_status status = sort_events(reader, made, split, error);
     if (status != MS_OK)
         return status;
-    count_items(reader, made, buckets);
+    count_items(made);
+    made->split_by_time = split->by_time;
     made->ids = reader->items.ids;
     reader->items.ids = NULL;
     return MS_OK;
@@ -208,28 +223,54 @@ static void names_free(struct names *names)
     ms_index_free(&names->index);
 }
 
+/* The items of a model get the numbers that they have in it. */
+static enum ms_status take_items(struct reader *reader, const struct ms_model *model, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (uint32_t i = 0; model && status == MS_OK && i < ms_model_item_count(model); i++) {
+        struct ms_bytes id;
+        uint32_t number;
+        id.data = ms_model_item_id(model, i, &id.size);
+        status = number_of(&reader->items, id, &number, error);
+    }
+    return status;
+}
+
+static enum ms_status read_log(struct reader *reader, struct ms_fit_clicks *made,
+                               const struct ms_events_options *options, const struct ms_fit_split *split,
+                               struct ms_error *error)
+{
+    struct ms_events *events = NULL;
+    enum ms_status status = ms_events_open(&events, options, error);
+    if (status == MS_OK)
+        status = read_events(reader, events, error);
+    if (status == MS_OK) {
+        made->timed = ms_events_timed(events);
+        made->csv = ms_events_csv(events);
+        made->passed = *ms_events_passed(events);
+    }
+    ms_events_close(events);
+    if (status == MS_OK && split->by_time && !made->timed)
+        status = ms_fail(error, MS_USAGE,
+                         "a split by time needs times, and the log has none; name them with --time");
+    return status;
+}
+
 enum ms_status ms_fit_clicks_read(struct ms_fit_clicks *clicks, const struct ms_events_options *options,
-                                  uint32_t buckets, struct ms_error *error)
+                                  const struct ms_fit_split *split, const struct ms_model *first,
+                                  struct ms_error *error)
 {
     struct ms_fit_clicks made = {0};
-    struct ms_events *events = NULL;
     struct reader reader = {.users.arena = &reader.user_ids, .items.arena = &made.strings};
     enum ms_status status = MS_OK;
     if (!ms_index_init(&reader.users.index, 1024) || !ms_index_init(&reader.items.index, 1024))
         status = ms_fail(error, MS_MEMORY, "no memory to read a log");
     if (status == MS_OK)
-        status = ms_events_open(&events, options, error);
+        status = take_items(&reader, first, error);
     if (status == MS_OK)
-        status = read_events(&reader, events, error);
-    if (status == MS_OK) {
-        made.timed = ms_events_timed(events);
-        made.csv = ms_events_csv(events);
-        made.passed = *ms_events_passed(events);
-        ms_events_close(events);
-        events = NULL;
-        status = make_clicks(&reader, &made, buckets, error);
-    }
-    ms_events_close(events);
+        status = read_log(&reader, &made, options, split, error);
+    if (status == MS_OK)
+        status = make_clicks(&reader, &made, split, error);
     names_free(&reader.users);
     names_free(&reader.items);
     ms_arena_free(&reader.user_ids);
@@ -241,11 +282,26 @@ enum ms_status ms_fit_clicks_read(struct ms_fit_clicks *clicks, const struct ms_
     return status;
 }
 
+bool ms_fit_clicks_targets(const struct ms_fit_clicks *clicks, uint32_t user, size_t least, size_t most,
+                           struct ms_fit_targets *targets)
+{
+    size_t count = clicks->first[user + 1] - clicks->first[user], trained = clicks->trained[user],
+           half = most / 2;
+    if (!clicks->split_by_time) {
+        size_t end = count < most ? count : most;
+        *targets = (struct ms_fit_targets){0, end / 2 + 1, end};
+        return trained == 0 && count >= least;
+    }
+    size_t begin = trained > half ? trained - half : 0, end = count - begin < most ? count : begin + most;
+    *targets = (struct ms_fit_targets){begin, trained > begin ? trained : begin + 1, end};
+    return targets->from < end;
+}
+
 void ms_fit_clicks_free(struct ms_fit_clicks *clicks)
 {
     free(clicks->events);
     free(clicks->first);
-    free(clicks->held_out);
+    free(clicks->trained);
     free(clicks->ids);
     free(clicks->counts);
     ms_arena_free(&clicks->strings);

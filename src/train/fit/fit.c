@@ -11,6 +11,7 @@
 #include "train/clicks.h"
 #include "train/fit/attempt.h"
 #include "train/fit/clicks.h"
+#include "train/fit/from.h"
 #include "train/fit/output.h"
 #include "train/fit/report.h"
 
@@ -19,12 +20,12 @@ static const size_t candidates[] = {1, 2, 4, 8};
 #define CANDIDATES (sizeof candidates / sizeof *candidates)
 
 struct trainer {
-    const struct ms_fit_options *options;
+    struct ms_fit_options options;
+    struct ms_model *from; /* NULL: none */
     struct ms_fit_clicks clicks;
     struct ms_pool *pool;
     struct ms_fit_report report;
     struct ms_fit_attempt attempt;
-    double started_s;
 };
 
 static void show_passed(struct trainer *t)
@@ -37,20 +38,29 @@ static void show_passed(struct trainer *t)
                               passed->count[reason] > 1 ? "; the first: " : ": ", passed->first[reason]);
 }
 
+static void show_log(struct trainer *t)
+{
+    const struct ms_fit_clicks *clicks = &t->clicks;
+    struct ms_fit_targets targets;
+    size_t judged = 0;
+    for (uint32_t u = 0; u < clicks->user_count; u++)
+        judged += ms_fit_clicks_targets(clicks, u, 0, SIZE_MAX / 2, &targets);
+    show_passed(t);
+    ms_fit_report_say(&t->report, "%zu events (%s, %s), %u users of whom %zu %s, %u items",
+                      clicks->event_count, clicks->csv ? "CSV" : "JSON",
+                      clicks->timed ? "in order of time" : "in order of the file", clicks->user_count, judged,
+                      clicks->split_by_time ? "have later clicks" : "are held out", clicks->item_count);
+}
+
 static enum ms_status read_log(struct trainer *t, struct ms_error *error)
 {
-    const struct ms_fit_options *o = t->options;
-    enum ms_status status = ms_fit_clicks_read(&t->clicks, &o->events, ms_holdout_buckets(o->holdout), error);
+    const struct ms_fit_options *o = &t->options;
+    const struct ms_fit_split split = {
+        .buckets = ms_holdout_buckets(o->holdout), .by_time = o->split_by_time, .time_ms = o->split_ms};
+    enum ms_status status = ms_fit_clicks_read(&t->clicks, &o->events, &split, t->from, error);
     if (status != MS_OK)
         return status;
-    size_t held_out = 0;
-    for (uint32_t u = 0; u < t->clicks.user_count; u++)
-        held_out += t->clicks.held_out[u];
-    show_passed(t);
-    ms_fit_report_say(&t->report, "%zu events (%s, %s), %u users of whom %zu are held out, %u items",
-                      t->clicks.event_count, t->clicks.csv ? "CSV" : "JSON",
-                      t->clicks.timed ? "in order of time" : "in order of the file", t->clicks.user_count,
-                      held_out, t->clicks.item_count);
+    show_log(t);
     if (t->clicks.item_count < 2)
         return ms_fail(error, MS_NOT_FOUND, "nothing to train on: the log has %u item%s",
                        t->clicks.item_count, t->clicks.item_count == 1 ? "" : "s");
@@ -59,17 +69,16 @@ static enum ms_status read_log(struct trainer *t, struct ms_error *error)
 
 static enum ms_status begin(struct trainer *t, size_t interests, bool resume, struct ms_error *error)
 {
-    struct ms_fit_options options = *t->options;
-    options.resume = resume;
-    return ms_fit_attempt_new(&t->attempt, &options, interests, &t->clicks, t->pool, &t->report, t->started_s,
-                              error);
+    struct ms_fit_common common = {
+        .options = &t->options, .clicks = &t->clicks, .from = t->from, .pool = t->pool, .report = &t->report};
+    return ms_fit_attempt_new(&t->attempt, &common, interests, resume, error);
 }
 
 /* One number of interests; |result| gets what it came to. */
 static enum ms_status try_interests(struct trainer *t, size_t interests, struct ms_fit_result *result,
                                     struct ms_error *error)
 {
-    enum ms_status status = begin(t, interests, t->options->resume, error);
+    enum ms_status status = begin(t, interests, t->options.resume, error);
     if (status == MS_OK)
         status = ms_fit_attempt_run(&t->attempt, true, error);
     if (status != MS_OK)
@@ -107,10 +116,10 @@ static enum ms_status find_interests(struct trainer *t, struct ms_error *error)
 
 static enum ms_status train(struct trainer *t, struct ms_error *error)
 {
-    enum ms_status status = ms_pool_new(&t->pool, t->options->threads, error);
-    if (status != MS_OK || t->options->interests == 0)
+    enum ms_status status = ms_pool_new(&t->pool, t->options.threads, error);
+    if (status != MS_OK || t->options.interests == 0)
         return status == MS_OK ? find_interests(t, error) : status;
-    status = begin(t, t->options->interests, t->options->resume, error);
+    status = begin(t, t->options.interests, t->options.resume, error);
     return status == MS_OK ? ms_fit_attempt_run(&t->attempt, false, error) : status;
 }
 
@@ -118,7 +127,7 @@ static void forget_checkpoints(const struct trainer *t)
 {
     struct ms_fit_attempt attempt = t->attempt;
     ms_fit_attempt_forget(&attempt);
-    for (size_t i = 0; t->options->interests == 0 && i < CANDIDATES; i++) {
+    for (size_t i = 0; t->options.interests == 0 && i < CANDIDATES; i++) {
         ms_fit_attempt_name(&attempt, candidates[i]);
         ms_fit_attempt_forget(&attempt);
     }
@@ -135,7 +144,7 @@ static enum ms_status write_best(struct trainer *t, struct ms_error *error)
     ms_fit_report_say(&t->report,
                       "%s: %zu interests, pass %zu of %zu, recall@20 %.4f, recall@50 %.4f +- %.4f of %" PRIu64
                       " held-out targets",
-                      t->options->out, a->options.interests, result->best_epoch, result->epochs,
+                      t->options.out, a->options.interests, result->best_epoch, result->epochs,
                       result->recall.at_20, result->recall.at_50, result->recall.error_50,
                       result->recall.targets);
     return MS_OK;
@@ -146,11 +155,12 @@ enum ms_status ms_fit(const struct ms_fit_options *options, struct ms_error *err
     struct trainer *t = calloc(1, sizeof *t);
     if (!t)
         return ms_fail(error, MS_MEMORY, "no memory");
-    t->options = options;
-    t->started_s = ms_monotonic_s();
+    t->options = *options;
     enum ms_status status = ms_model_check_target(options->out, options->force, error);
     if (status == MS_OK)
         status = ms_fit_report_open(&t->report, options->log_path, error);
+    if (status == MS_OK && options->from)
+        status = ms_fit_from_load(&t->from, &t->options, error);
     if (status == MS_OK)
         status = read_log(t, error);
     if (status == MS_OK)
@@ -164,6 +174,7 @@ enum ms_status ms_fit(const struct ms_fit_options *options, struct ms_error *err
     ms_fit_attempt_free(&t->attempt);
     ms_pool_destroy(t->pool);
     ms_fit_clicks_free(&t->clicks);
+    ms_model_destroy(t->from);
     free(t);
     return status;
 }

@@ -21,13 +21,16 @@ enum ms_fit_decay {
 struct ms_fit_options {
     struct ms_events_options events;
     const char *out;
+    const char *from;           /* a model to go on from; NULL: none */
     bool force;                 /* also over a model that this program did not write */
     const char *name, *version; /* NULL: the last part of |out|; a digest of log and options */
     const char *log_path;       /* JSON lines; NULL: none */
     double holdout;             /* share of users, in (0, 1) */
+    bool split_by_time;         /* instead: train on the clicks before a time, judge by those after it */
+    int64_t split_ms;
     uint64_t seed;
     int threads;
-    size_t dim;
+    size_t dim;       /* 0: that of |from| */
     size_t interests; /* 0: the number of 1, 2, 4 and 8 with the highest recall */
     enum ms_fit_decay decay;
     double decays[MS_MAX_INTERESTS]; /* [interests], of MS_FIT_DECAY_GIVEN */
@@ -35,11 +38,12 @@ struct ms_fit_options {
     bool map_per_interest;
     bool logits_drawn; /* initial logits are item-normal, of |stddev| and |seed|; false: learned */
     double stddev;
-    size_t epochs;     /* at most */
-    size_t patience;   /* passes without a better recall before it ends */
-    double minutes;    /* 0: no limit */
-    double checkpoint; /* minutes from one to the next; 0: none */
-    bool resume;       /* go on from the checkpoint, if there is one */
+    uint64_t logit_seed; /* of drawn logits */
+    size_t epochs;       /* at most */
+    size_t patience;     /* passes without a better recall before it ends */
+    double minutes;      /* 0: no limit */
+    double checkpoint;   /* minutes from one to the next; 0: none */
+    bool resume;         /* go on from the checkpoint, if there is one */
     size_t batch, negatives, window, context;
     double dropout, rate;
 };

@@ -28,23 +28,17 @@ struct ms_fit_judge {
     struct judge_thread *thread; /* [threads] */
 };
 
-static size_t history(const struct ms_fit_clicks *clicks, uint32_t user)
-{
-    size_t count = clicks->first[user + 1] - clicks->first[user];
-    return count < MS_FIT_JUDGE_EVENTS ? count : MS_FIT_JUDGE_EVENTS;
-}
-
-/* Held-out users with |least| events, until they have |targets| targets. */
-static size_t choose_users(struct ms_fit_judge *judge, size_t least, size_t targets)
+/* Users with something to predict, until they have |most| targets. */
+static size_t choose_users(struct ms_fit_judge *judge, size_t least, size_t most)
 {
     size_t found = 0;
     judge->user_count = 0;
-    for (uint32_t u = 0; u < judge->clicks->user_count && found < targets; u++) {
-        size_t count = history(judge->clicks, u);
-        if (!judge->clicks->held_out[u] || count < least)
+    for (uint32_t u = 0; u < judge->clicks->user_count && found < most; u++) {
+        struct ms_fit_targets targets;
+        if (!ms_fit_clicks_targets(judge->clicks, u, least, MS_FIT_JUDGE_EVENTS, &targets))
             continue;
         judge->users[judge->user_count++] = u;
-        found += count - 1 - count / 2;
+        found += targets.end - targets.from;
     }
     return found;
 }
@@ -113,12 +107,15 @@ static enum ms_status judge_user(void *context, int number, size_t index, struct
     struct ms_fit_judge *judge = context;
     struct judge_thread *thread = &judge->thread[number];
     uint32_t user = judge->users[index];
-    const uint32_t *items = judge->clicks->events + judge->clicks->first[user];
-    size_t count = history(judge->clicks, user), K = judge->step->shape.interests,
-           D = judge->step->shape.stride;
+    size_t K = judge->step->shape.interests, D = judge->step->shape.stride;
+    struct ms_fit_targets targets;
     (void)error;
-    judge->functions->fold(judge->step, &thread->shard, items, count - 1, thread->vectors);
-    for (size_t t = count / 2 + 1; t < count; t++)
+    if (!ms_fit_clicks_targets(judge->clicks, user, 0, MS_FIT_JUDGE_EVENTS, &targets))
+        return MS_OK;
+    const uint32_t *items = judge->clicks->events + judge->clicks->first[user] + targets.begin;
+    size_t from = targets.from - targets.begin, end = targets.end - targets.begin;
+    judge->functions->fold(judge->step, &thread->shard, items, end - 1, thread->vectors);
+    for (size_t t = from; t < end; t++)
         ms_scorer_add(thread->scorer, 0, thread->vectors + (t - 1) * K * D, (int)K, items + t, 1);
     return MS_OK;
 }

@@ -65,6 +65,12 @@ static const char *base_of(const char *path, char *base, size_t size)
     return base;
 }
 
+static bool put_split(struct ms_buffer *out, const struct ms_fit_options *o)
+{
+    return o->split_by_time ? ms_buffer_printf(out, "\"split_ms\": %" PRId64 ", ", o->split_ms)
+                            : put_number(out, "holdout", o->holdout, ", ");
+}
+
 static bool put_options(struct ms_buffer *out, const struct ms_fit_options *o)
 {
     static const char *const decays[] = {"item", "learned", "given"};
@@ -75,8 +81,8 @@ static bool put_options(struct ms_buffer *out, const struct ms_fit_options *o)
            put_text(out, "logits", o->logits_drawn ? "drawn" : "learned") &&
            put_count(out, "batch", o->batch) && put_count(out, "negatives", o->negatives) &&
            put_count(out, "window", o->window) && put_count(out, "context", o->context) &&
-           put_number(out, "holdout", o->holdout, ", ") && put_number(out, "dropout", o->dropout, ", ") &&
-           put_number(out, "learning_rate", o->rate, "}, ");
+           put_split(out, o) && (!o->from || put_text(out, "from", o->from)) &&
+           put_number(out, "dropout", o->dropout, ", ") && put_number(out, "learning_rate", o->rate, "}, ");
 }
 
 static bool put_logs(struct ms_buffer *out, const struct ms_fit_options *o)
@@ -105,16 +111,18 @@ static bool put_tried(struct ms_buffer *out, const struct ms_fit_result *result)
 static bool put_training(struct ms_buffer *out, const struct ms_fit_options *o,
                          const struct ms_fit_clicks *clicks, const struct ms_fit_result *result)
 {
-    size_t held_out = 0;
+    size_t judged = 0;
+    struct ms_fit_targets targets;
     for (uint32_t u = 0; u < clicks->user_count; u++)
-        held_out += clicks->held_out[u];
+        judged += ms_fit_clicks_targets(clicks, u, 0, SIZE_MAX / 2, &targets);
     return ms_buffer_printf(out, "\"training\": {") && put_logs(out, o) &&
            ms_buffer_printf(out, "\"log_hash\": \"%016" PRIx64 "\", ", clicks->digest) &&
            put_count(out, "events", clicks->event_count) && put_count(out, "users", clicks->user_count) &&
-           put_count(out, "held_out_users", held_out) && put_count(out, "seed", o->seed) &&
+           put_count(out, "held_out_users", judged) && put_count(out, "seed", o->seed) &&
            put_options(out, o) && put_count(out, "epochs", result->epochs) &&
            put_count(out, "best_epoch", result->best_epoch) && put_count(out, "targets", result->targets) &&
-           put_number(out, "last_learning_rate", result->rate, ", ") && put_tried(out, result) &&
+           put_number(out, "last_learning_rate", result->rate, ", ") &&
+           put_number(out, "scale", result->scale, ", ") && put_tried(out, result) &&
            put_count(out, "judged_targets", result->recall.targets) &&
            put_number(out, "recall@20", result->recall.at_20, ", ") &&
            put_number(out, "recall@50", result->recall.at_50, "}");
@@ -147,7 +155,8 @@ static bool put_logits(struct ms_buffer *out, const struct ms_fit_options *o)
 {
     if (!o->logits_drawn)
         return ms_buffer_printf(out, "\"initial_logits\": \"item\"");
-    return ms_buffer_printf(out, "\"initial_logits\": \"item-normal\", \"seed\": %" PRIu64 ", ", o->seed) &&
+    return ms_buffer_printf(out, "\"initial_logits\": \"item-normal\", \"seed\": %" PRIu64 ", ",
+                            o->logit_seed) &&
            put_number(out, "stddev", o->stddev, "");
 }
 

@@ -14,7 +14,8 @@ struct ms_fit_result {
     size_t epochs, best_epoch;
     uint64_t targets; /* trained on until the best */
     struct ms_fit_recall recall;
-    double rate; /* of learning, as it was in the end */
+    double rate;  /* of learning, as it was in the end */
+    double scale; /* the factor of all scores */
     /* Where the number of interests was found: what was tried, and its recall@50. */
     size_t tried_count, tried[MS_FIT_TRIED_MAX];
     double tried_recall[MS_FIT_TRIED_MAX];
