@@ -81,26 +81,34 @@ def same_bytes():
     check("another seed", one["model.safetensors"] != files(root / "seed" / "m")["model.safetensors"])
 
 
+def newest(path):
+    """When a file was written, 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def killed_and_resumed():
     """A training that is killed again and again ends with the bytes of one that was left alone."""
     for name in ("whole", "killed"):
         (root / name).mkdir()
-    options = ["--epochs", 6, "--interests", 2]
+    options = ["--epochs", 6, "--interests", 2, "--batch", 16]
     check("whole: trained", train(root / "whole" / "m", *options).returncode == 0)
     out, kills = root / "killed" / "m", 0
     mark = root / "killed" / "m.checkpoint-2"
-    while kills < 4:
-        seen = mark.stat().st_mtime_ns if mark.exists() else 0
+    for _ in range(200): # a training that was faster than the kill is begun anew
+        seen = newest(mark)
         process = subprocess.Popen([BINARY, "train", "--events", str(root / "log.csv"), "--out", str(out), "--dim", "12", "--negatives",
                                     "50", "--checkpoint", "0.000001", "--resume", *map(str, options)], stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and (not mark.exists() or mark.stat().st_mtime_ns == seen):
+        while process.poll() is None and newest(mark) in (0, seen):
             pass
-        if process.poll() is not None:
-            break
         process.kill()
         process.communicate()
-        kills += 1
-    check("it was killed", kills > 0)
+        kills += process.returncode == -signal.SIGKILL
+        if kills >= 4 and mark.exists():
+            break
+    check("it was killed", kills >= 4 and mark.exists(), kills)
     other = train(out, *options, "--resume", "--seed", 3)
     check("a checkpoint of another seed", other.returncode == 2 and "m.checkpoint-2 is of another log" in other.stderr, other.stderr)
     whole = mark.read_bytes()
