@@ -20,7 +20,7 @@ struct train_arguments {
     int64_t dim;
     const char *interests;
     const char *decay;
-    int logits, negatives_by, maps; /* indices of their values */
+    int objective, logits, negatives_by, maps; /* indices of their values */
     double stddev;
     double holdout;
     int64_t epochs, patience, seed, threads;
@@ -178,13 +178,22 @@ static const struct ms_argument rows[] = {
      .placeholder = "M",
      .help = "the bilinear map: one, or one for each interest",
      AT(maps)},
+    {.name = "objective",
+     .kind = MS_ARGUMENT_CHOICE,
+     .values = "fold|window",
+     .standard = "fold",
+     .placeholder = "O",
+     .group = "Training",
+     .help =
+         "fold: through the fold, all events are targets of one pass; window: MIND as published, full routing over the "
+         "--window events before each target, for routing.mode=full",
+     AT(objective)},
     {.name = "holdout",
      .kind = MS_ARGUMENT_REAL,
      .real_max = 0.9,
      .min_excluded = true,
      .standard = "0.1",
      .placeholder = "F",
-     .group = "Training",
      .help =
          "users who are not trained on: XXH64(user id, 0) mod 10000 < F * 10000, as evaluate has it; by their next "
          "clicks the best pass is chosen",
@@ -322,6 +331,7 @@ static struct ms_fit_options options_of(const struct train_arguments *a)
                                    .seed = (uint64_t)a->seed,
                                    .threads = (int)a->threads,
                                    .dim = (size_t)a->dim,
+                                   .full_routing = a->objective == 1,
                                    .by_max = a->negatives_by == 0,
                                    .map_per_interest = a->maps == 1,
                                    .logits_drawn = a->logits == 1,

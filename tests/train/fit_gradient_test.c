@@ -206,6 +206,32 @@ static void negatives_by_the_chosen_interest(void **state)
     check(2, true, false, false);
 }
 
+/* Full routing: the last event of a window is its target, and decays do nothing. */
+static void full_routing(void **state)
+{
+    (void)state;
+    for (int own_maps = 0; own_maps < 2; own_maps++) {
+        struct small s;
+        double d_scale;
+        make_small(&s, 3, own_maps, false, own_maps);
+        s.step.shape.window = true;
+        for (size_t i = 0; i < 4; i++)
+            s.windows[i].context = s.windows[i].count - 1;
+        s.step.batch.target_count = 4;
+        ms_fit_functions_double.shard_free(&s.shard);
+        const struct ms_fit_limits limits = {.events = EVENTS, .window_events = 12, .negatives = NEGATIVES};
+        assert_true(ms_fit_functions_double.shard_new(&s.shard, &s.step.shape, &limits));
+        double *d = gradient_of(&s, &d_scale);
+        s.step.frozen = true;
+        compare(&s, s.items, ITEMS * STRIDE, d, "embedding");
+        compare(&s, s.logits, ITEMS * STRIDE, d, "initial logit");
+        compare(&s, s.maps, s.step.shape.maps * STRIDE * STRIDE, d, "map");
+        expect_close(d_scale, difference(&s, &s.step.parameters.log_scale), "scale", 0);
+        free(d);
+        free_small(&s);
+    }
+}
+
 /* What float32 finds is what double finds, but for rounding. */
 static void in_float32(void **state)
 {
@@ -252,6 +278,7 @@ int main(void)
         cmocka_unit_test(shared_map_with_gates),
         cmocka_unit_test(map_per_interest),
         cmocka_unit_test(negatives_by_the_chosen_interest),
+        cmocka_unit_test(full_routing),
         cmocka_unit_test(in_float32),
     };
     return cmocka_run_group_tests_name("train_fit_gradient", tests, NULL, NULL);

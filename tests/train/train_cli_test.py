@@ -53,14 +53,15 @@ def files(directory):
 def written_is_believed():
     """evaluate finds the recall that the trainer found, with every option that changes the fold."""
     for options in ([], ["--decay", "learned", "--maps", "per-interest"], ["--decay", "0.7,0.95", "--negatives-by", "chosen"],
-                    ["--logits", "drawn", "--stddev", "0.5", "--interests", "3"], ["--interests", "1", "--maps", "per-interest"]):
+                    ["--logits", "drawn", "--stddev", "0.5", "--interests", "3"], ["--interests", "1", "--maps", "per-interest"], ["--objective", "window", "--logits", "drawn", "--stddev", "1"],
+                    ["--objective", "window", "--maps", "per-interest", "--window", "7"]):
         done = train(root / "model", "--epochs", 4, "--seed", 7, "--log", root / "train.jsonl", *options)
         check(f"{options}: trained", done.returncode == 0, done.stderr)
         info = json.loads(run("model", "info", root / "model", "--json").stdout)
         said = info["training"]
         check(f"{options}: info", said["seed"] == 7 and said["log"] == ["log.csv"] and info["incremental"], info)
-        found = run("evaluate", "--model", root / "model", "--events", root / "log.csv", "--holdout", 0.1, "--decays", "model", "--json")
-        recall = json.loads(found.stdout)["incremental@model"]
+        found = run("evaluate", "--model", root / "model", "--events", root / "log.csv", "--holdout", 0.1, "--json")
+        recall = json.loads(found.stdout)["full" if "window" in options else "incremental@model"]
         check(f"{options}: evaluate agrees", abs(recall["recall@50"] - said["recall@50"]) < 1e-9 and
               abs(recall["recall@20"] - said["recall@20"]) < 1e-9, recall, said)
         lines = [json.loads(line) for line in (root / "train.jsonl").read_text().splitlines()]

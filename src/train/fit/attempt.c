@@ -27,6 +27,7 @@ static struct ms_fit_shape shape_of(const struct ms_fit_options *o)
                                  .stride = (o->dim + MS_FIT_LANE - 1) / MS_FIT_LANE * MS_FIT_LANE,
                                  .interests = o->interests,
                                  .maps = o->map_per_interest ? o->interests : 1,
+                                 .window = o->full_routing,
                                  .by_max = o->by_max,
                                  .dropout = o->dropout,
                                  .iterations = 3};
@@ -35,7 +36,7 @@ static struct ms_fit_shape shape_of(const struct ms_fit_options *o)
 static struct ms_fit_start start_of(const struct ms_fit_options *o)
 {
     struct ms_fit_start start = {.seed = o->seed,
-                                 .gated = o->decay == MS_FIT_DECAY_ITEM,
+                                 .gated = o->decay == MS_FIT_DECAY_ITEM && !o->full_routing,
                                  .decays_learned = o->decay != MS_FIT_DECAY_GIVEN,
                                  .logits_learned = !o->logits_drawn,
                                  .scale_learned = true,
@@ -80,8 +81,8 @@ static enum ms_status prepare(struct ms_fit_attempt *t, struct ms_error *error)
     size_t negatives = o->negatives < t->clicks->item_count - 1 ? o->negatives : t->clicks->item_count - 1;
     const struct ms_fit_plan_options plan = {.seed = o->seed,
                                              .targets = o->batch,
-                                             .window = o->window,
-                                             .context = o->context,
+                                             .window = o->full_routing ? 1 : o->window,
+                                             .context = o->full_routing ? o->window : o->context,
                                              .negatives = negatives};
     enum ms_status status;
     if ((status = ms_fit_plan_new(&t->plan, t->clicks, &plan, error)) ||
@@ -96,7 +97,7 @@ static enum ms_status prepare(struct ms_fit_attempt *t, struct ms_error *error)
     ms_fit_keep(&t->best, &t->learned);
     t->engine.step.parameters = ms_fit_learned_parameters(&t->learned);
     return ms_fit_judge_new(&t->judge, t->clicks, t->engine.functions, &t->engine.step, t->pool, o->threads,
-                            judge_targets(t), error);
+                            o->window, judge_targets(t), error);
 }
 
 /* Goes on where the checkpoint was written, in the middle of a pass. */
@@ -194,7 +195,7 @@ static void show(struct ms_fit_attempt *t)
     t->state.loss = course->pass_targets ? course->loss_sum / (double)course->pass_targets : 0.0;
     t->state.best = course->best;
     t->state.decays = t->decays;
-    t->state.interests = t->options.interests;
+    t->state.interests = t->options.full_routing ? 0 : t->options.interests; /* whose decays are shown */
     t->state.rate = t->learned.rate;
 }
 

@@ -34,6 +34,7 @@ struct ms_fit_options {
     size_t interests; /* 0: the number of 1, 2, 4 and 8 with the highest recall */
     enum ms_fit_decay decay;
     double decays[MS_MAX_INTERESTS]; /* [interests], of MS_FIT_DECAY_GIVEN */
+    bool full_routing; /* the published objective: full routing over a window, one target each; no decays */
     bool by_max;
     bool map_per_interest;
     bool logits_drawn; /* initial logits are item-normal, of |stddev| and |seed|; false: learned */

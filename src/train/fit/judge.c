@@ -24,6 +24,7 @@ struct ms_fit_judge {
     struct ms_catalogue catalogue;
     uint32_t *users;
     size_t user_count;
+    size_t window; /* of full routing */
     int threads;
     struct judge_thread *thread; /* [threads] */
 };
@@ -57,13 +58,18 @@ static enum ms_status thread_new(struct ms_fit_judge *judge, struct judge_thread
 
 enum ms_status ms_fit_judge_new(struct ms_fit_judge **out, const struct ms_fit_clicks *clicks,
                                 const struct ms_fit_functions_f32 *functions, struct ms_fit_step_f32 *step,
-                                struct ms_pool *pool, int threads, size_t targets, struct ms_error *error)
+                                struct ms_pool *pool, int threads, size_t window, size_t targets,
+                                struct ms_error *error)
 {
     enum ms_status status = MS_OK;
     struct ms_fit_judge *judge = calloc(1, sizeof *judge);
     if (judge) {
-        *judge = (struct ms_fit_judge){
-            .clicks = clicks, .functions = functions, .step = step, .pool = pool, .threads = threads};
+        *judge = (struct ms_fit_judge){.clicks = clicks,
+                                       .functions = functions,
+                                       .step = step,
+                                       .pool = pool,
+                                       .threads = threads,
+                                       .window = window};
         judge->users = calloc((size_t)clicks->user_count + 1, sizeof *judge->users);
         judge->thread = calloc((size_t)threads, sizeof *judge->thread);
     }
@@ -114,9 +120,15 @@ static enum ms_status judge_user(void *context, int number, size_t index, struct
         return MS_OK;
     const uint32_t *items = judge->clicks->events + judge->clicks->first[user] + targets.begin;
     size_t from = targets.from - targets.begin, end = targets.end - targets.begin;
-    judge->functions->fold(judge->step, &thread->shard, items, end - 1, thread->vectors);
-    for (size_t t = from; t < end; t++)
-        ms_scorer_add(thread->scorer, 0, thread->vectors + (t - 1) * K * D, (int)K, items + t, 1);
+    if (!judge->step->shape.window)
+        judge->functions->fold(judge->step, &thread->shard, items, end - 1, thread->vectors);
+    for (size_t t = from; t < end; t++) {
+        float *vectors = thread->vectors + (t - 1) * K * D;
+        size_t count = t < judge->window ? t : judge->window;
+        if (judge->step->shape.window)
+            judge->functions->route(judge->step, &thread->shard, items + t - count, count, vectors);
+        ms_scorer_add(thread->scorer, 0, vectors, (int)K, items + t, 1);
+    }
     return MS_OK;
 }
 

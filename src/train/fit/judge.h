@@ -21,11 +21,11 @@ struct ms_fit_recall {
 
 struct ms_fit_judge;
 
-/* A judge of the log's held-out users, of at most about |targets| targets. MS_NOT_FOUND where no held-out user has three events.
+/* A judge of the log's held-out users, of at most about |targets| targets. Where |step| routes fully, it is over the last |window| events. MS_NOT_FOUND where no held-out user has three events.
  * All arguments outlive it. |step| is one of this |shape|; its parameters are taken at each call. */
 enum ms_status ms_fit_judge_new(struct ms_fit_judge **judge, const struct ms_fit_clicks *clicks,
                                 const struct ms_fit_functions_f32 *functions, struct ms_fit_step_f32 *step,
-                                struct ms_pool *pool, int threads, size_t targets,
+                                struct ms_pool *pool, int threads, size_t window, size_t targets,
                                 struct ms_error *error) MS_MUST_CHECK;
 void ms_fit_judge_free(struct ms_fit_judge *judge);
 

@@ -74,8 +74,9 @@ static bool put_split(struct ms_buffer *out, const struct ms_fit_options *o)
 static bool put_options(struct ms_buffer *out, const struct ms_fit_options *o)
 {
     static const char *const decays[] = {"item", "learned", "given"};
-    return ms_buffer_printf(out, "\"options\": {") && put_text(out, "objective", "fold") &&
-           put_text(out, "decay", decays[o->decay]) &&
+    return ms_buffer_printf(out, "\"options\": {") &&
+           put_text(out, "objective", o->full_routing ? "window" : "fold") &&
+           put_text(out, "decay", o->full_routing ? "none" : decays[o->decay]) &&
            put_text(out, "negatives_by", o->by_max ? "max" : "chosen") &&
            put_text(out, "maps", o->map_per_interest ? "per-interest" : "shared") &&
            put_text(out, "logits", o->logits_drawn ? "drawn" : "learned") &&
@@ -225,16 +226,18 @@ enum ms_status ms_fit_write(const struct ms_fit_options *o, const struct ms_fit_
     struct ms_write_tensor tensors[5] = {
         {.name = "item_embedding", .rank = 2, .shape = {N, dim}, .row = table_row, .context = &items},
         {.name = "routing.bilinear", .rank = 2, .shape = {dim, dim}, .data = packed},
-        {.name = "routing.decay", .rank = 1, .shape = {interests}, .data = l->dense.values + l->decay},
     };
     const struct ms_write_tensor per_interest = {
         .name = "routing.bilinear", .rank = 3, .shape = {interests, dim, dim}, .data = packed},
+    decay = {.name = "routing.decay", .rank = 1, .shape = {interests}, .data = l->dense.values + l->decay},
     gate = {.name = "routing.decay_gate", .rank = 2, .shape = {dim, interests}, .row = turned_row, .context = &gates},
     item_logits = {.name = "routing.item_logits", .rank = 2, .shape = {N, interests}, .row = table_row, .context = &logits};
     /* clang-format on */
-    size_t count = 3;
+    size_t count = 2;
     if (o->map_per_interest)
         tensors[1] = per_interest;
+    if (!o->full_routing)
+        tensors[count++] = decay;
     if (l->gated)
         tensors[count++] = gate;
     if (!o->logits_drawn)

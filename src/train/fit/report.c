@@ -40,6 +40,8 @@ static double rate_of(const struct ms_fit_report *report)
 
 static void print_decays(FILE *out, const struct ms_fit_state *state)
 {
+    if (state->interests)
+        fputs(", decays", out);
     for (size_t j = 0; j < state->interests && j < DECAYS_SHOWN; j++)
         fprintf(out, " %.2f", (double)state->decays[j]);
     if (state->interests > DECAYS_SHOWN)
@@ -68,7 +70,6 @@ void ms_fit_report_step(struct ms_fit_report *report, const struct ms_fit_state 
             rate_of(report), state->loss);
     if (state->best.targets)
         fprintf(stderr, ", recall@50 %.4f, best %.4f", state->recall.at_50, state->best.at_50);
-    fputs(", decays", stderr);
     print_decays(stderr, state);
     fprintf(stderr, ", at most %.0f s left", left_s(report, state));
     fflush(stderr);
@@ -93,8 +94,7 @@ static void log_epoch(struct ms_fit_report *report, const struct ms_fit_state *s
 void ms_fit_report_epoch(struct ms_fit_report *report, const struct ms_fit_state *state)
 {
     fprintf(stderr,
-            "%spass %zu: %" PRIu64
-            " targets, %.1f s, %.0f/s, loss %.4f, recall@20 %.4f, recall@50 %.4f%s, decays",
+            "%spass %zu: %" PRIu64 " targets, %.1f s, %.0f/s, loss %.4f, recall@20 %.4f, recall@50 %.4f%s",
             report->terminal ? "\r\033[K" : "", state->epoch, state->targets, report->trained_s,
             rate_of(report), state->loss, state->recall.at_20, state->recall.at_50,
             state->better ? " (best)" : "");

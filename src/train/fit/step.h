@@ -9,6 +9,9 @@
  * After each event the next one is a target: its item y scores s max_j <u_j, e_y>, and so do all negatives, minus the logarithm
  * of how often each is drawn. The loss is the mean of -log softmax of the target's score, over all targets of the batch.
  *
+ * With |window|, the vectors are those of full routing over the events of a window (MIND, section 4.2), and the one target is the
+ * event after them: b begins with b0 and grows by <x_ij, u_j> after each iteration but the last.
+ *
  * The agreements <x_ij, u_j> count as constants, as in the published graphs of MIND; b0 does not. Then z is linear in the
  * items, so one pass back through time gives the gradient for all targets at once. */
 #ifndef MS_TRAIN_FIT_STEP_H
@@ -25,6 +28,7 @@ struct ms_fit_shape {
     size_t dim, stride; /* of a vector; padded */
     size_t interests;   /* K */
     size_t maps;        /* 1, or K */
+    bool window;    /* full routing over the events before a target, not the fold; decays are not used then */
     bool by_max;    /* a negative is scored by its best interest; false: by the one that the target chose */
     double dropout; /* share of the numbers of a folded item that are left out */
     double iterations; /* routing.iterations: the agreement counts this less 1 times */
