@@ -1,4 +1,4 @@
-/* The gradient of a training step against central differences, in double, for every kind of parameter. */
+/* The gradient of a training step against central differences, in double, for every kind of parameter; and draws by weight. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -272,6 +272,21 @@ static void in_float32(void **state)
     free_small(&s);
 }
 
+/* The alias table draws by weight. */
+static void draws_by_weight(void **state)
+{
+    const double weights[5] = {1, 7, 0.5, 3, 0.5};
+    struct ms_alias alias;
+    size_t counts[5] = {0};
+    (void)state;
+    assert_true(ms_alias_init(&alias, weights, 5));
+    for (size_t i = 0; i < 120000; i++)
+        counts[ms_alias_draw(&alias, 9, i)]++;
+    for (size_t i = 0; i < 5; i++)
+        assert_true(fabs((double)counts[i] / 10000.0 - weights[i]) < 0.1);
+    ms_alias_free(&alias);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +295,7 @@ int main(void)
         cmocka_unit_test(negatives_by_the_chosen_interest),
         cmocka_unit_test(full_routing),
         cmocka_unit_test(in_float32),
+        cmocka_unit_test(draws_by_weight),
     };
     return cmocka_run_group_tests_name("train_fit_gradient", tests, NULL, NULL);
 }

@@ -263,21 +263,6 @@ static void split_by_time(void **state)
     free(dir);
 }
 
-/* The alias table draws by weight. */
-static void draws_by_weight(void **state)
-{
-    const double weights[5] = {1, 7, 0.5, 3, 0.5};
-    struct ms_alias alias;
-    size_t counts[5] = {0};
-    (void)state;
-    assert_true(ms_alias_init(&alias, weights, 5));
-    for (size_t i = 0; i < 120000; i++)
-        counts[ms_alias_draw(&alias, 9, i)]++;
-    for (size_t i = 0; i < 5; i++)
-        assert_true(fabs((double)counts[i] / 10000.0 - weights[i]) < 0.1);
-    ms_alias_free(&alias);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,7 +271,6 @@ int main(void)
         cmocka_unit_test(threads_change_nothing),
         cmocka_unit_test(every_event_is_a_target),
         cmocka_unit_test(split_by_time),
-        cmocka_unit_test(draws_by_weight),
     };
     return cmocka_run_group_tests_name("train_fit_model", tests, NULL, NULL);
 }
