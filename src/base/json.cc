@@ -238,6 +238,20 @@ extern "C" size_t ms_json_elements(struct ms_json_value value, struct ms_json_va
     return count;
 }
 
+extern "C" size_t ms_json_fields(struct ms_json_value value, struct ms_json_field *fields, size_t max)
+{
+    dom::object object;
+    size_t count = 0;
+    if (element_of(value).get(object))
+        return 0;
+    for (dom::key_value_pair field : object) {
+        if (count < max)
+            fields[count] = {field.key.data(), field.key.size(), value_of(field.value)};
+        count++;
+    }
+    return count;
+}
+
 extern "C" const char *ms_json_string(struct ms_json_value value, size_t *bytes)
 {
     std::string_view text;

@@ -61,6 +61,14 @@ bool ms_json_element(struct ms_json_value value, size_t index, struct ms_json_va
  * pass, where ms_json_element counts from the start each time. */
 size_t ms_json_elements(struct ms_json_value value, struct ms_json_value *elements, size_t max);
 
+/* The same for the members of an object, with their names, in the document's order. A name that is there twice comes twice. */
+struct ms_json_field {
+    const char *name; /* unescaped UTF-8; may hold NUL bytes */
+    size_t name_bytes;
+    struct ms_json_value value;
+};
+size_t ms_json_fields(struct ms_json_value value, struct ms_json_field *fields, size_t max);
+
 /* The content of a value whose type was asked before. A string is unescaped UTF-8, may hold NUL bytes, and
  * belongs to the reader. */
 const char *ms_json_string(struct ms_json_value value, size_t *bytes);

@@ -1,0 +1,1 @@
+ms_fuzz(properties properties_fuzz.c LIBS ms_base)
