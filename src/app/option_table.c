@@ -56,6 +56,17 @@ const struct ms_option ms_option_table[] = {
      AT(bootstrap_servers),
      .description = "Brokers to start from, host:port, comma-separated."},
 
+    {.key = "kafka.sasl.oauthbearer.token.command",
+     .group = "Identity",
+     .type = MS_OPTION_STRING,
+     .standard = "",
+     .secret = true,
+     AT(token_command),
+     .description =
+         "For kafka.sasl.mechanism=OAUTHBEARER: the program that prints a token, by its absolute path, and its words, parted by "
+         "blanks; no shell reads them. It prints a JWT, or JSON with token, expiry, principal, extensions. It is run again "
+         "before the token expires."},
+
     {.key = "input.topic",
      .group = "Input",
      .type = MS_OPTION_NAME,

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "base/properties.h"
 #include "interest/decay.h"
+#include "stream/login.h"
 
+#define TOKEN_COMMAND      "kafka.sasl.oauthbearer.token.command"
 #define ENVIRONMENT_PREFIX "MINDSTREAM_"
 #define MAX_OPTIONS        64  /* rows that ms_option_table may have */
 #define MAX_PASSTHROUGH    512 /* keys for librdkafka */
@@ -156,9 +158,9 @@ static enum ms_status apply_setting(void *context, const char *key, const char *
 {
     struct ms_options *options = context;
     struct ms_passthrough entry;
-    if (ms_passthrough_split(key, &entry))
-        return pass_through(options, key, value, where, error);
     const struct ms_option *option = ms_option_find(key);
+    if (!option && ms_passthrough_split(key, &entry))
+        return pass_through(options, key, value, where, error);
     if (!option)
         return fail_unknown_key(options, key, value, where, error);
     struct setting *setting = &options->settings[option - ms_option_table];
@@ -260,7 +262,13 @@ static enum ms_status check_together(struct ms_options *options, struct ms_error
         return ms_fail_in(
             error, status, "%s",
             where_given(options, config->routing_half_life[0] ? "routing.half.life" : "routing.decay"));
-    return check_topics(options, error);
+    status = check_topics(options, error);
+    if (status != MS_OK || !config->token_command[0])
+        return status;
+    status = ms_login_new(&config->login, config->token_command, error);
+    return status == MS_OK
+               ? status
+               : ms_fail_in(error, status, "%s: " TOKEN_COMMAND, where_given(options, TOKEN_COMMAND));
 }
 
 static void resolve_automatic(struct ms_config *config)
@@ -367,6 +375,7 @@ void ms_options_destroy(struct ms_options *options)
         free(options->passed[i].setting.value);
         free(options->passed[i].setting.where);
     }
+    ms_login_destroy(options->config.login);
     free(options);
 }
 

@@ -63,6 +63,8 @@ struct ms_config {
         accept_repartition; /* --accept-repartition: go on although the topic has another number of partitions */
     struct ms_passthrough *passthrough;
     size_t passthrough_count;
+    const char *token_command; /* kafka.sasl.oauthbearer.token.command */
+    struct ms_login *login;    /* of that command (stream/login.h); NULL without one */
 };
 
 /* Takes over from |from| what may change while the service runs: all that the option table marks reloadable, but for

@@ -743,7 +743,7 @@ static int empty_polls(int records, bool wakes)
     assert_setting(rk, "sasl.password", "a secret");
     ms_consumer_queue_close(&queue);
     rd_kafka_consumer_close(rk);
-    rd_kafka_destroy(rk);
+    ms_client_destroy(rk);
     return empty;
 }
 
@@ -782,10 +782,10 @@ static void client_settings(void)
     assert_int_equal(ms_producer_new(&rk, &scene.config, "p", NULL, NULL, NULL, NULL, NULL, 0, &error),
                      MS_OK);
     assert_setting(rk, "allow.auto.create.topics", "false");
-    rd_kafka_destroy(rk);
+    ms_client_destroy(rk);
     assert_int_equal(ms_admin_new(&rk, &scene.config, "a", &error), MS_OK);
     assert_setting(rk, "allow.auto.create.topics", "false");
-    rd_kafka_destroy(rk);
+    ms_client_destroy(rk);
     assert_int_equal(ms_kafka_seek_timeout(0x020002ff, 10000), 10000000);
     assert_int_equal(ms_kafka_seek_timeout(0x020100ff, 10000), 10000);
 }
@@ -855,7 +855,7 @@ static void batches_on_their_way(void)
     ms_in_flight_reset(&in_flight);
     assert_int_equal(atomic_load(&in_flight.sent), 0);
     rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_destroy(rk);
+    ms_client_destroy(rk);
 }
 
 /* A user's clicks and profile would lie in partitions of different numbers. */

@@ -578,7 +578,7 @@ void ms_asker_destroy(struct ms_asker *asker)
     pthread_mutex_unlock(&asker->lock);
     pthread_join(asker->thread, NULL);
     if (asker->reader)
-        rd_kafka_destroy(asker->reader);
+        ms_client_destroy(asker->reader);
     free(asker->batch);
     pthread_mutex_destroy(&asker->lock);
     pthread_cond_destroy(&asker->changed);

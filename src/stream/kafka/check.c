@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "stream/kafka/clients.h"
+#include "stream/login.h"
 #include "stream/source.h"
 
 static enum ms_status check_sources(const struct ms_config *config, struct ms_error *error)
@@ -33,6 +35,8 @@ static const char *passed_value(const struct ms_config *config, const char *key,
     }
     return value;
 }
+
+#define MOST_REPLACED 3
 
 /* A client's settings so that making it reaches nobody. */
 struct alone {
@@ -79,21 +83,29 @@ static enum ms_status comment_out(struct alone *alone, const struct ms_config *c
     return MS_OK;
 }
 
+/* How a client logs in, "" where it does not. */
+static const char *mechanism_of(const struct ms_config *config, bool consumer)
+{
+    const char *mechanism = passed_value(config, "sasl.mechanisms", consumer);
+    if (strncasecmp(passed_value(config, "security.protocol", consumer), "sasl", 4) != 0)
+        return "";
+    if (!mechanism[0])
+        mechanism = passed_value(config, "sasl.mechanism", consumer);
+    return mechanism[0] ? mechanism : "GSSAPI";
+}
+
 /* Some ways to log in ask for a ticket or a token as soon as the client is made. */
 static enum ms_status login_alone(struct alone *alone, const struct ms_config *config, bool consumer,
                                   struct ms_error *error)
 {
-    const char *protocol = passed_value(config, "security.protocol", consumer);
-    const char *mechanism = passed_value(config, "sasl.mechanisms", consumer);
-    if (!mechanism[0])
-        mechanism = passed_value(config, "sasl.mechanism", consumer);
-    if (strncasecmp(protocol, "sasl", 4) != 0)
-        return MS_OK;
-    if (!mechanism[0] || strcasecmp(mechanism, "GSSAPI") == 0)
+    const char *mechanism = mechanism_of(config, consumer);
+    if (strcasecmp(mechanism, "GSSAPI") == 0)
         return comment_out(alone, config, consumer, error);
-    if (strcasecmp(mechanism, "OAUTHBEARER") == 0 &&
-        strcasecmp(passed_value(config, "sasl.oauthbearer.method", consumer), "oidc") == 0)
-        replace(alone, "security.protocol", strcasestr(protocol, "ssl") ? "ssl" : "plaintext", false);
+    if (strcasecmp(mechanism, "OAUTHBEARER") == 0) {
+        replace(alone, "sasl.mechanism", "PLAIN", false);
+        replace(alone, "sasl.username", "check", false);
+        replace(alone, "sasl.password", "check", false);
+    }
     return MS_OK;
 }
 
@@ -102,7 +114,7 @@ static enum ms_status alone_make(struct alone *alone, const struct ms_config *co
                                  struct ms_error *error)
 {
     *alone = (struct alone){.config = *config};
-    alone->passthrough = calloc(config->passthrough_count + 1, sizeof *alone->passthrough);
+    alone->passthrough = calloc(config->passthrough_count + MOST_REPLACED, sizeof *alone->passthrough);
     if (!alone->passthrough)
         return ms_fail(error, MS_MEMORY, "no memory for the check of the settings");
     if (config->passthrough_count)
@@ -110,6 +122,7 @@ static enum ms_status alone_make(struct alone *alone, const struct ms_config *co
                config->passthrough_count * sizeof *alone->passthrough);
     alone->config.passthrough = alone->passthrough;
     alone->config.bootstrap_servers = "";
+    alone->config.login = NULL;
     return login_alone(alone, config, consumer, error);
 }
 
@@ -123,7 +136,7 @@ static enum ms_status check_consumer(const struct ms_config *config, struct ms_e
         status = ms_consumer_new(&consumer, &alone.config, "mindstream-check",
                                  config->group_static ? "check" : NULL, &none, error);
     if (consumer)
-        rd_kafka_destroy(consumer);
+        ms_client_destroy(consumer);
     alone_free(&alone);
     return status;
 }
@@ -157,7 +170,7 @@ static enum ms_status check_producer(const struct ms_config *config, size_t larg
     if (status == MS_OK)
         status = ms_kafka_check_producer(producer, largest_record_bytes, error);
     if (producer)
-        rd_kafka_destroy(producer);
+        ms_client_destroy(producer);
     alone_free(&alone);
     return status;
 }
@@ -215,6 +228,78 @@ static enum ms_status check_servers(const struct ms_config *config, struct ms_er
     return MS_OK;
 }
 
+/* ---- logging in ---- */
+
+#define TOKEN_COMMAND "kafka.sasl.oauthbearer.token.command"
+
+/* Where tokens come from, when the consumer or the producer needs them. */
+static enum ms_status check_tokens(const struct ms_config *config, bool consumer, struct ms_error *error)
+{
+    bool needed = strcasecmp(mechanism_of(config, consumer), "OAUTHBEARER") == 0;
+    bool oidc = strcasecmp(passed_value(config, "sasl.oauthbearer.method", consumer), "oidc") == 0;
+    bool unsigned_ones = strcmp(passed_value(config, "enable.sasl.oauthbearer.unsecure.jwt", consumer),
+                                "true") == 0;
+    if (!config->login && needed && !oidc && !unsigned_ones)
+        return ms_fail(error, MS_CONFIG,
+                       "kafka.sasl.mechanism=OAUTHBEARER needs " TOKEN_COMMAND
+                       ", or kafka.sasl.oauthbearer.method=oidc");
+    if (config->login && needed && (oidc || unsigned_ones))
+        return ms_fail(error, MS_CONFIG, TOKEN_COMMAND " and %s exclude each other",
+                       oidc ? "kafka.sasl.oauthbearer.method=oidc"
+                            : "kafka.enable.sasl.oauthbearer.unsecure.jwt=true");
+    if (config->login && !needed)
+        return ms_fail(
+            error, MS_CONFIG,
+            TOKEN_COMMAND
+            " is given, but kafka.security.protocol is no SASL_SSL or kafka.sasl.mechanism is not OAUTHBEARER");
+    enum ms_status status = config->login ? ms_login_check(config->login, error) : MS_OK;
+    return status == MS_OK ? status : ms_fail_in(error, status, TOKEN_COMMAND);
+}
+
+static bool is_own_machine(const char *host)
+{
+    size_t size = strcspn(host, ":, ");
+    return (size == 9 && strncasecmp(host, "localhost", 9) == 0) || strncmp(host, "127.", 4) == 0 ||
+           strncmp(host, "[::1]", 5) == 0;
+}
+
+/* Whether all servers that are started from are this machine. */
+static bool is_loopback(const char *servers)
+{
+    for (const char *at = servers; *at; at += strcspn(at, ",")) {
+        at += strspn(at, ", ");
+        const char *scheme = strstr(at, "://");
+        const char *host = scheme && (size_t)(scheme - at) < strcspn(at, ",") ? scheme + 3 : at;
+        if (*at && !is_own_machine(host))
+            return false;
+    }
+    return true;
+}
+
+/* Passwords and tokens that the network could read. SCRAM does not send the password. */
+static void warn_of_open_login(const struct ms_config *config)
+{
+    const char *mechanism = mechanism_of(config, true);
+    bool sent = strcasecmp(mechanism, "PLAIN") == 0 || strcasecmp(mechanism, "OAUTHBEARER") == 0;
+    if (sent && strcasecmp(passed_value(config, "security.protocol", true), "sasl_plaintext") == 0 &&
+        !is_loopback(config->bootstrap_servers))
+        ms_log(
+            MS_LOG_WARN, "secret",
+            "key=kafka.security.protocol reason=\"%s sends the %s, and without TLS the network can read it\" "
+            "remedy=\"kafka.security.protocol=SASL_SSL\"",
+            mechanism, strcasecmp(mechanism, "PLAIN") == 0 ? "password" : "token");
+}
+
+enum ms_status ms_kafka_check_login(const struct ms_config *config, struct ms_error *error)
+{
+    enum ms_status status = check_tokens(config, true, error);
+    if (status == MS_OK)
+        status = check_tokens(config, false, error);
+    if (status == MS_OK)
+        warn_of_open_login(config);
+    return status;
+}
+
 /* The group's members are INSTANCE-NUMBER, and a broker takes names of at most 249 bytes. */
 static enum ms_status check_members(const struct ms_config *config, struct ms_error *error)
 {
@@ -228,6 +313,12 @@ static enum ms_status check_members(const struct ms_config *config, struct ms_er
     return MS_OK;
 }
 
+enum ms_status ms_kafka_check_clients(const struct ms_config *config, struct ms_error *error)
+{
+    enum ms_status status = check_consumer(config, error);
+    return status == MS_OK ? check_producer(config, 0, error) : status;
+}
+
 enum ms_status ms_kafka_check(const struct ms_config *config, struct ms_error *error)
 {
     enum ms_status status = check_sources(config, error);
@@ -236,9 +327,9 @@ enum ms_status ms_kafka_check(const struct ms_config *config, struct ms_error *e
     if (status == MS_OK)
         status = check_servers(config, error);
     if (status == MS_OK)
-        status = check_consumer(config, error);
+        status = ms_kafka_check_login(config, error);
     if (status == MS_OK)
-        status = check_producer(config, 0, error);
+        status = ms_kafka_check_clients(config, error);
     return status;
 }
 

@@ -15,4 +15,12 @@ enum ms_status ms_kafka_check(const struct ms_config *config, struct ms_error *e
 enum ms_status ms_kafka_check_record(const struct ms_config *config, size_t largest_record_bytes,
                                      struct ms_error *error) MS_MUST_CHECK;
 
+/* The part of ms_kafka_check about how clients log in: whether tokens come from somewhere. Warns where the network could read a
+ * password. Runs no command. */
+enum ms_status ms_kafka_check_login(const struct ms_config *config, struct ms_error *error) MS_MUST_CHECK;
+
+/* The part of ms_kafka_check that makes clients, which reach nobody: whether they can be made of the settings and of the files with
+ * certificates and keys as these are now. */
+enum ms_status ms_kafka_check_clients(const struct ms_config *config, struct ms_error *error) MS_MUST_CHECK;
+
 #endif

@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "stream/kafka/access.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
 #include "stream/kafka/topic_config.h"
@@ -24,7 +26,8 @@ void ms_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const c
 {
     char shown[1024] = "";
     /* A broker that is away is told of by who waits for it; its repetition is for debugging. */
-    bool noise = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0;
+    bool noise = strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 ||
+                 strcmp(facility, "SSLCERTVRFY") == 0;
     enum ms_log_level as = noise || level > 5 ? MS_LOG_DEBUG : level > 3 ? MS_LOG_INFO : MS_LOG_WARN;
     /* With debug=conf the client lists all its settings with their values. */
     if (!ms_log_enabled(as) || strcmp(facility, "CONF") == 0)
@@ -32,6 +35,12 @@ void ms_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const c
     snprintf(shown, sizeof shown, "%s", rk ? text : "(not shown before the client is made)");
     ms_redact_client(shown, rk);
     ms_log(as, "librdkafka", "facility=%s text=\"%s\"", facility, shown);
+}
+
+static void client_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    ms_client_said(rk, facility, text);
+    ms_kafka_log(rk, level, facility, text);
 }
 
 static enum ms_status set(rd_kafka_conf_t *conf, const char *key, const char *value, struct ms_error *error)
@@ -89,21 +98,33 @@ static enum ms_status configure(rd_kafka_conf_t *conf, const struct ms_config *c
     for (; status == MS_OK && fixed->key; fixed++)
         if (fixed->value)
             status = set(conf, fixed->key, fixed->value, error);
-    rd_kafka_conf_set_log_cb(conf, ms_kafka_log);
+    rd_kafka_conf_set_log_cb(conf, client_log);
     return status;
 }
 
-static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf_t *conf,
-                           const struct ms_config *config, struct ms_error *error)
+/* A client whose callbacks get |owner| by ms_client_owner. Takes |conf|, which has interceptors where it is |intercepted|. */
+static enum ms_status make(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
+                           bool intercepted, const struct ms_config *config, struct ms_error *error)
 {
     char text[512];
-    ms_thread_arena_share(conf);
+    struct ms_client_context *context;
+    enum ms_status status = ms_client_context_set(&context, conf, owner, config, error);
+    if (status != MS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    intercepted |= ms_thread_arena_share(conf);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!rk) {
-        rd_kafka_conf_destroy(conf);
+        ms_client_context_free(context);
+        /* Before 2.13 a client that cannot be made frees the interceptors that are still the configuration's. */
+        if (!intercepted || rd_kafka_version() >= 0x020d0000)
+            rd_kafka_conf_destroy(conf);
         ms_redact_settings(text, config);
         return ms_fail(error, MS_CONFIG, "cannot make a Kafka client: %s", text);
     }
+    if (config->login)
+        rd_kafka_error_destroy(rd_kafka_sasl_background_callbacks_enable(rk));
     *out = rk;
     return MS_OK;
 }
@@ -145,14 +166,14 @@ enum ms_status ms_consumer_new(rd_kafka_t **consumer, const struct ms_config *co
         return status;
     }
     rd_kafka_conf_set_rebalance_cb(conf, callbacks->rebalance);
-    rd_kafka_conf_set_opaque(conf, callbacks->opaque);
     if (callbacks->log)
         rd_kafka_conf_set_log_cb(conf, callbacks->log);
     if (callbacks->statistics)
         rd_kafka_conf_set_stats_cb(conf, callbacks->statistics);
     if (callbacks->watch)
         ms_broker_watch_set(conf, callbacks->watch);
-    status = make(consumer, RD_KAFKA_CONSUMER, conf, config, error);
+    status = make(consumer, RD_KAFKA_CONSUMER, conf, callbacks->opaque, callbacks->watch != NULL, config,
+                  error);
     if (status == MS_OK)
         rd_kafka_poll_set_consumer(*consumer);
     return status;
@@ -201,8 +222,7 @@ enum ms_status ms_producer_new(rd_kafka_t **producer, const struct ms_config *co
         ms_in_flight_count(conf, in_flight);
     if (statistics)
         rd_kafka_conf_set_stats_cb(conf, statistics);
-    rd_kafka_conf_set_opaque(conf, opaque);
-    return make(producer, RD_KAFKA_PRODUCER, conf, config, error);
+    return make(producer, RD_KAFKA_PRODUCER, conf, opaque, in_flight != NULL, config, error);
 }
 
 enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, const char *client_id,
@@ -216,7 +236,7 @@ enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, 
         rd_kafka_conf_destroy(conf);
         return status;
     }
-    return make(admin, RD_KAFKA_PRODUCER, conf, config, error);
+    return make(admin, RD_KAFKA_PRODUCER, conf, NULL, false, config, error);
 }
 
 /* ---- errors ---- */
@@ -298,6 +318,15 @@ enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error
     return status;
 }
 
+enum ms_status ms_kafka_failed_access(rd_kafka_error_t *failure, struct ms_error *error, const char *what,
+                                      const struct ms_config *config, const char *operation,
+                                      const char *topic)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(failure);
+    enum ms_status status = ms_kafka_failed(failure, error, what);
+    return ms_access_missing(error, status, code, config, operation, topic);
+}
+
 int ms_kafka_seek_timeout(int version, int ms)
 {
     return version < 0x02010000 ? ms * 1000 : ms;
@@ -305,7 +334,8 @@ int ms_kafka_seek_timeout(int version, int ms)
 
 /* ---- waiting ---- */
 
-enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
+enum ms_status ms_producer_begin(rd_kafka_t *producer, const struct ms_config *config,
+                                 const char *transactional_id, const atomic_int *stop,
                                  _Atomic uint64_t *turns, struct ms_error *error)
 {
     double told_s = ms_monotonic_s();
@@ -317,7 +347,7 @@ enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional
             return MS_OK;
         if (rd_kafka_error_is_fatal(failure) ||
             !(rd_kafka_error_is_retriable(failure) || ms_kafka_may_pass(rd_kafka_error_code(failure))))
-            return ms_kafka_failed(failure, error, transactional_id);
+            return ms_kafka_failed_access(failure, error, transactional_id, config, "IDEMPOTENT_WRITE", "");
         if (ms_monotonic_s() - told_s > 10) {
             told_s = ms_monotonic_s();
             ms_log(MS_LOG_INFO, "waiting", "for=transaction_coordinator transactional.id=%s error=\"%s\"",
@@ -331,34 +361,41 @@ enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional
 
 /* MS_OK and its number of partitions when the topic exists, MS_KAFKA_RETRY with what is missing when it does
  * not or no broker answers. */
-static enum ms_status topic_exists(rd_kafka_t *rk, const char *topic, int *partitions, struct ms_error *error)
+static enum ms_status topic_exists(rd_kafka_t *rk, const struct ms_config *config, const char *topic,
+                                   const char *operation, int *partitions, struct ms_error *error)
 {
+    char reason[512];
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
     if (!handle)
         return ms_fail(error, MS_CONFIG, "topic \"%s\": %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
     rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, 2000);
     rd_kafka_topic_destroy(handle);
-    if (code)
-        return ms_fail(error, status_of(code), "no broker answers: %s", rd_kafka_err2str(code));
+    if (code) {
+        ms_client_reason(rk, code, reason, sizeof reason);
+        return ms_fail(error, status_of(code), "no broker answers: %s", reason);
+    }
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (!code && metadata->topics[0].partition_cnt == 0)
         code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     if (!code)
         *partitions = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
-    if (code)
-        return ms_fail(error, status_of(code), "topic \"%s\": %s", topic, rd_kafka_err2str(code));
-    return MS_OK;
+    if (!code)
+        return MS_OK;
+    enum ms_status status = ms_fail(error, status_of(code), "topic \"%s\": %s", topic,
+                                    rd_kafka_err2str(code));
+    return ms_access_missing(error, status, code, config, operation, topic);
 }
 
 static enum ms_status wait_topic(rd_kafka_t *rk, const struct ms_config *config, const char *topic,
-                                 int *partitions, const atomic_int *stop, struct ms_error *error)
+                                 const char *operation, int *partitions, const atomic_int *stop,
+                                 struct ms_error *error)
 {
     double told_s = 0;
     for (;;) {
         struct ms_error why;
-        enum ms_status status = topic_exists(rk, topic, partitions, &why);
+        enum ms_status status = topic_exists(rk, config, topic, operation, partitions, &why);
         if (status == MS_OK)
             return MS_OK;
         if (status != MS_KAFKA_RETRY || config->fail_fast)
@@ -398,7 +435,7 @@ static enum ms_status wait_sources(rd_kafka_t *rk, const struct ms_config *confi
         const char *topic = ms_source_topic(source, config);
         if (!topic[0])
             continue;
-        enum ms_status status = wait_topic(rk, config, topic, &partitions[source], stop, error);
+        enum ms_status status = wait_topic(rk, config, topic, "READ", &partitions[source], stop, error);
         if (status == MS_OK && partitions[source] != partitions[0])
             status = ms_fail(error, MS_CONFIG,
                              "topic %s has %d partitions and %s %s has %d: a user's %s and %s must lie in "
@@ -426,12 +463,12 @@ enum ms_status ms_kafka_wait(const struct ms_config *config, size_t largest_reco
     for (size_t i = 0; status == MS_OK && i < sizeof outputs / sizeof *outputs; i++) {
         int partitions;
         if (outputs[i][0])
-            status = wait_topic(rk, config, outputs[i], &partitions, stop, error);
+            status = wait_topic(rk, config, outputs[i], "WRITE", &partitions, stop, error);
     }
     if (status == MS_OK)
         status = ms_kafka_check_producer(rk, largest_record_bytes, error);
     if (status == MS_OK)
         status = ms_limits_ask(limits, rk, config, largest_record_bytes, tells, error);
-    rd_kafka_destroy(rk);
+    ms_client_destroy(rk);
     return status;
 }

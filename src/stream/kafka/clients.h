@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "mindstream/status.h"
 #include "stream/kafka/broker_watch.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/in_flight.h"
 #include "stream/kafka/input_logs.h"
 #include "stream/kafka/limits.h"
@@ -55,6 +56,11 @@ enum ms_status ms_admin_new(rd_kafka_t **admin, const struct ms_config *config, 
 enum ms_status ms_kafka_failed(rd_kafka_error_t *failure, struct ms_error *error, const char *what);
 enum ms_status ms_kafka_failed_code(rd_kafka_resp_err_t code, struct ms_error *error, const char *what);
 
+/* The same as ms_kafka_failed, and says which access rule is missing where that is the reason (access.h). */
+enum ms_status ms_kafka_failed_access(rd_kafka_error_t *failure, struct ms_error *error, const char *what,
+                                      const struct ms_config *config, const char *operation,
+                                      const char *topic);
+
 /* The time-out for rd_kafka_seek_partitions that means |ms|: before version 2.1.0 (0x020100ff) the client takes
  * microseconds. |version| is rd_kafka_version(). */
 int ms_kafka_seek_timeout(int version, int ms);
@@ -64,7 +70,8 @@ bool ms_kafka_may_pass(rd_kafka_resp_err_t code);
 
 /* init_transactions, tried again until it is done or |stop| is set (MS_KAFKA_RETRY then). *turns is counted up at each
  * try; NULL: not. */
-enum ms_status ms_producer_begin(rd_kafka_t *producer, const char *transactional_id, const atomic_int *stop,
+enum ms_status ms_producer_begin(rd_kafka_t *producer, const struct ms_config *config,
+                                 const char *transactional_id, const atomic_int *stop,
                                  _Atomic uint64_t *turns, struct ms_error *error) MS_MUST_CHECK;
 
 /* MS_CONFIG when the settings of the producer do not let a record of this size through. */

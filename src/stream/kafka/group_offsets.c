@@ -1,6 +1,7 @@
 /* One question, by a consumer that joins nothing. */
 #include "stream/kafka/group_offsets.h"
 
+#include "stream/kafka/access.h"
 #include "stream/kafka/clients.h"
 #include "stream/offsets.h"
 #include "stream/source.h"
@@ -36,8 +37,9 @@ enum ms_status ms_group_offsets(const struct ms_config *config, const char *clie
     if (code) {
         status = ms_kafka_failed_code(code, error, "offsets");
         status = ms_fail_in(error, status, "group %s", config->application_id);
+        status = ms_access_missing(error, status, code, config, "READ", config->input_topic);
     }
     rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_destroy(consumer);
+    ms_client_destroy(consumer);
     return status;
 }

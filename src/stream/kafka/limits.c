@@ -32,7 +32,8 @@ static bool ask(rd_kafka_t *rk, const char *topic, struct ms_topic_config *found
     if (status == MS_OK)
         return true;
     *found = (struct ms_topic_config){.before_ms = -1, .after_ms = -1};
-    ms_log(MS_LOG_INFO, "topic_settings", "topic=%s unknown reason=\"%s\"", topic, why.text);
+    ms_log(status == MS_KAFKA_REFUSED ? MS_LOG_WARN : MS_LOG_INFO, "topic_settings",
+           "topic=%s unknown reason=\"%s\"", topic, why.text);
     return false;
 }
 

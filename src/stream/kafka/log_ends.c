@@ -4,11 +4,14 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "stream/kafka/access.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/clients.h"
 
 #define ASK_MS 10000
 
-enum ms_status ms_log_partitions_within(rd_kafka_t *client, const char *topic, int timeout_ms, int *count,
+enum ms_status ms_log_partitions_within(rd_kafka_t *client, const struct ms_config *config, const char *topic,
+                                        const char *operation, int timeout_ms, int *count,
                                         struct ms_error *error)
 {
     const struct rd_kafka_metadata *metadata;
@@ -17,20 +20,27 @@ enum ms_status ms_log_partitions_within(rd_kafka_t *client, const char *topic, i
         return ms_fail(error, MS_KAFKA, "topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
     rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, timeout_ms);
     rd_kafka_topic_destroy(handle);
-    if (code)
-        return ms_kafka_failed_code(code, error, topic);
+    if (code) {
+        char reason[512];
+        ms_client_reason(client, code, reason, sizeof reason);
+        return ms_fail(error, ms_kafka_may_pass(code) ? MS_KAFKA_RETRY : MS_KAFKA,
+                       "bootstrap.servers=%s: topic %s: no broker answers: %s", config->bootstrap_servers,
+                       topic, reason);
+    }
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     *count = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
     rd_kafka_metadata_destroy(metadata);
-    if (code || *count == 0)
-        return ms_fail(error, MS_KAFKA, "topic %s: %s", topic,
-                       rd_kafka_err2str(code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
-    return MS_OK;
+    if (!code && *count > 0)
+        return MS_OK;
+    ms_fail(error, MS_KAFKA, "topic %s: %s", topic,
+            rd_kafka_err2str(code ? code : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
+    return ms_access_missing(error, MS_KAFKA, code, config, operation, topic);
 }
 
-enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *count, struct ms_error *error)
+enum ms_status ms_log_partitions(rd_kafka_t *client, const struct ms_config *config, const char *topic,
+                                 const char *operation, int *count, struct ms_error *error)
 {
-    return ms_log_partitions_within(client, topic, ASK_MS, count, error);
+    return ms_log_partitions_within(client, config, topic, operation, ASK_MS, count, error);
 }
 
 enum ms_status ms_log_ends(rd_kafka_t *client, const char *topic, int32_t partition, int64_t *low,

@@ -7,14 +7,17 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "base/config.h"
 #include "mindstream/status.h"
 #include "stream/replay_plan.h"
 
-/* How many partitions the topic has. MS_KAFKA, naming the topic, where it does not exist. */
-enum ms_status ms_log_partitions(rd_kafka_t *client, const char *topic, int *count,
-                                 struct ms_error *error) MS_MUST_CHECK;
+/* How many partitions the topic has. MS_KAFKA, naming the topic, where it does not exist. |operation| (READ, WRITE) is what it is asked
+ * for: the access rule that is named where it is missing. */
+enum ms_status ms_log_partitions(rd_kafka_t *client, const struct ms_config *config, const char *topic,
+                                 const char *operation, int *count, struct ms_error *error) MS_MUST_CHECK;
 /* The same, with a time-out. MS_KAFKA_RETRY where nobody answers. */
-enum ms_status ms_log_partitions_within(rd_kafka_t *client, const char *topic, int timeout_ms, int *count,
+enum ms_status ms_log_partitions_within(rd_kafka_t *client, const struct ms_config *config, const char *topic,
+                                        const char *operation, int timeout_ms, int *count,
                                         struct ms_error *error) MS_MUST_CHECK;
 
 /* The first offset of a partition's log, and the one behind its last record. */

@@ -119,7 +119,8 @@ static enum ms_status ask_partitions(const struct ms_replay *replay, rd_kafka_t 
     for (int i = 0;
          i < TRIES && status == MS_KAFKA_RETRY && !atomic_load(down) && !atomic_load(replay->options.stop);
          i++)
-        status = ms_log_partitions_within(client, replay->config.input_topic, ASK_MS, count, error);
+        status = ms_log_partitions_within(client, &replay->config, replay->config.input_topic, "READ", ASK_MS,
+                                          count, error);
     return status;
 }
 
@@ -232,7 +233,7 @@ static enum ms_status settle_partitions(const struct ms_replay *replay, int *cou
             "how many partitions topic %s has is not known: %.600s; --partitions gives it without a broker",
             topic, why.text);
     }
-    rd_kafka_destroy(client);
+    ms_client_destroy(client);
     return status;
 }
 

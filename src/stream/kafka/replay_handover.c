@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "stream/kafka/access.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/replay_inside.h"
 #include "stream/source.h"
@@ -27,14 +28,16 @@ static bool put_member(struct ms_buffer *text, const rd_kafka_MemberDescription_
 }
 
 /* MS_KAFKA_REFUSED where the described group has members, with their names. */
-static enum ms_status check_members(const rd_kafka_ConsumerGroupDescription_t *group, const char *name,
-                                    struct ms_error *error)
+static enum ms_status check_members(const rd_kafka_ConsumerGroupDescription_t *group,
+                                    const struct ms_config *config, const char *name, struct ms_error *error)
 {
     struct ms_buffer text = {0};
     size_t count = rd_kafka_ConsumerGroupDescription_member_count(group);
     const rd_kafka_error_t *failure = rd_kafka_ConsumerGroupDescription_error(group);
-    if (failure)
-        return ms_fail(error, MS_KAFKA, "group %s: %s", name, rd_kafka_error_string(failure));
+    if (failure) {
+        ms_fail(error, MS_KAFKA, "group %s: %s", name, rd_kafka_error_string(failure));
+        return ms_access_missing(error, MS_KAFKA, rd_kafka_error_code(failure), config, "DESCRIBE", "");
+    }
     for (size_t i = 0; i < count && i < 8; i++)
         put_member(&text, rd_kafka_ConsumerGroupDescription_member(group, i));
     enum ms_status status = MS_OK;
@@ -44,6 +47,16 @@ static enum ms_status check_members(const rd_kafka_ConsumerGroupDescription_t *g
                          (int)text.size, text.data ? text.data : "");
     ms_buffer_free(&text);
     return status;
+}
+
+/* |event|: the answer that says nothing of the group; NULL: none. */
+static enum ms_status group_unknown(rd_kafka_event_t *event, const struct ms_config *config,
+                                    struct ms_error *error)
+{
+    ms_fail(error, MS_KAFKA, "group %s: %s", config->application_id,
+            event ? rd_kafka_event_error_string(event) : "the brokers do not answer");
+    return event ? ms_access_missing(error, MS_KAFKA, rd_kafka_event_error(event), config, "DESCRIBE", "")
+                 : MS_KAFKA;
 }
 
 static enum ms_status check_group(const struct ms_replay *replay, struct ms_error *error)
@@ -66,15 +79,14 @@ static enum ms_status check_group(const struct ms_replay *replay, struct ms_erro
                                                                    result, &count)
                                                              : NULL;
     if (!event || rd_kafka_event_error(event) || count != 1)
-        status = ms_fail(error, MS_KAFKA, "group %s: %s", name,
-                         event ? rd_kafka_event_error_string(event) : "the brokers do not answer");
+        status = group_unknown(event, replay->options.config, error);
     else
-        status = check_members(groups[0], name, error);
+        status = check_members(groups[0], replay->options.config, name, error);
     if (event)
         rd_kafka_event_destroy(event);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_destroy(admin);
+    ms_client_destroy(admin);
     return status;
 }
 
@@ -103,11 +115,14 @@ static enum ms_status list_offsets(struct ms_replay *replay, struct ms_engine *e
 
 /* MS_KAFKA_REFUSED where the group has been somewhere else. */
 static enum ms_status check_offsets(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *wanted,
-                                    const char *group, struct ms_error *error)
+                                    const struct ms_config *config, struct ms_error *error)
 {
+    const char *group = config->application_id;
     rd_kafka_topic_partition_list_t *found = rd_kafka_topic_partition_list_copy(wanted);
     rd_kafka_resp_err_t code = rd_kafka_committed(client, found, CALL_MS);
     enum ms_status status = code ? ms_kafka_failed_code(code, error, "offsets of the group") : MS_OK;
+    if (code)
+        status = ms_access_missing(error, status, code, config, "READ", config->input_topic);
     for (int i = 0; status == MS_OK && i < found->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &found->elems[i];
         if (at->offset >= 0 && at->offset != wanted->elems[i].offset)
@@ -130,19 +145,21 @@ static enum ms_status commit_offsets(struct ms_replay *replay, const rd_kafka_to
     rd_kafka_t *client = NULL;
     enum ms_status status = ms_replay_consumer(&client, config, "mindstream-replay", error);
     if (status == MS_OK)
-        status = check_offsets(client, list, config->application_id, error);
+        status = check_offsets(client, list, config, error);
     if (status == MS_OK) {
         rd_kafka_topic_partition_list_t *copy = rd_kafka_topic_partition_list_copy(list);
         rd_kafka_resp_err_t code = rd_kafka_commit(client, copy, 0);
         for (int i = 0; !code && i < copy->cnt; i++)
             code = copy->elems[i].err;
-        if (code)
-            status = ms_fail(error, MS_KAFKA_REFUSED, "setting the offsets of group %s: %s",
-                             config->application_id, rd_kafka_err2str(code));
+        if (code) {
+            ms_fail(error, MS_KAFKA_REFUSED, "setting the offsets of group %s: %s", config->application_id,
+                    rd_kafka_err2str(code));
+            status = ms_access_missing(error, MS_KAFKA_REFUSED, code, config, "READ", config->input_topic);
+        }
         rd_kafka_topic_partition_list_destroy(copy);
     }
     if (client)
-        rd_kafka_destroy(client);
+        ms_client_destroy(client);
     return status;
 }
 

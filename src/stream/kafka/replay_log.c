@@ -72,7 +72,7 @@ enum ms_status ms_replay_resolve(struct ms_replay *replay, const struct ms_bound
         bool whole = ms_sources[source]->compacted;
         if (!topic[0])
             continue;
-        status = ms_log_partitions(client, topic, &counts[source], error);
+        status = ms_log_partitions(client, &replay->config, topic, "READ", &counts[source], error);
         if (status == MS_OK && counts[source] != counts[0])
             status = ms_fail(error, MS_OFFSETS,
                              "topic %s has %d partitions, topic %s has %d: both need the same number", topic,
@@ -84,7 +84,7 @@ enum ms_status ms_replay_resolve(struct ms_replay *replay, const struct ms_bound
     if (status == MS_OK)
         status = check_whole(replay, client, error);
     if (client)
-        rd_kafka_destroy(client);
+        ms_client_destroy(client);
     return status;
 }
 
@@ -110,7 +110,7 @@ enum ms_status ms_replay_check_logs(struct ms_replay *replay, struct ms_error *e
                              topic, part->partition, low, next);
     }
     if (client)
-        rd_kafka_destroy(client);
+        ms_client_destroy(client);
     return status;
 }
 
@@ -120,8 +120,9 @@ enum ms_status ms_replay_check_output(const struct ms_replay *replay, struct ms_
     int count;
     enum ms_status status = ms_replay_consumer(&client, &replay->config, "mindstream-replay", error);
     if (status == MS_OK) {
-        status = ms_log_partitions(client, replay->config.output_topic, &count, error);
-        rd_kafka_destroy(client);
+        status = ms_log_partitions(client, &replay->config, replay->config.output_topic, "WRITE", &count,
+                                   error);
+        ms_client_destroy(client);
     }
     return status == MS_OK ? MS_OK : ms_fail_in(error, status, "publishing");
 }
@@ -157,7 +158,8 @@ enum ms_status ms_replay_lacks(const struct ms_config *config, struct ms_replay_
     enum ms_status status = ms_replay_consumer(&client, config, "mindstream-verify", error);
     for (int source = 0; status == MS_OK && source < MS_SOURCES; source++) {
         if (ms_source_topic(source, config)[0])
-            status = ms_log_partitions(client, ms_source_topic(source, config), &partitions[source], error);
+            status = ms_log_partitions(client, config, ms_source_topic(source, config), "READ",
+                                       &partitions[source], error);
     }
     bool holed = status == MS_OK && ms_input_logs_ask(&logs, client, config) && !config->accept_holes &&
                  logs.kind[MS_SOURCE_CLICKS] == MS_INPUT_COMPACTED;
@@ -167,6 +169,6 @@ enum ms_status ms_replay_lacks(const struct ms_config *config, struct ms_replay_
             lack[i] = MS_REPLAY_LACKS_SOME;
     }
     if (client)
-        rd_kafka_destroy(client);
+        ms_client_destroy(client);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/progress.h"
+#include "stream/kafka/access.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/replay_inside.h"
 #include "stream/kafka/thread_arena.h"
@@ -169,6 +170,8 @@ static enum ms_status event(struct ms_replay_reader *reader, int source, const r
     if (ms_kafka_may_pass(message->err))
         return MS_OK;
     enum ms_status status = ms_kafka_failed_code(message->err, error, "reading");
+    status = ms_access_missing(error, status, message->err, &reader->replay->config, "READ",
+                               ms_source_topic(source, &reader->replay->config));
     return status == MS_KAFKA_RETRY || status == MS_KAFKA_ABORT ? MS_OK : status;
 }
 
@@ -312,7 +315,7 @@ void *ms_replay_reader_main(void *context)
     if (reader->queue)
         rd_kafka_queue_destroy(reader->queue);
     if (reader->consumer)
-        rd_kafka_destroy(reader->consumer);
+        ms_client_destroy(reader->consumer);
     reader->consumer = NULL;
     reader->queue = NULL;
     atomic_store(&reader->done, true);

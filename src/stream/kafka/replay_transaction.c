@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/progress.h"
+#include "stream/kafka/access.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/replay_inside.h"
 #include "stream/source.h"
@@ -20,7 +22,7 @@
 /* Of records that were refused, the first one's reason: the commit fails with their number alone. */
 static void delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
 {
-    struct ms_replay_sender *sender = opaque;
+    struct ms_replay_sender *sender = ms_client_owner(opaque);
     int none = 0;
     (void)producer;
     if (message->err)
@@ -31,7 +33,9 @@ static void delivered(rd_kafka_t *producer, const rd_kafka_message_t *message, v
 static enum ms_status failed(struct ms_replay_sender *sender, rd_kafka_error_t *failure,
                              struct ms_error *error)
 {
-    enum ms_status status = ms_kafka_failed(failure, error, "commit_transaction");
+    const struct ms_config *config = &sender->replay->config;
+    enum ms_status status = ms_kafka_failed_access(failure, error, "commit_transaction", config, "WRITE",
+                                                   config->output_topic);
     rd_kafka_resp_err_t code = atomic_load(&sender->refused);
     return code ? ms_fail_in(error, status, "topic %s: %s", sender->replay->config.output_topic,
                              rd_kafka_err2str(code))
@@ -53,7 +57,8 @@ enum ms_status ms_replay_sender_open(struct ms_replay_sender *sender, const stru
     enum ms_status status = ms_producer_new(&sender->producer, &replay->config, "mindstream-replay", id,
                                             delivered, sender, &sender->in_flight, NULL, 0, error);
     if (status == MS_OK)
-        status = ms_producer_begin(sender->producer, id, replay->stop_publishing, NULL, error);
+        status = ms_producer_begin(sender->producer, &replay->config, id, replay->stop_publishing, NULL,
+                                   error);
     if (status != MS_OK)
         return status;
     sender->topic = rd_kafka_topic_new(sender->producer, replay->config.output_topic, NULL);
@@ -73,7 +78,7 @@ void ms_replay_sender_close(struct ms_replay_sender *sender)
         rd_kafka_topic_destroy(sender->topic);
     if (sender->producer) {
         rd_kafka_purge(sender->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(sender->producer);
+        ms_client_destroy(sender->producer);
     }
     memset(sender, 0, sizeof *sender);
 }
@@ -143,7 +148,12 @@ static enum ms_status send_offsets(struct ms_replay_sender *sender, rd_kafka_top
     }
     rd_kafka_error_t *failure = rd_kafka_send_offsets_to_transaction(sender->producer, list, sender->group,
                                                                      CALL_MS);
-    return failure ? ms_kafka_failed(failure, error, "send_offsets_to_transaction") : MS_OK;
+    if (!failure)
+        return MS_OK;
+    bool writes = strstr(rd_kafka_error_string(failure), "add partition(s)") != NULL;
+    return ms_kafka_failed_access(failure, error, "send_offsets_to_transaction", &replay->config,
+                                  writes ? "WRITE" : "READ",
+                                  writes ? replay->config.output_topic : replay->config.input_topic);
 }
 
 /* A transaction whose end was asked for twice: a late copy of the request could end the next one, which a new producer's epoch
@@ -204,8 +214,11 @@ enum ms_status ms_replay_committed(const struct ms_replay *replay, size_t partit
         code = at->err;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_destroy(client);
-    return code ? ms_kafka_failed_code(code, error, "offsets of the replay's group") : MS_OK;
+    ms_client_destroy(client);
+    if (!code)
+        return MS_OK;
+    enum ms_status failed = ms_kafka_failed_code(code, error, "offsets of the replay's group");
+    return ms_access_missing(error, failed, code, &replay->config, "READ", replay->config.input_topic);
 }
 
 enum ms_status ms_replay_settle(const struct ms_replay *replay, int from, int to, struct ms_error *error)

@@ -82,8 +82,8 @@ static enum ms_status settle_unused(struct ms_service *service, struct ms_error 
         snprintf(id, sizeof id, "%s-%s-%d", config->application_id, ms_store_instance_id(service->store), i);
         status = ms_producer_new(&producer, config, id, id, NULL, NULL, NULL, NULL, 0, error);
         if (status == MS_OK) {
-            status = ms_producer_begin(producer, id, service->options.stop, NULL, error);
-            rd_kafka_destroy(producer);
+            status = ms_producer_begin(producer, config, id, service->options.stop, NULL, error);
+            ms_client_destroy(producer);
         }
     }
     if (status == MS_OK && ms_store_workers(service->store) != service->count)
@@ -100,6 +100,7 @@ static enum ms_status start_workers(struct ms_service *service, size_t worker_by
         worker->changes = &service->changes;
         worker->number = i;
         worker->stop = &service->stop;
+        worker->renewals = &service->renewals;
         worker->instance_id = ms_store_instance_id(service->store);
         worker->logs = &service->logs;
         worker->limits = service->limits;
@@ -149,6 +150,7 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
     service->logged_s = ms_monotonic_s();
     const struct shares shares = share_memory(options->config);
     pthread_mutex_init(&service->changes.lock, NULL);
+    ms_certificates_note(&service->certificates, options->config);
     enum ms_status status = service->workers ? MS_OK : ms_fail(error, MS_MEMORY, "no memory for the service");
     if (status == MS_OK)
         status = open_store(service, shares.block_cache_bytes, error);
@@ -169,6 +171,11 @@ enum ms_status ms_service_start(struct ms_service **out, const struct ms_service
 }
 
 /* ---- watching ---- */
+
+void ms_service_renew_clients(struct ms_service *service)
+{
+    atomic_fetch_add(&service->renewals, 1);
+}
 
 /* Says when the brokers are away: once, again every 10 s, and when they are back. The worker that has heard
  * nothing for the longest speaks for all. */
@@ -232,6 +239,10 @@ bool ms_service_done(struct ms_service *service)
             all = false;
     }
     tell_brokers(service);
+    if (ms_certificates_renewed(&service->certificates, ms_monotonic_s())) {
+        ms_log(MS_LOG_INFO, "certificates", "renewed: each worker makes its clients anew behind a commit");
+        ms_service_renew_clients(service);
+    }
     return all;
 }
 

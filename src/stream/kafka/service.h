@@ -34,6 +34,10 @@ enum ms_status ms_service_start(struct ms_service **service, const struct ms_ser
  * asked every moment: it also says when brokers are away. */
 bool ms_service_done(struct ms_service *service);
 
+/* Has each worker commit, flush, and make its Kafka clients anew, which read certificates and keys again. Their members keep their places
+ * in the group where it is static. ms_service_done calls it when the files have changed. Any thread; does not block. */
+void ms_service_renew_clients(struct ms_service *service);
+
 /* Whether a worker has committed and flushed, but its client does not return from its close: 2.0.2 does not, once
  * a topic was deleted. The process then has to leave by _exit after ms_service_end: nothing is lost. */
 bool ms_service_hangs(struct ms_service *service);

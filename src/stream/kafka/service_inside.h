@@ -3,6 +3,7 @@
 #define MS_KAFKA_SERVICE_INSIDE_H
 
 #include "stream/kafka/owner.h"
+#include "stream/kafka/certificates.h"
 #include "stream/kafka/service.h"
 #include "stream/kafka/worker.h"
 
@@ -29,7 +30,9 @@ struct ms_service {
     struct ms_worker *workers;
     struct ms_input_logs logs;
     int count;
-    atomic_int stop; /* what the workers watch: the caller's stop, or a failure */
+    atomic_int stop;     /* what the workers watch: the caller's stop, or a failure */
+    atomic_int renewals; /* how often new clients were asked for */
+    struct ms_certificates certificates;
     double logged_s;
     struct ms_stats before;
     struct ms_changes changes;

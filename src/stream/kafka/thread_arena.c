@@ -36,10 +36,12 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     return rd_kafka_interceptor_add_on_thread_start(rk, "thread_arena", on_thread_start, context);
 }
 
-void ms_thread_arena_share(rd_kafka_conf_t *conf)
+bool ms_thread_arena_share(rd_kafka_conf_t *conf)
 {
     unsigned arena;
     size_t size = sizeof arena;
-    if (mallctl && mallctl("thread.arena", &arena, &size, NULL, 0) == 0)
-        (void)rd_kafka_conf_interceptor_add_on_new(conf, "thread_arena", on_new, (void *)(uintptr_t)arena);
+    if (!mallctl || mallctl("thread.arena", &arena, &size, NULL, 0) != 0)
+        return false;
+    (void)rd_kafka_conf_interceptor_add_on_new(conf, "thread_arena", on_new, (void *)(uintptr_t)arena);
+    return true;
 }

@@ -6,12 +6,14 @@
 #ifndef MS_KAFKA_THREAD_ARENA_H
 #define MS_KAFKA_THREAD_ARENA_H
 
+#include <stdbool.h>
+
 #include <librdkafka/rdkafka.h>
 
 /* The calling thread takes its memory from an arena of its own from now on. */
 void ms_thread_arena_own(void);
 
 /* The threads of the client that |conf| will make share the calling thread's arena. */
-void ms_thread_arena_share(rd_kafka_conf_t *conf);
+bool ms_thread_arena_share(rd_kafka_conf_t *conf);
 
 #endif

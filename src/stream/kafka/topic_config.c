@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/kafka/access.h"
+
 bool ms_topic_config_compacted(const struct ms_topic_config *config)
 {
     return strstr(config->cleanup, "compact") != NULL;
@@ -58,9 +60,11 @@ static enum ms_status refused(const char *topic, rd_kafka_resp_err_t code, const
     enum ms_status status = MS_KAFKA_RETRY;
     if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE || code == RD_KAFKA_RESP_ERR__BAD_MSG)
         status = MS_KAFKA;
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
-        status = MS_KAFKA_REFUSED;
+    if (ms_access_refused(code))
+        return ms_fail(
+            error, MS_KAFKA_REFUSED,
+            "an access rule is missing: DESCRIBE_CONFIGS on topic \"%s\": its settings cannot be asked for: %s",
+            topic, text);
     return ms_fail(error, status, "topic %s: its settings cannot be asked for: %s", topic, text);
 }
 

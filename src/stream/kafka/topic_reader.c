@@ -62,7 +62,8 @@ static enum ms_status settle_part(struct ms_topic_reader *reader, int32_t partit
 static enum ms_status settle_parts(struct ms_topic_reader *reader, struct ms_error *error)
 {
     int count = 0;
-    enum ms_status status = ms_log_partitions(reader->consumer, reader->options.topic, &count, error);
+    enum ms_status status = ms_log_partitions(reader->consumer, reader->options.config, reader->options.topic,
+                                              "READ", &count, error);
     if (status == MS_OK && !(reader->parts = calloc((size_t)count, sizeof *reader->parts)))
         status = ms_fail(error, MS_MEMORY, "no memory for %d partitions", count);
     for (int32_t p = 0; status == MS_OK && p < count; p++)
@@ -128,7 +129,7 @@ void ms_topic_reader_close(struct ms_topic_reader *reader)
     if (reader->queue)
         rd_kafka_queue_destroy(reader->queue);
     if (reader->consumer)
-        rd_kafka_destroy(reader->consumer);
+        ms_client_destroy(reader->consumer);
     free(reader->parts);
     free(reader);
 }

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "base/progress.h"
+#include "stream/kafka/access.h"
+#include "stream/kafka/check.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/topic_config.h"
 
@@ -25,7 +28,9 @@ enum ms_status ms_topics_open(struct ms_topics **topics, const struct ms_config 
     if (!made)
         return ms_fail(error, MS_MEMORY, "no memory for a Kafka client");
     made->config = config;
-    enum ms_status status = ms_admin_new(&made->client, config, "mindstream-topics", error);
+    enum ms_status status = ms_kafka_check_login(config, error);
+    if (status == MS_OK)
+        status = ms_admin_new(&made->client, config, "mindstream-topics", error);
     if (status != MS_OK) {
         free(made);
         return status;
@@ -38,7 +43,7 @@ void ms_topics_close(struct ms_topics *topics)
 {
     if (!topics)
         return;
-    rd_kafka_destroy(topics->client);
+    ms_client_destroy(topics->client);
     free(topics);
 }
 
@@ -49,9 +54,12 @@ static enum ms_status ask_metadata(struct ms_topics *topics, const struct rd_kaf
                                    struct ms_error *error)
 {
     rd_kafka_resp_err_t code = rd_kafka_metadata(topics->client, 1, NULL, metadata, ANSWER_MS);
-    if (code)
+    if (code) {
+        char reason[512];
+        ms_client_reason(topics->client, code, reason, sizeof reason);
         return ms_fail(error, MS_KAFKA, "bootstrap.servers=%s: no broker answers: %s",
-                       topics->config->bootstrap_servers, rd_kafka_err2str(code));
+                       topics->config->bootstrap_servers, reason);
+    }
     return MS_OK;
 }
 
@@ -71,7 +79,7 @@ static enum ms_status ask_cleanup(struct ms_topics *topics, const char *name, ch
     struct ms_topic_config config;
     struct ms_error why;
     if (ms_topic_config_ask(topics->client, name, ANSWER_MS, &config, &why) != MS_OK)
-        return ms_fail(error, MS_KAFKA, "%s", why.text);
+        return ms_fail(error, why.status == MS_KAFKA_REFUSED ? why.status : MS_KAFKA, "%s", why.text);
     snprintf(cleanup, MS_TOPIC_CLEANUP_BYTES, "%s", config.cleanup);
     return MS_OK;
 }
@@ -88,8 +96,11 @@ enum ms_status ms_topics_look(struct ms_topics *topics, const struct ms_topic_wa
         found[i] = (struct ms_topic_found){.exists = topic != NULL};
         if (!topic)
             continue;
-        if (topic->err)
-            status = ms_fail(error, MS_KAFKA, "topic %s: %s", wants[i].name, rd_kafka_err2str(topic->err));
+        if (topic->err) {
+            ms_fail(error, MS_KAFKA, "topic %s: %s", wants[i].name, rd_kafka_err2str(topic->err));
+            status = ms_access_missing(error, MS_KAFKA, topic->err, topics->config, "DESCRIBE",
+                                       wants[i].name);
+        }
         found[i].partitions = topic->partition_cnt;
         found[i].replication = topic->partition_cnt ? topic->partitions[0].replica_cnt : 0;
         if (status == MS_OK)
@@ -101,7 +112,8 @@ enum ms_status ms_topics_look(struct ms_topics *topics, const struct ms_topic_wa
 
 /* ---- making ---- */
 
-static enum ms_status read_created(rd_kafka_event_t *event, const char *name, struct ms_error *error)
+static enum ms_status read_created(rd_kafka_event_t *event, const struct ms_config *config, const char *name,
+                                   struct ms_error *error)
 {
     size_t count = 0;
     const rd_kafka_CreateTopics_result_t *result = event ? rd_kafka_event_CreateTopics_result(event) : NULL;
@@ -112,9 +124,10 @@ static enum ms_status read_created(rd_kafka_event_t *event, const char *name, st
     for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t code = rd_kafka_topic_result_error(topics[i]);
         const char *reason = rd_kafka_topic_result_error_string(topics[i]);
-        if (code)
-            return ms_fail(error, MS_KAFKA, "topic %s was not made: %s", name,
-                           reason ? reason : rd_kafka_err2str(code));
+        if (!code)
+            continue;
+        ms_fail(error, MS_KAFKA, "topic %s was not made: %s", name, reason ? reason : rd_kafka_err2str(code));
+        return ms_access_missing(error, MS_KAFKA, code, config, "CREATE", name);
     }
     return MS_OK;
 }
@@ -130,7 +143,7 @@ static enum ms_status request_topic(struct ms_topics *topics, rd_kafka_NewTopic_
     rd_kafka_AdminOptions_set_operation_timeout(options, MAKE_MS, text, sizeof text);
     rd_kafka_CreateTopics(topics->client, &topic, 1, options, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, MAKE_MS + 1000);
-    enum ms_status status = read_created(event, name, error);
+    enum ms_status status = read_created(event, topics->config, name, error);
     if (event)
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);

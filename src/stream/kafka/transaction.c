@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/clients.h"
 #include "stream/kafka/observe.h"
 #include "stream/kafka/owner.h"
@@ -21,8 +22,26 @@
 
 #define COMMIT_SLICE_MS                                                                                      \
     1000 /* a commit that takes longer is resumed: the client (2.0.2) would wait for a silent coordinator without end */
-#define LAST_COMMIT_S 20  /* of a service that was asked to stop */
+#define LAST_COMMIT_S 20 /* of a service that was asked to stop */
+#define SEND_OFFSETS  "send_offsets_to_transaction"
 #define MOST_WAIT_MS  500 /* for batches on their way before a commit flushes whatever is left */
+
+/* ms_kafka_failed_access. A record that was refused tells of which topic; without one it may be either that is written to. */
+static enum ms_status failed(struct ms_worker *worker, rd_kafka_error_t *failure, struct ms_error *error,
+                             const char *what)
+{
+    char written[600];
+    const struct ms_config *config = worker->config;
+    rd_kafka_poll(worker->producer, 0);
+    bool reads = strcmp(what, SEND_OFFSETS) == 0 &&
+                 !strstr(rd_kafka_error_string(failure), "add partition(s)");
+    snprintf(written, sizeof written, "%s%s%s", config->output_topic,
+             worker->dead_in_transaction ? "\" or topic \"" : "",
+             worker->dead_in_transaction ? config->dead_letter_topic : "");
+    const char *topic = worker->denied ? worker->denied : reads ? config->input_topic : written;
+    return ms_kafka_failed_access(failure, error, what, config, reads && !worker->denied ? "READ" : "WRITE",
+                                  topic);
+}
 
 /* ---- emitting ---- */
 
@@ -33,8 +52,9 @@ static enum ms_status begin(struct ms_worker *worker, struct ms_error *error)
     ms_in_flight_reset(&worker->in_flight);
     rd_kafka_error_t *failure = rd_kafka_begin_transaction(worker->producer);
     if (failure)
-        return ms_kafka_failed(failure, error, "begin_transaction");
+        return failed(worker, failure, error, "begin_transaction");
     worker->in_transaction = true;
+    worker->dead_in_transaction = false;
     return MS_OK;
 }
 
@@ -69,19 +89,26 @@ enum ms_status ms_transaction_emit(void *context, const struct ms_output *output
     enum ms_status status = begin(worker, error);
     if (status != MS_OK)
         return status;
+    worker->dead_in_transaction |= output->kind != MS_OUTPUT_RECORD;
     return output->kind == MS_OUTPUT_RECORD ? emit_record(worker, output, error)
                                             : ms_dead_letters_emit(worker, output, error);
 }
 
 void ms_transaction_delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
-    struct ms_worker *worker = opaque;
+    struct ms_worker *worker = ms_client_owner(opaque);
     (void)rk;
     if (message->err) {
         atomic_fetch_add(&worker->delivery_failures, 1);
+        if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            worker->denied = strcmp(rd_kafka_topic_name(message->rkt), worker->config->dead_letter_topic) == 0
+                                 ? worker->config->dead_letter_topic
+                                 : worker->config->output_topic;
         ms_limits_refused(&worker->limits, worker->config, message);
-        ms_log(MS_LOG_WARN, "not_delivered", "topic=%s error=\"%s\"", rd_kafka_topic_name(message->rkt),
-               rd_kafka_err2str(message->err));
+        bool dropped = message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                       message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+        ms_log(dropped ? MS_LOG_DEBUG : MS_LOG_WARN, "not_delivered", "topic=%s error=\"%s\"",
+               rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err));
     }
 }
 
@@ -154,7 +181,7 @@ static enum ms_status send_offsets(struct ms_worker *worker, const rd_kafka_topi
         if (!failure)
             return MS_OK;
         if (!goes_on(worker, failure, deadline_s))
-            return ms_kafka_failed(failure, error, "send_offsets_to_transaction");
+            return failed(worker, failure, error, SEND_OFFSETS);
         ms_log(MS_LOG_DEBUG, "retry", "call=send_offsets_to_transaction error=\"%s\"",
                rd_kafka_error_string(failure));
         rd_kafka_error_destroy(failure);
@@ -187,7 +214,7 @@ static enum ms_status commit_exactly_once(struct ms_worker *worker,
         if (!failure)
             break;
         if (!may_resume(failure) || ms_monotonic_s() >= deadline_s || stopped_for_long(worker, &stop_s))
-            return ms_kafka_failed(failure, error, "commit_transaction");
+            return failed(worker, failure, error, "commit_transaction");
         rd_kafka_error_destroy(failure); /* the same call resumes */
         ms_worker_turns(worker);
         rd_kafka_poll(worker->producer, 50);

@@ -10,8 +10,9 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "stream/kafka/clients.h"
+#include "stream/kafka/access.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/observe.h"
-#include "stream/kafka/redact.h"
 #include "stream/kafka/thread_arena.h"
 #include "stream/restart.h"
 #include "stream/source.h"
@@ -28,6 +29,12 @@
 static bool stopping(const struct ms_worker *worker)
 {
     return atomic_load_explicit(worker->stop, memory_order_relaxed) != 0;
+}
+
+/* Whether its clients are to be made anew: certificates have changed. */
+static bool outdated(const struct ms_worker *worker)
+{
+    return atomic_load_explicit(worker->renewals, memory_order_relaxed) != worker->renewal;
 }
 
 /* Whether more records wait than are taken at once. */
@@ -194,7 +201,7 @@ static void on_revoke(struct ms_worker *worker)
 static void rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
                       void *opaque)
 {
-    struct ms_worker *worker = opaque;
+    struct ms_worker *worker = ms_client_owner(opaque);
     bool was_shut = ms_gate_shut(&worker->gate);
     (void)rk;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
@@ -256,6 +263,8 @@ static void consumer_event(struct ms_worker *worker, const rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         ms_fail(&error, MS_KAFKA_REFUSED, "consumer: %s", rd_kafka_message_errstr(message));
+        ms_access_missing(&error, MS_KAFKA_REFUSED, message->err, worker->config, "READ",
+                          message->rkt ? rd_kafka_topic_name(message->rkt) : worker->config->input_topic);
         ms_session_break(&worker->session, MS_KAFKA_REFUSED, &error);
         break;
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: /* it waits, which is told */
@@ -370,7 +379,7 @@ static void take_changes(struct ms_worker *worker)
     ms_log(MS_LOG_DEBUG, "settings_taken", "worker=%d", worker->number);
 }
 
-/* Poll, fold and publish, commit and flush when due, until asked to stop or broken. */
+/* Poll, fold and publish, commit and flush when due, until asked to stop, broken, or with outdated clients. */
 static void loop(struct ms_worker *worker)
 {
     double lag_s = 0;
@@ -380,7 +389,7 @@ static void loop(struct ms_worker *worker)
     atomic_store(&worker->phase, MS_WORKER_TURNING);
     ms_gate_shut(&worker->gate);
     ms_gate_engine(&worker->gate, session->engine);
-    while (!session->broken && !stopping(worker)) {
+    while (!session->broken && !stopping(worker) && !outdated(worker)) {
         ms_worker_turns(worker);
         struct ms_end end = poll_batch(worker, wait_ms(worker));
         bool idle = worker->batch == 0 && end.partition < 0;
@@ -434,11 +443,11 @@ static enum ms_status subscribe(struct ms_worker *worker, struct ms_error *error
 /* The client tells of brokers that it cannot reach in its log alone. A callback of its threads. */
 static void client_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-    struct ms_worker *worker = rd_kafka_opaque(rk);
+    struct ms_worker *worker = ms_client_owner(rd_kafka_opaque(rk));
+    ms_client_said(rk, facility, text);
     if (strcmp(facility, "ERROR") == 0 || strcmp(facility, "FAIL") == 0) {
         char reason[sizeof worker->brokers.reason];
-        snprintf(reason, sizeof reason, "%s", text);
-        ms_redact_client(reason, rk);
+        ms_client_reason(rk, RD_KAFKA_RESP_ERR__TRANSPORT, reason, sizeof reason);
         ms_broker_watch_failed(&worker->brokers, reason);
     }
     if (strcmp(facility, "PARTCNT") == 0) /* 2.0.2 tells of it nowhere else */
@@ -448,7 +457,7 @@ static void client_log(const rd_kafka_t *rk, int level, const char *facility, co
 
 static int take_statistics(rd_kafka_t *rk, char *text, size_t size, void *opaque)
 {
-    struct ms_worker *worker = opaque;
+    struct ms_worker *worker = ms_client_owner(opaque);
     (void)size;
     char *before = ms_report_statistics(
         &worker->report, rd_kafka_type(rk) == RD_KAFKA_CONSUMER ? MS_CLIENT_CONSUMER : MS_CLIENT_PRODUCER,
@@ -482,8 +491,8 @@ static enum ms_status open_session(struct ms_worker *worker, struct ms_error *er
                                  worker, &worker->in_flight, take_statistics, worker->limits.batch_bytes,
                                  error);
     if (status == MS_OK && exactly_once)
-        status = ms_producer_begin(worker->producer, worker->transactional_id, worker->stop, &worker->turns,
-                                   error);
+        status = ms_producer_begin(worker->producer, config, worker->transactional_id, worker->stop,
+                                   &worker->turns, error);
     if (status == MS_OK) {
         worker->output = rd_kafka_topic_new(worker->producer, config->output_topic, NULL);
         if (config->dead_letter_topic[0])
@@ -520,7 +529,7 @@ static void close_session(struct ms_worker *worker)
     if (worker->consumer) {
         worker->session.broken = true; /* the close revokes: nothing is left to commit */
         rd_kafka_consumer_close(worker->consumer);
-        rd_kafka_destroy(worker->consumer);
+        ms_client_destroy(worker->consumer);
     }
     if (worker->output)
         rd_kafka_topic_destroy(worker->output);
@@ -528,13 +537,14 @@ static void close_session(struct ms_worker *worker)
         rd_kafka_topic_destroy(worker->dead_letters);
     if (worker->producer) {
         rd_kafka_purge(worker->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_destroy(worker->producer);
+        ms_client_destroy(worker->producer);
     }
     ms_report_clear(worker);
     ms_openings_free(&worker->openings);
     ms_engine_destroy(worker->session.engine);
     worker->consumer = worker->producer = NULL;
     worker->output = worker->dead_letters = NULL;
+    worker->denied = NULL;
     worker->session.engine = NULL;
     worker->in_transaction = false;
 }
@@ -573,7 +583,8 @@ static void learn(struct ms_worker *worker, enum ms_status *status, struct ms_er
     }
 }
 
-/* From clients made to clients closed. MS_OK when it was asked to stop and has committed and flushed. */
+/* From clients made to clients closed. MS_OK when it was asked to stop, or its clients are outdated, and it has committed and
+ * flushed. */
 static enum ms_status run_session(struct ms_worker *worker, struct ms_error *error)
 {
     struct ms_session *session = &worker->session;
@@ -582,10 +593,14 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
     atomic_store(&worker->phase, MS_WORKER_STARTING);
     atomic_store(&worker->delivery_failures, 0);
     worker->learned = false;
+    worker->renewal = atomic_load(worker->renewals);
     worker->out_of_range.partition = -1;
     worker->not_sought_s = 0;
     worker->topic_unknown = worker->partitions_changed = false;
     enum ms_status status = open_session(worker, error);
+    worker->opened |= status == MS_OK;
+    if (status == MS_CONFIG && worker->opened) /* files with certificates are being exchanged */
+        status = ms_fail_in(error, MS_KAFKA_ABORT, "the settings have worked before");
     if (status != MS_OK) {
         close_and_tell(worker, status, error);
         return status;
@@ -620,6 +635,10 @@ void *ms_worker_main(void *context)
     while (!stopping(worker)) {
         uint64_t commits = ms_counted(&worker->stats.commits);
         status = run_session(worker, &error);
+        if (status == MS_OK && !stopping(worker)) {
+            ms_log(MS_LOG_INFO, "clients_renewed", "worker=%d", worker->number);
+            continue;
+        }
         bool committed = ms_counted(&worker->stats.commits) != commits || worker->learned;
         if (!ms_restart_follows(&restarts, &status, &error, committed, stopping(worker)))
             break;

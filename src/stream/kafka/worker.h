@@ -42,6 +42,7 @@ struct ms_worker {
     struct ms_changes *changes;
     struct ms_engine_options engine_options; /* all but the sink */
     const atomic_int *stop;
+    const atomic_int *renewals; /* how often new clients were asked for */
     int number;
     const char *instance_id;
     const struct ms_input_logs *logs;
@@ -74,11 +75,14 @@ struct ms_worker {
     struct ms_session session;
     char transactional_id[512], member_id[300];
     rd_kafka_t *consumer, *producer;
+    bool opened; /* there was a session */
+    int renewal; /* *renewals when they were made */
     struct ms_consumer_queue queue;
     struct ms_in_flight in_flight;
     rd_kafka_topic_t *output, *dead_letters;
-    bool in_transaction;
-    bool learned; /* of a refusal: the next session sends otherwise */
+    const char *denied; /* the topic that a record was refused of for lack of an access rule; NULL: none */
+    bool in_transaction, dead_in_transaction; /* the latter: dead letters among its records */
+    bool learned;                             /* of a refusal: the next session sends otherwise */
     _Atomic uint64_t delivery_failures;
     rd_kafka_message_t *messages[MS_BATCH];
     struct ms_input inputs[MS_BATCH];
