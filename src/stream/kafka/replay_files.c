@@ -106,9 +106,11 @@ enum ms_status ms_replay_files_same(const struct ms_replay *replay, struct ms_er
 static void hear(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     if (strstr(text, "brokers are down"))
-        atomic_store((atomic_bool *)rd_kafka_opaque(client), true);
-    else
+        atomic_store((atomic_bool *)ms_client_owner(rd_kafka_opaque(client)), true);
+    else {
+        ms_client_said(client, facility, text);
         ms_kafka_log(client, level, facility, text);
+    }
 }
 
 /* How many partitions the input topic has. MS_KAFKA_RETRY where nobody answers, or there is no such topic. */
