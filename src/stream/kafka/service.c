@@ -354,7 +354,7 @@ static void free_owners(struct ms_owners *owners)
 {
     if (owners->client) {
         rd_kafka_consumer_close(owners->client);
-        rd_kafka_destroy(owners->client);
+        ms_client_destroy(owners->client);
     }
     pthread_mutex_destroy(&owners->lock);
 }
