@@ -413,7 +413,7 @@ static enum ms_status show_user(struct demo *demo, const struct ms_record *recor
     if (status == MS_OK) {
         printf("\nThe state while the service runs, `%s inspect user %s`:\n\n", program_invocation_name,
                demo->clicks.watched);
-        status = ms_user_view_text(view, 10, &text, error);
+        status = ms_user_view_text(view, 10, NULL, &text, error);
         fwrite(text.data, 1, text.size, stdout);
     }
     if (status == MS_OK) {

@@ -8,12 +8,14 @@
 
 #include "view/escape.h"
 
+#define WARNS '\x01' /* before the text of a cell: no text from outside has it, because that is escaped */
+
 /* Characters of UTF-8 text. */
 static size_t count_characters(const char *text)
 {
     size_t n = 0;
     for (; *text; text++)
-        n += ((unsigned char)*text & 0xC0) != 0x80;
+        n += ((unsigned char)*text & 0xC0) != 0x80 && *text != WARNS;
     return n;
 }
 
@@ -56,6 +58,16 @@ void ms_table_raw(struct ms_table *table, const char *text)
         end_cell(table, start);
 }
 
+void ms_table_warning(struct ms_table *table, const char *text)
+{
+    size_t start = table->text.size;
+    if (table->failed || !ms_buffer_append(&table->text, (const char[]){WARNS}, 1) ||
+        !ms_buffer_append(&table->text, text, strlen(text)))
+        table->failed = true;
+    else
+        end_cell(table, start);
+}
+
 void ms_table_bytes(struct ms_table *table, struct ms_bytes bytes)
 {
     size_t start = table->text.size;
@@ -65,9 +77,49 @@ void ms_table_bytes(struct ms_table *table, struct ms_bytes bytes)
         end_cell(table, start);
 }
 
+static bool append_text(struct ms_buffer *out, const char *text)
+{
+    return ms_buffer_append(out, text, strlen(text));
+}
+
+/* Bytes of the characters of a bar that |text| begins with: U+2588 to U+258F. */
+static size_t bar_bytes(const char *text)
+{
+    size_t n = 0;
+    while (strncmp(text + n, "\xe2\x96", 2) == 0 && ((unsigned char)text[n + 2] & 0xF8) == 0x88)
+        n += 3;
+    return n;
+}
+
+static bool append_bars(const struct ms_palette *palette, const char *cell, struct ms_buffer *out)
+{
+    bool good = true;
+    while (good && *cell) {
+        size_t bar = bar_bytes(cell), plain = bar ? 0 : 1;
+        while (!bar && cell[plain] && bar_bytes(cell + plain) == 0)
+            plain++;
+        good = bar ? append_text(out, palette->bar) && ms_buffer_append(out, cell, bar) &&
+                         append_text(out, palette->off)
+                   : ms_buffer_append(out, cell, plain);
+        cell += bar ? bar : plain;
+    }
+    return good;
+}
+
+static bool append_cell(const struct ms_table *table, const char *cell, bool title, struct ms_buffer *out)
+{
+    const struct ms_palette *palette = table->palette ? table->palette : &ms_no_palette;
+    bool warns = *cell == WARNS;
+    if (!title && !warns)
+        return append_bars(palette, cell, out);
+    return append_text(out, title ? palette->title : palette->warning) && append_text(out, cell + warns) &&
+           append_text(out, palette->off);
+}
+
 /* Appends the row whose first cell is *cell, and moves *cell to the next row. Blanks are written only before
  * text. */
-static bool append_row(const struct ms_table *table, const char **cell, size_t indent, struct ms_buffer *out)
+static bool append_row(const struct ms_table *table, const char **cell, size_t indent, bool title,
+                       struct ms_buffer *out)
 {
     size_t blanks = indent;
     bool good = true;
@@ -76,7 +128,7 @@ static bool append_row(const struct ms_table *table, const char **cell, size_t i
         blanks += table->right[c] ? pad : 0;
         if (size) {
             good = good && ms_buffer_printf(out, "%*s", (int)blanks, "") &&
-                   ms_buffer_append(out, *cell, size);
+                   append_cell(table, *cell, title, out);
             blanks = 0;
         }
         blanks += (table->right[c] ? 0 : pad) + 2;
@@ -92,7 +144,7 @@ enum ms_status ms_table_text(const struct ms_table *table, size_t indent, struct
     size_t start = out->size;
     bool good = !table->failed;
     for (size_t at = 0; good && at < table->cells; at += table->columns)
-        good = append_row(table, &cell, indent, out);
+        good = append_row(table, &cell, indent, at == 0, out);
     if (good)
         return MS_OK;
     out->size = start;

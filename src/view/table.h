@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "mindstream/bytes.h"
 #include "mindstream/status.h"
+#include "view/palette.h"
 
 #define MS_TABLE_MAX_COLUMNS 80
 
@@ -18,6 +19,7 @@ struct ms_table {
     size_t width[MS_TABLE_MAX_COLUMNS]; /* in characters */
     bool right[MS_TABLE_MAX_COLUMNS];   /* aligned to the right */
     bool failed;
+    const struct ms_palette *palette; /* NULL: no colours */
 };
 
 /* Adds a column, at most MS_TABLE_MAX_COLUMNS. All columns are added before the first cell. */
@@ -32,7 +34,11 @@ void ms_table_bytes(struct ms_table *table, struct ms_bytes bytes);
 /* Adds a cell of text of any length that needs no escaping. */
 void ms_table_raw(struct ms_table *table, const char *text);
 
-/* Appends the titles and the rows to |out|, each line after |indent| blanks and without blanks at its end. Every
+/* The same of text that warns. */
+void ms_table_warning(struct ms_table *table, const char *text);
+
+/* Appends the titles and the rows to |out|, with the palette's colours for titles, warnings and the characters of bars, each
+ * line after |indent| blanks and without blanks at its end. Every
  * character of UTF-8 counts as one column. MS_MEMORY. */
 enum ms_status ms_table_text(const struct ms_table *table, size_t indent, struct ms_buffer *out,
                              struct ms_error *error) MS_MUST_CHECK;

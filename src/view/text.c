@@ -12,6 +12,7 @@
 /* The text on its way. Once memory has ended nothing more is appended. */
 struct sink {
     struct ms_buffer *out;
+    const struct ms_palette *palette;
     bool failed;
 };
 
@@ -28,12 +29,12 @@ static void put_partition(struct sink *sink, const struct ms_user_view *view)
 {
     PUT(sink, "partition     %u", view->partition);
     if (view->partition_count > 1) {
-        PUT(sink, "  (state of this user is also in");
+        PUT(sink, "  %s(state of this user is also in", sink->palette->warning);
         for (size_t i = 0; i < view->partition_count; i++) {
             if (view->partitions[i] != view->partition)
                 PUT(sink, " %u", view->partitions[i]);
         }
-        PUT(sink, ": the topic is not keyed by user; see --partition)");
+        PUT(sink, ": the topic is not keyed by user; see --partition)%s", sink->palette->off);
     }
     PUT(sink, "\n");
 }
@@ -52,10 +53,10 @@ static void put_model(struct sink *sink, const struct ms_user_view *view)
     PUT(sink, "fold id       %016" PRIx64 "\n", view->fold_id);
     if (view->refolded)
         PUT(sink,
-            "              not that of this model and these settings (%016" PRIx64
+            "              %snot that of this model and these settings (%016" PRIx64
             "): the interests below are of a\n"
-            "              copy that was folded again from the kept behaviors\n",
-            view->model_fold_id);
+            "              copy that was folded again from the kept behaviors%s\n",
+            sink->palette->warning, view->model_fold_id, sink->palette->off);
     if (!view->model)
         PUT(sink,
             "\nInterests and couplings need the model: give --model DIR, or -c FILE with model.dir in it.\n");
@@ -83,6 +84,7 @@ static void put_head(struct sink *sink, const struct ms_user_view *view)
 
 static void put_table(struct sink *sink, struct ms_table *table)
 {
+    table->palette = sink->palette;
     sink->failed = sink->failed || ms_table_text(table, 2, sink->out, NULL) != MS_OK;
     ms_table_free(table);
 }
@@ -107,7 +109,7 @@ static void nearest_cell(struct ms_table *table, const struct ms_view_interest *
 static void put_interests(struct sink *sink, const struct ms_user_view *view)
 {
     struct ms_table table = {0};
-    PUT(sink, "\ninterests\n");
+    PUT(sink, "\n%sinterests%s\n", sink->palette->title, sink->palette->off);
     if (view->interest_count == 0) {
         PUT(sink, "  none: no kept behavior has an item that the model knows\n");
         return;
@@ -128,15 +130,16 @@ static void put_interests(struct sink *sink, const struct ms_user_view *view)
 
 #define BAR_CHARACTERS 4
 
-/* A share from 0 to 1 as a bar of eighths of a character. The bar is always as wide. */
+/* The bar is always as wide. */
 static void coupling_cell(struct ms_table *table, float share)
 {
-    static const char *const eighths[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"};
-    char bar[BAR_CHARACTERS * 4 + 1] = "";
-    int left = (int)lroundf(fminf(fmaxf(share, 0.0f), 1.0f) * BAR_CHARACTERS * 8);
-    for (int i = 0; i < BAR_CHARACTERS; i++, left -= 8)
-        strcat(bar, eighths[left >= 8 ? 8 : left > 0 ? left : 0]);
-    ms_table_cell(table, "%.3f %s", (double)share, bar);
+    struct ms_buffer text = {0};
+    if (ms_buffer_printf(&text, "%.3f ", (double)share) && ms_bar(&text, (double)share, BAR_CHARACTERS) &&
+        ms_buffer_append(&text, "", 1))
+        ms_table_raw(table, text.data);
+    else
+        table->failed = true;
+    ms_buffer_free(&text);
 }
 
 static void behavior_cells(struct ms_table *table, const struct ms_user_view *view,
@@ -155,8 +158,10 @@ static void behavior_cells(struct ms_table *table, const struct ms_user_view *vi
         else
             ms_table_cell(table, "-");
     }
-    const char *why = behavior->known ? "before the window" : "unknown to the model";
-    ms_table_raw(table, behavior->coupling ? "" : why);
+    if (!behavior->known)
+        ms_table_warning(table, "unknown to the model");
+    else
+        ms_table_raw(table, behavior->coupling ? "" : "before the window");
 }
 
 static void behavior_columns(struct ms_table *table, const struct ms_user_view *view)
@@ -181,11 +186,11 @@ static void put_behaviors(struct sink *sink, const struct ms_user_view *view, si
     behavior_columns(&table, view);
     for (size_t i = first; i < count; i++)
         behavior_cells(&table, view, &view->behaviors[i]);
-    PUT(sink, "\nbehaviors, oldest first");
+    PUT(sink, "\n%sbehaviors, oldest first", sink->palette->title);
     if (view->coupling_count)
         PUT(sink, ", with their coupling to each interest%s",
             view->incremental ? " by full routing over the kept window" : "");
-    PUT(sink, "\n");
+    PUT(sink, "%s\n", sink->palette->off);
     if (first)
         PUT(sink, "  (%zu older ones are not shown)\n", first);
     put_table(sink, &table);
@@ -207,14 +212,16 @@ static void put_recommended(struct sink *sink, const struct ms_user_view *view)
         ms_table_cell(&table, "%d", one->slot);
         ms_table_cell(&table, "%s", one->in_history ? "in the history" : "");
     }
-    PUT(sink, "\nitems by their largest inner product with an interest\n");
+    PUT(sink, "\n%sitems by their largest inner product with an interest%s\n", sink->palette->title,
+        sink->palette->off);
     put_table(sink, &table);
 }
 
-enum ms_status ms_user_view_text(const struct ms_user_view *view, size_t limit, struct ms_buffer *out,
+enum ms_status ms_user_view_text(const struct ms_user_view *view, size_t limit,
+                                 const struct ms_palette *palette, struct ms_buffer *out,
                                  struct ms_error *error)
 {
-    struct sink sink = {.out = out};
+    struct sink sink = {.out = out, .palette = palette ? palette : &ms_no_palette};
     size_t start = out->size;
     put_head(&sink, view);
     if (view->model)

@@ -151,12 +151,32 @@ static void out_of_memory(void **state)
     ms_table_free(&failed);
 }
 
+/* Colours of titles, warnings and bars take no room, and end before the blanks. */
+static void colors(void **state)
+{
+    (void)state;
+    struct ms_table table = {.palette = &ms_ansi_palette};
+    struct ms_buffer out = {0};
+    ms_table_column(&table, "one", false);
+    ms_table_column(&table, "two", true);
+    ms_table_warning(&table, "careful");
+    ms_table_raw(&table, "0.5 \xe2\x96\x88\xe2\x96\x8c x");
+    if (ms_table_text(&table, 0, &out, NULL) == MS_OK) {
+        assert_true(ms_buffer_append(&out, "", 1));
+        assert_string_equal(out.data,
+                            "\033[1mone\033[0m           \033[1mtwo\033[0m\n"
+                            "\033[33mcareful\033[0m  0.5 \033[36m\xe2\x96\x88\xe2\x96\x8c\033[0m x\n");
+    }
+    ms_buffer_free(&out);
+    ms_table_free(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alignment),    cmocka_unit_test(characters),         cmocka_unit_test(empty_cells),
-        cmocka_unit_test(only_titles),  cmocka_unit_test(control_characters), cmocka_unit_test(long_cells),
-        cmocka_unit_test(most_columns), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(colors),      cmocka_unit_test(alignment),    cmocka_unit_test(characters),
+        cmocka_unit_test(empty_cells), cmocka_unit_test(only_titles),  cmocka_unit_test(control_characters),
+        cmocka_unit_test(long_cells),  cmocka_unit_test(most_columns), cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ static char *text_of(const struct ms_user_view *view, size_t limit)
 {
     struct ms_buffer out = {0};
     struct ms_error error;
-    assert_int_equal(ms_user_view_text(view, limit, &out, &error), MS_OK);
+    assert_int_equal(ms_user_view_text(view, limit, NULL, &out, &error), MS_OK);
     assert_true(ms_buffer_append(&out, "", 1));
     return out.data;
 }
@@ -186,7 +186,7 @@ static void out_of_memory(void **state)
     for (size_t max = 3; max < 3 + size; max += 7) {
         struct ms_buffer out = {.max = max};
         assert_true(ms_buffer_append(&out, "abc", 3));
-        assert_int_equal(ms_user_view_text(&sample.view, 0, &out, &error), MS_MEMORY);
+        assert_int_equal(ms_user_view_text(&sample.view, 0, NULL, &out, &error), MS_MEMORY);
         assert_int_equal(out.size, 3);
         ms_buffer_free(&out);
     }
