@@ -170,7 +170,8 @@ def check_round(world, scratch, state, mode):
     for arguments in ([], model):
         done = inspect("diff", state, copy, *arguments)
         check("no difference", done.returncode == 0 and b"8 users in both, 0 only in A, 0 only in B" in done.stdout, done)
-    check("partitions", shown("partitions", "--state-dir", copy) == shown("partitions", "--state-dir", state))
+    rows = [[{**row, "bytes": None} for row in shown("partitions", "--state-dir", where)["partitions"]] for where in (copy, state)]
+    check("partitions", rows[0] == rows[1], rows)
     packed = inspect("import", "-", "--state-dir", copy + "-packed", input=gzip.compress(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")))
     check("import of a compressed export", packed.returncode == 0 and exported("--state-dir", copy + "-packed") == text, packed)
     owed, owing = path + ".owed", os.path.join(scratch, f"{mode}-owing")

@@ -295,6 +295,7 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
     struct comparison comparison = {
         .json = arguments->json, .limit = (size_t)arguments->limit, .tolerance = arguments->tolerance};
     static const char *const titles[] = {"partition", "version in A", "version in B"};
+    comparison.table.palette = ms_inspect_palette(arguments);
     ms_table_column(&comparison.table, "user", false);
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         ms_table_column(&comparison.table, titles[i], true);
@@ -336,6 +337,7 @@ static const struct ms_argument rows[] = {
      .help = "another one",
      MS_INSPECT_AT(right)},
     MS_SETTINGS_ROWS(struct ms_inspect_arguments, sources),
+    MS_INSPECT_COLOR_ROW,
     {.name = "model",
      .kind = MS_ARGUMENT_DIRECTORY,
      .placeholder = "DIR",

@@ -2,12 +2,24 @@
 #include "app/inspect/shared.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "view/json.h"
 
 const char ms_inspect_exit_status[] =
     "0 shown, 1 no such user or the state cannot be read, 2 bad usage or settings, 3 a damaged or newer state";
+
+const struct ms_palette *ms_inspect_palette(const struct ms_inspect_arguments *arguments)
+{
+    enum { AUTO, ALWAYS };
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    bool suits = isatty(STDOUT_FILENO) && !(no_color && *no_color) && terminal &&
+                 strcmp(terminal, "dumb") != 0;
+    bool colored = arguments->color == ALWAYS || (arguments->color == AUTO && suits);
+    return colored && !arguments->json ? &ms_ansi_palette : &ms_no_palette;
+}
 
 void ms_inspect_print(struct ms_buffer *text)
 {

@@ -20,6 +20,9 @@ struct ms_inspect_arguments {
     const char *id;
     int64_t partition, limit;
     bool json;
+    int color;
+    /* partitions */
+    bool offline;
     /* user */
     bool history;
     int64_t recommend;
@@ -36,7 +39,7 @@ struct ms_inspect_arguments {
     /* diff */
     const char *left, *right;
     double tolerance;
-    /* verify */
+    /* verify; sample: also stats */
     int64_t sample, memory;
     bool from_input;
     const char *output_topic, *scratch;
@@ -47,6 +50,15 @@ struct ms_inspect_arguments {
 
 extern const struct ms_command ms_inspect_user, ms_inspect_users, ms_inspect_partitions, ms_inspect_stats,
     ms_inspect_diff, ms_inspect_export, ms_inspect_import, ms_inspect_verify, ms_inspect_tail;
+
+/* The colour row of every command that prints for people. */
+#define MS_INSPECT_COLOR_ROW                                                                                 \
+    {                                                                                                        \
+        .name = "color", .kind = MS_ARGUMENT_CHOICE, .values = "auto|always|never", .standard = "auto",      \
+        .placeholder = "WHEN",                                                                               \
+        .help = "colours: on a terminal where NO_COLOR is not set, or always, or never; none in JSON",       \
+        MS_INSPECT_AT(color)                                                                                 \
+    }
 
 #define MS_INSPECT_AT(field) .offset = offsetof(struct ms_inspect_arguments, field)
 
@@ -65,6 +77,7 @@ extern const struct ms_command ms_inspect_user, ms_inspect_users, ms_inspect_par
              "the model directory, instead of model.dir of the settings; inspect user works without one and shows " \
              "behaviors and counters only",                                                                         \
          MS_INSPECT_AT(sources.model_dir)},                                                                         \
+        MS_INSPECT_COLOR_ROW,                                                                                       \
     {                                                                                                               \
         .name = "json", .kind = MS_ARGUMENT_FLAG, .help = "JSON, see below", MS_INSPECT_AT(json)                    \
     }
@@ -73,6 +86,9 @@ extern const struct ms_command ms_inspect_user, ms_inspect_users, ms_inspect_par
     "JSON (keys may be added, none change; times in ms; ids of fold and decoder as 16 hexadecimal digits; null: none):\n"
 
 extern const char ms_inspect_exit_status[];
+
+/* The colours that --color asks for. */
+const struct ms_palette *ms_inspect_palette(const struct ms_inspect_arguments *arguments);
 
 /* Writes what was made to stdout and frees it. main() looks whether the output failed. */
 void ms_inspect_print(struct ms_buffer *text);

@@ -85,7 +85,7 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
     if (status == MS_OK && !asked && arguments->json)
         status = ms_user_view_json(view, &text, error);
     else if (status == MS_OK && !asked)
-        status = ms_user_view_text(view, limit, &text, error);
+        status = ms_user_view_text(view, limit, ms_inspect_palette(arguments), &text, error);
     if (status == MS_OK && !add_source(&text, arguments->json, asked))
         status = ms_fail(error, MS_MEMORY, "no memory for the user");
     ms_inspect_print(&text);

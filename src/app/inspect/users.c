@@ -247,7 +247,8 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
 {
     struct ms_store *store = NULL;
     const char *prefix = arguments->prefix ? arguments->prefix : "";
-    struct listing listing = {.json = arguments->json,
+    struct listing listing = {.table.palette = ms_inspect_palette(arguments),
+                              .json = arguments->json,
                               .prefix = {prefix, strlen(prefix)},
                               .only_count = arguments->count,
                               .sort = arguments->hottest ? SORT_VERSION : arguments->sort,
