@@ -108,7 +108,7 @@ void ms_answer_user(struct ms_desk *desk, const struct ms_request *request, stru
     if (status == MS_OK && request->numbers[2])
         status = ms_user_view_recommend(view, visit.viewer, (size_t)request->numbers[2], &error);
     if (status == MS_OK && text)
-        status = ms_user_view_text(view, (size_t)request->numbers[3], &reply->body, &error);
+        status = ms_user_view_text(view, (size_t)request->numbers[3], NULL, &reply->body, &error);
     else if (status == MS_OK)
         status = ms_view_json_text(user_tree(desk, view, request->numbers[1] != 0), &reply->body, &error);
     if (status == MS_OK && !text && !ms_buffer_append(&reply->body, "\n", 1))
