@@ -170,6 +170,18 @@ const struct ms_option ms_option_table[] = {
      .values = "latest|every",
      AT(publish_mode),
      .description = "At most one record for a user and commit, or one for each event."},
+    {.key = "user.max.publish.rate",
+     .group = "Output",
+     .type = MS_OPTION_INT,
+     .standard = "0",
+     .min = 1,
+     .max = 1000,
+     .automatic = true,
+     .reloadable = true,
+     AT(user_max_publish_rate),
+     .description =
+         "How often a second a user is published at most, with publish.mode=latest. What is withheld is published when the "
+         "rate allows, in one record, and before the service ends or gives up the partition. 0: at each commit."},
     {.key = "dead.letter.topic",
      .group = "Output",
      .type = MS_OPTION_NAME,

@@ -262,6 +262,13 @@ static enum ms_status check_together(struct ms_options *options, struct ms_error
         return ms_fail_in(
             error, status, "%s",
             where_given(options, config->routing_half_life[0] ? "routing.half.life" : "routing.decay"));
+    if (config->user_max_publish_rate > 0 && config->publish_mode == MS_PUBLISH_EVERY)
+        return ms_fail(
+            error, MS_CONFIG,
+            "%s: user.max.publish.rate=%lld does not go together with publish.mode=every (%s), which "
+            "publishes a record for each event",
+            where_given(options, "user.max.publish.rate"), (long long)config->user_max_publish_rate,
+            where_given(options, "publish.mode"));
     status = check_topics(options, error);
     if (status != MS_OK || !config->token_command[0])
         return status;

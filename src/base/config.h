@@ -37,6 +37,7 @@ struct ms_config {
     const char *output_topic;
     int output_format; /* enum ms_record_format */
     int output_layout, publish_mode;
+    int64_t user_max_publish_rate; /* a second, 0: any */
     const char *dead_letter_topic;
     int dead_letter_headers; /* enum ms_dead_letter_headers */
     int processing_guarantee;
@@ -74,6 +75,7 @@ static inline void ms_config_reload(struct ms_config *config, const struct ms_co
     config->commit_interval_ms = from->commit_interval_ms;
     config->state_flush_interval_ms = from->state_flush_interval_ms;
     config->state_memory_bytes = from->state_memory_bytes;
+    config->user_max_publish_rate = from->user_max_publish_rate;
 }
 
 #endif

@@ -12,6 +12,7 @@ struct ms_entry {
     uint16_t marks;        /* enum ms_mark */
     uint16_t slots_stored; /* interests that its row named when it was loaded, before any refold */
     uint32_t flush;        /* number of the flush that last encoded the user */
+    uint32_t published_ms; /* the publisher's: when it was published last since it is in memory, 0: not yet */
 };
 
 enum ms_mark {

@@ -2,6 +2,7 @@
 #include "stream/engine.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ static enum ms_status open_publisher(struct ms_engine *engine, const struct ms_s
                                                  .model = engine->model,
                                                  .fold_context = &engine->fold_context,
                                                  .overlay = engine->overlay,
+                                                 .positions = &engine->positions,
                                                  .sink = *sink,
                                                  .stats = engine->stats};
     return ms_publisher_new(&engine->publisher, &options, error);
@@ -220,6 +222,11 @@ void ms_engine_open(struct ms_engine *engine, const struct ms_position *position
         ms_overlay_nothing_stored(engine->overlay, (uint16_t)partition->number);
     partition->positions[position->source] = *position;
     partition->open |= bit;
+    partition->positions[position->source].withheld = NULL;
+    if (position->source == MS_SOURCE_CLICKS && position->withheld && position->withheld[0]) {
+        snprintf(partition->withheld, sizeof partition->withheld, "%s", position->withheld);
+        engine->positions.withheld++;
+    }
     ms_partition_begin_debt(&engine->positions, partition);
 }
 
@@ -229,6 +236,9 @@ static void give_up(struct ms_engine *engine, struct ms_partition *partition)
     ms_store_release(engine->store, (uint16_t)partition->number, engine->owner);
     ms_payer_leave(engine->payer, partition->number);
     ms_partition_end_debt(&engine->positions, partition);
+    engine->positions.withheld -= partition->withheld[0] != '\0';
+    partition->withheld[0] = '\0';
+    partition->withheld_bytes = 0;
     partition->open = 0;
     partition->claimed = false;
 }
@@ -272,8 +282,11 @@ size_t ms_engine_note(const struct ms_engine *engine, const struct ms_position *
                                   .began = position->began,
                                   .before = position->before};
     const struct ms_partition *partition = ms_positions_partition(&engine->positions, position->partition);
-    if (position->source == MS_SOURCE_CLICKS)
+    if (position->source == MS_SOURCE_CLICKS) {
         note.debt = ms_debt_note(&partition->debt);
+        ms_publisher_note(engine->publisher, position->partition, note.withheld);
+        strcat(note.withheld, partition->withheld); /* there is room: see withhold() in publish.c */
+    }
     note.decoded_otherwise = position->decoded_otherwise && ms_debt_is_open(&partition->debt);
     return ms_offset_note_write(text, &note);
 }
@@ -400,6 +413,7 @@ static enum ms_status decode_all(struct ms_engine *engine, const struct ms_input
 /* Whether a user of a partition has nothing that is not committed. */
 static bool is_committed(const struct ms_partition *partition, const struct ms_user *user)
 {
+    assert(partition); /* it is held */
     const struct ms_position *positions = partition->positions;
     return user->own_offset <= positions[MS_SOURCE_CLICKS].committed &&
            (!(partition->open & 1u << MS_SOURCE_PROFILES) ||
@@ -599,9 +613,61 @@ bool ms_engine_pending(const struct ms_engine *engine)
     return ms_positions_pending(&engine->positions);
 }
 
-enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error)
+/* Whether the users that the partition's note named can be published now. Those of a debt are its own. */
+static bool can_resume(const struct ms_partition *partition)
 {
-    return ms_publisher_commit(engine->publisher, error);
+    return partition->withheld[0] && !ms_partition_replays(partition) && !ms_debt_is_open(&partition->debt);
+}
+
+/* Hands the users that the note of a partition named to the publisher. */
+static enum ms_status resume_withheld(struct ms_engine *engine, struct ms_partition *partition,
+                                      struct ms_error *error)
+{
+    enum { TOGETHER = 32 };
+    char ids[MS_WITHHELD_BYTES];
+    const char *at = partition->withheld;
+    enum ms_status status = MS_OK;
+    while (status == MS_OK && *at) {
+        struct ms_wanted wanted[TOGETHER];
+        size_t count = 0, used = 0;
+        for (; *at && count < TOGETHER; count++) {
+            struct ms_bytes id = {ids + used, ms_withheld_read(&at, ids + used)};
+            used += id.size;
+            wanted[count] = (struct ms_wanted){.partition = (uint16_t)partition->number,
+                                               .id = id,
+                                               .hash = ms_overlay_hash((uint16_t)partition->number, id),
+                                               .time_ms = INT64_MAX};
+        }
+        status = ms_overlay_find(engine->overlay, wanted, count, error);
+        for (size_t i = 0; status == MS_OK && i < count; i++)
+            status = ms_publisher_withheld(engine->publisher, partition, wanted[i].entry, error);
+    }
+    if (status == MS_OK) {
+        partition->withheld[0] = '\0';
+        engine->positions.withheld--;
+    }
+    return status;
+}
+
+enum ms_status ms_engine_before_commit(struct ms_engine *engine, double now_s, struct ms_error *error)
+{
+    enum ms_status status = MS_OK;
+    for (size_t i = 0; status == MS_OK && engine->positions.withheld > 0 && i < engine->positions.count;
+         i++) {
+        struct ms_partition *partition = &engine->positions.partitions[i];
+        if (can_resume(partition))
+            status = resume_withheld(engine, partition, error);
+    }
+    return status == MS_OK ? ms_publisher_commit(engine->publisher, now_s, error) : status;
+}
+
+double ms_engine_due_s(const struct ms_engine *engine)
+{
+    for (size_t i = 0; engine->positions.withheld > 0 && i < engine->positions.count; i++) {
+        if (can_resume(&engine->positions.partitions[i]))
+            return 0;
+    }
+    return ms_publisher_due_s(engine->publisher);
 }
 
 static void measure(struct ms_engine *engine)

@@ -99,8 +99,12 @@ enum ms_status ms_engine_process(struct ms_engine *engine, const struct ms_input
  * aborted. So C follows, and it stays in the log when its start has passed them. */
 void ms_engine_reached(struct ms_engine *engine, int source, int32_t partition, int64_t offset);
 
-/* Emits what waits for the commit (publish.mode=latest). Call before sending offsets. */
-enum ms_status ms_engine_before_commit(struct ms_engine *engine, struct ms_error *error) MS_MUST_CHECK;
+/* Emits what waits for the commit (publish.mode=latest), but for users that user.max.publish.rate withholds at |now_s|, by any
+ * clock that does not go back; INFINITY withholds nobody. Call before sending offsets. */
+enum ms_status ms_engine_before_commit(struct ms_engine *engine, double now_s,
+                                       struct ms_error *error) MS_MUST_CHECK;
+/* When a commit is due although nothing has come, because users are withheld; INFINITY: at no time. */
+double ms_engine_due_s(const struct ms_engine *engine);
 /* The transaction has committed: C of every position that does not replay moves up to its next offset. */
 void ms_engine_committed(struct ms_engine *engine);
 /* Whether there is anything that a commit would change. */

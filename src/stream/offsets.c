@@ -71,6 +71,8 @@ size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_not
     }
     if (note->debt.open)
         append_paid(text, &size, &note->debt.paid);
+    if (note->withheld[0])
+        append(text, &size, " withheld=%s", note->withheld);
     return size;
 }
 
@@ -119,8 +121,21 @@ static bool read_paid(const char **at, struct ms_paid *paid)
     return **at == ' ' || **at == '\0';
 }
 
+/* "ID,ID," */
+static bool read_withheld(const char **at, char withheld[MS_WITHHELD_BYTES])
+{
+    size_t size = strcspn(*at, " ");
+    if (size >= MS_WITHHELD_BYTES || !ms_withheld_is(*at, size))
+        return false;
+    memcpy(withheld, *at, size);
+    withheld[size] = '\0';
+    *at += size;
+    return true;
+}
+
 /* Reads one more number, or passes over a word that it does not know. */
-static bool read_more(const char **at, uint64_t values[NUMBERS], struct ms_debt_note *debt)
+static bool read_more(const char **at, uint64_t values[NUMBERS], struct ms_debt_note *debt,
+                      char withheld[MS_WITHHELD_BYTES])
 {
     for (int i = 0; i < NUMBERS; i++) {
         if (read_word(at, numbers[i].word))
@@ -130,13 +145,15 @@ static bool read_more(const char **at, uint64_t values[NUMBERS], struct ms_debt_
         debt->open = true;
         return read_paid(at, &debt->paid);
     }
+    if (read_word(at, " withheld="))
+        return read_withheld(at, withheld);
     *at += 1 + strcspn(*at + 1, " ");
     return true;
 }
 
 bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_note *note)
 {
-    char text[512];
+    char text[MS_NOTE_BYTES + 256], withheld[MS_WITHHELD_BYTES] = "";
     const char *at = text;
     uint64_t origin, fold_id, values[NUMBERS] = {0};
     struct ms_debt_note debt = {.number = 0};
@@ -148,7 +165,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
         !read_word(&at, " fold=") || !read_number(&at, 16, UINT64_MAX, &fold_id))
         return false;
     while (*at) {
-        if (!read_more(&at, values, &debt))
+        if (!read_more(&at, values, &debt, withheld))
             return false;
     }
     debt.number = values[DEBT];
@@ -166,6 +183,7 @@ bool ms_offset_note_read(const void *metadata, size_t size, struct ms_offset_not
                                     .before = values[BEFORE] > 0,
                                     .decoded_otherwise = values[OTHERWISE] > 0,
                                     .debt = debt};
+    memcpy(note->withheld, withheld, sizeof withheld);
     return true;
 }
 
@@ -251,6 +269,7 @@ enum ms_misfit ms_decide(const struct ms_known *known, const struct ms_begin_rul
                                      .replay_until = fresh ? start : known->committed,
                                      .origin = stored(known) && known->row.origin < start ? known->row.origin
                                                                                           : start,
+                                     .withheld = known->ours ? known->note.withheld : NULL,
                                      .mark = known->ours ? known->note.mark : (struct ms_landmark){0},
                                      .anchor = known->mark,
                                      .flushed = stored(known) ? known->row.applied : -1,

@@ -10,6 +10,7 @@
 #include "state/store.h"
 #include "stream/debt.h"
 #include "stream/positions.h"
+#include "stream/withheld.h"
 
 /* What the metadata of a committed offset tells: the partition's origin (the first input offset ever folded),
  * the fold id and the decode id under which the events below the offset were published, and the most interests
@@ -26,12 +27,15 @@ struct ms_offset_note {
     bool before; /* the state holds events from before the origin that no log has: they came from files */
     struct ms_debt_note debt; /* of the clicks */
     struct ms_landmark mark;  /* the last record below the offset */
+    char withheld
+        [MS_WITHHELD_BYTES]; /* of the clicks: users whose last events below the offset are not published yet
+                                         (withheld.h), "": none */
 };
 
 /* Writes "mindstream/1 origin=N fold=HEX", and what else is told as " slots=K", " decode=HEX", " partitions=P",
  * " began=P", " before=1", " debt=N", " upto=N mark=HEX" and, while the debt is open, " shown=K", " owed=N" (where it begins),
- * " otherwise=1" and " paid=N:HEX": at most MS_NOTE_BYTES with its end. Returns its length. */
-#define MS_NOTE_BYTES 480
+ * " otherwise=1" and " paid=N:HEX", and last " withheld=ID,ID,": at most MS_NOTE_BYTES with its end. Returns its length. */
+#define MS_NOTE_BYTES (480 + 10 + MS_WITHHELD_BYTES)
 size_t ms_offset_note_write(char text[MS_NOTE_BYTES], const struct ms_offset_note *note);
 /* Reads it. False when it is somebody else's text; *note is untouched then. The two first are there always,
  * those behind them in any order; unknown ones are a later version's and passed over. */

@@ -17,6 +17,7 @@
 #include "state/overlay.h"
 #include "stream/debt.h"
 #include "stream/landmark.h"
+#include "stream/withheld.h"
 
 #define MS_SOURCES MS_ROW_SOURCES
 
@@ -42,6 +43,8 @@ struct ms_position {
     bool decoded_otherwise;
     int shown_slots; /* slots that the other fold may have shown of them */
     uint64_t owes;   /* number of the debt to which users belong that change in silence, 0: to none */
+    const char
+        *withheld; /* users that the note beside its offset names (withheld.h), or NULL: until it is opened */
     struct ms_debt_note debt_note; /* what the note beside its offset tells */
     struct ms_landmark mark;       /* the last record read */
     int64_t time_ms;               /* its timestamp, 0: none was read */
@@ -60,6 +63,9 @@ struct ms_partition {
     bool debt_flushing, debt_stored; /* its users are on their way to disk, or there */
     int64_t owed_from_flushed;       /* the debt's as stored or as the running flush stores it */
     struct ms_position positions[MS_SOURCES];
+    size_t withheld_bytes; /* of those in the publisher's list, in a note */
+    char withheld
+        [MS_WITHHELD_BYTES]; /* users that the note named at the assignment, and that are not published yet: "ID,ID," */
 };
 
 /* All partitions of an engine. */
@@ -67,7 +73,8 @@ struct ms_positions {
     struct ms_partition *partitions;
     size_t count; /* ever claimed */
     struct ms_partition **by_number;
-    size_t debts; /* partitions whose debt is open */
+    size_t debts;    /* partitions whose debt is open */
+    size_t withheld; /* partitions with users that their notes named */
 };
 
 /* Makes room for MS_MAX_PARTITIONS; false without memory. Pointers to partitions and positions stay valid

@@ -1,12 +1,15 @@
 /* The lists of users to publish, and the records of a user. */
 #include "stream/publish.h"
 
+#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "mindstream/record.h"
 #include "stream/dead_letter.h"
+#include "stream/source.h"
 #include "stream/spread.h"
 
 #define SHOWN_BYTES 100 /* of an id in a log line */
@@ -16,6 +19,7 @@ struct waiting {
     struct ms_position *position; /* whose record changed it first */
     uint32_t place;
     uint16_t slots_shown; /* before that change */
+    double due_s;         /* while it is withheld: when it is to be published */
 };
 
 struct waiting_list {
@@ -26,7 +30,9 @@ struct waiting_list {
 struct ms_publisher {
     struct ms_publisher_options options;
     struct ms_encoder *encoder;
-    struct waiting_list touched; /* for the commit */
+    struct waiting_list touched;  /* for the commit */
+    struct waiting_list withheld; /* for a later one */
+    double due_s;                 /* the first of these */
     struct ms_emitted emitted;
     struct ms_log_limit bad_limit, overflow_limit;
 };
@@ -38,6 +44,7 @@ enum ms_status ms_publisher_new(struct ms_publisher **out, const struct ms_publi
     if (!publisher)
         return ms_fail(error, MS_MEMORY, "no memory for a worker");
     publisher->options = *options;
+    publisher->due_s = INFINITY;
     enum ms_status status = ms_encoder_new(&publisher->encoder,
                                            (enum ms_record_format)options->config->output_format, error);
     if (status != MS_OK) {
@@ -59,6 +66,7 @@ void ms_publisher_destroy(struct ms_publisher *publisher)
         return;
     ms_encoder_destroy(publisher->encoder);
     free(publisher->touched.items);
+    free(publisher->withheld.items);
     free(publisher);
 }
 
@@ -203,6 +211,20 @@ static struct ms_entry *let_go(struct ms_publisher *publisher, const struct wait
     return entry;
 }
 
+/* The entry of a list that holds the user. */
+static struct waiting *find_waiting(struct ms_publisher *publisher, uint32_t place)
+{
+    struct waiting_list *lists[] = {&publisher->touched, &publisher->withheld};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (size_t k = lists[i]->count; k > 0; k--) {
+            if (lists[i]->items[k - 1].place == place)
+                return &lists[i]->items[k - 1];
+        }
+    }
+    assert(!"a user that is held is in a list");
+    return NULL;
+}
+
 /* Publishes a user now, or notes it for the commit: once, however often it changes. */
 static enum ms_status publish_or_touch(struct ms_publisher *publisher, struct ms_entry *entry,
                                        const struct waiting *item, struct ms_error *error)
@@ -227,7 +249,7 @@ static void owe(struct ms_user *user, const struct ms_position *position)
 enum ms_status ms_publisher_changed(struct ms_publisher *publisher, struct ms_position *position,
                                     uint32_t place, uint16_t slots_shown, bool silent, struct ms_error *error)
 {
-    const struct waiting item = {position, place, slots_shown};
+    const struct waiting item = {.position = position, .place = place, .slots_shown = slots_shown};
     struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
     entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
     if (silent) {
@@ -246,12 +268,12 @@ enum ms_status ms_publisher_forget(struct ms_publisher *publisher, struct ms_pos
     entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
     if (silent || user->version == 0)
         return MS_OK;
-    if (entry->marks & MS_MARK_HELD) { /* changed within this transaction, and shown nothing from here on */
-        size_t i = publisher->touched.count;
-        while (i > 0 && publisher->touched.items[i - 1].place != place)
-            i--;
-        if (i > 0)
-            publisher->touched.items[i - 1].slots_shown = 0;
+    if (entry->marks &
+        MS_MARK_HELD) { /* it waits, and is shown nothing from here on; its row goes with the next flush */
+        struct waiting *item = find_waiting(publisher, place);
+        item->slots_shown = 0;
+        item->due_s = 0;
+        publisher->due_s = 0;
     }
     return emit_nulls(publisher, position, user, error);
 }
@@ -309,14 +331,145 @@ enum ms_status ms_publisher_owed(struct ms_publisher *publisher, struct ms_posit
                                     : publish_gone(publisher, position, place, error);
 }
 
-enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error)
+/* ---- users that are withheld ---- */
+
+/* A user's time of publishing, in a clock that begins anew after 49 days; never 0. */
+static uint32_t clock_ms(double now_s)
 {
+    uint32_t ms = (uint32_t)(uint64_t)(now_s * 1000);
+    return ms ? ms : 1;
+}
+
+/* When the rate allows to publish the user again, at most one interval from |now_s|. */
+static double allowed_s(const struct ms_publisher *publisher, const struct ms_entry *entry, double now_s)
+{
+    int64_t rate = publisher->options.config->user_max_publish_rate;
+    if (rate == 0 || entry->published_ms == 0 || isinf(now_s))
+        return now_s;
+    double since_s = (double)(uint32_t)(clock_ms(now_s) - entry->published_ms) / 1000,
+           interval_s = 1.0 / (double)rate;
+    return since_s < interval_s ? now_s + interval_s - since_s : now_s;
+}
+
+static struct ms_partition *partition_of(const struct ms_publisher *publisher, const struct waiting *item)
+{
+    struct ms_partition *partition = ms_positions_partition(publisher->options.positions,
+                                                            item->position->partition);
+    assert(partition); /* its position is open */
+    return partition;
+}
+
+/* The clicks' note changes: it goes along with the next commit. */
+static void send_note(struct ms_partition *partition)
+{
+    partition->positions[MS_SOURCE_CLICKS].must_send = true;
+}
+
+/* Puts a user off until |due_s|. *put_off is false where its partition's note has no room. */
+static enum ms_status withhold(struct ms_publisher *publisher, const struct waiting *item,
+                               struct ms_entry *entry, double due_s, bool *put_off, struct ms_error *error)
+{
+    struct ms_partition *partition = partition_of(publisher, item);
+    size_t bytes = ms_withheld_bytes(ms_user_id(entry->user));
+    struct waiting later = *item;
+    *put_off = partition->open & 1u << MS_SOURCE_CLICKS &&
+               strlen(partition->withheld) + partition->withheld_bytes + bytes < MS_WITHHELD_BYTES;
+    if (!*put_off)
+        return MS_OK;
+    later.due_s = due_s;
+    enum ms_status status = wait_in(&publisher->withheld, entry, &later, error);
+    if (status != MS_OK)
+        return status;
+    partition->withheld_bytes += bytes;
+    send_note(partition);
+    publisher->due_s = fmin(publisher->due_s, due_s);
+    ms_count(&publisher->options.stats->withheld, 1);
+    return MS_OK;
+}
+
+static enum ms_status publish_waiting(struct ms_publisher *publisher, const struct waiting *item,
+                                      struct ms_entry *entry, double now_s, struct ms_error *error)
+{
+    if (publisher->options.config->user_max_publish_rate > 0 && !isinf(now_s))
+        entry->published_ms = clock_ms(now_s);
+    return entry->user->version > 0
+               ? publish(publisher, item->position, entry->user, item->slots_shown, error)
+               : MS_OK;
+}
+
+/* Publishes those whose time has come; all, where there is no rate any more. */
+static enum ms_status publish_withheld(struct ms_publisher *publisher, double now_s, struct ms_error *error)
+{
+    struct waiting_list *list = &publisher->withheld;
     enum ms_status status = MS_OK;
+    bool all = publisher->options.config->user_max_publish_rate == 0;
+    size_t kept = 0;
+    publisher->due_s = INFINITY;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct waiting item = list->items[i];
+        if (status != MS_OK || (!all && item.due_s > now_s)) {
+            publisher->due_s = fmin(publisher->due_s, item.due_s);
+            list->items[kept++] = item;
+            continue;
+        }
+        struct ms_entry *entry = let_go(publisher, &item);
+        struct ms_partition *partition = partition_of(publisher, &item);
+        partition->withheld_bytes -= ms_withheld_bytes(ms_user_id(entry->user));
+        send_note(partition);
+        status = publish_waiting(publisher, &item, entry, now_s, error);
+    }
+    list->count = kept;
+    return status;
+}
+
+double ms_publisher_due_s(const struct ms_publisher *publisher)
+{
+    return publisher->due_s;
+}
+
+enum ms_status ms_publisher_withheld(struct ms_publisher *publisher, struct ms_partition *partition,
+                                     uint32_t place, struct ms_error *error)
+{
+    struct ms_position *clicks = &partition->positions[MS_SOURCE_CLICKS];
+    struct ms_entry *entry = ms_overlay_entry(publisher->options.overlay, place);
+    const struct ms_user *user = entry->user;
+    const struct waiting item = {.position = clicks, .place = place, .slots_shown = user->slots_max};
+    send_note(partition);
+    if (entry->marks & MS_MARK_HELD) { /* an event has come since: what was shown is older */
+        find_waiting(publisher, place)->slots_shown = user->slots_max;
+        return MS_OK;
+    }
+    bool paid = user->owed && user->owed == partition->debt.number;
+    if (paid || user->version == 0 || user->own_offset > clicks->replay_until)
+        return MS_OK;
+    entry->marks &= (uint16_t)~MS_MARK_REFOLDED;
+    return wait_in(&publisher->touched, entry, &item, error);
+}
+
+void ms_publisher_note(const struct ms_publisher *publisher, int32_t partition, char text[MS_WITHHELD_BYTES])
+{
+    size_t size = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < publisher->withheld.count; i++) {
+        const struct waiting *item = &publisher->withheld.items[i];
+        if (item->position->partition == partition)
+            size += ms_withheld_write(
+                text + size, ms_user_id(ms_overlay_entry(publisher->options.overlay, item->place)->user));
+    }
+}
+
+enum ms_status ms_publisher_commit(struct ms_publisher *publisher, double now_s, struct ms_error *error)
+{
+    enum ms_status status = publisher->withheld.count ? publish_withheld(publisher, now_s, error) : MS_OK;
     for (size_t i = 0; i < publisher->touched.count && status == MS_OK; i++) {
         const struct waiting *item = &publisher->touched.items[i];
-        const struct ms_user *user = let_go(publisher, item)->user;
-        if (user->version > 0)
-            status = publish(publisher, item->position, user, item->slots_shown, error);
+        struct ms_entry *entry = let_go(publisher, item);
+        double due_s = allowed_s(publisher, entry, now_s);
+        bool put_off = false;
+        if (due_s > now_s && entry->user->version > 0)
+            status = withhold(publisher, item, entry, due_s, &put_off, error);
+        if (status == MS_OK && !put_off)
+            status = publish_waiting(publisher, item, entry, now_s, error);
     }
     publisher->touched.count = 0;
     return status;
@@ -335,9 +488,11 @@ static void list_drop(struct waiting_list *list, int32_t partition)
 void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition)
 {
     list_drop(&publisher->touched, partition);
+    list_drop(&publisher->withheld, partition);
 }
 
 void ms_publisher_drop_all(struct ms_publisher *publisher)
 {
-    publisher->touched.count = 0;
+    publisher->touched.count = publisher->withheld.count = 0;
+    publisher->due_s = INFINITY;
 }

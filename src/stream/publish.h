@@ -3,6 +3,9 @@
  * publish.mode=every publishes a user at each change. publish.mode=latest notes a changed user and publishes
  * it once, at the commit. Users that are noted are held in the overlay: they are not evicted.
  *
+ * user.max.publish.rate withholds a user at the commit that was published a moment before: it stays noted, and is published at
+ * the first commit after its time has come, with whatever has happened to it until then. See withheld.h.
+ *
  * In layout interest a user has a record per interest, and slots that it no longer has get a null value. The
  * publisher knows how many slots a reader sees: those of the user before its change, or those that were
  * stored where loading refolded the user. */
@@ -24,6 +27,7 @@ struct ms_publisher_options {
     const struct ms_model *model;
     struct ms_fold_context *fold_context;
     struct ms_overlay *overlay;
+    struct ms_positions *positions;
     struct ms_sink sink;
     struct ms_stats *stats;
 };
@@ -71,8 +75,20 @@ struct ms_emitted {
 };
 struct ms_emitted ms_publisher_emitted(const struct ms_publisher *publisher);
 
-/* Publishes the users that wait for the commit. */
-enum ms_status ms_publisher_commit(struct ms_publisher *publisher, struct ms_error *error) MS_MUST_CHECK;
+/* Publishes the users that wait for the commit, but for those that are withheld at |now_s|; INFINITY withholds nobody. */
+enum ms_status ms_publisher_commit(struct ms_publisher *publisher, double now_s,
+                                   struct ms_error *error) MS_MUST_CHECK;
+
+/* When the first user that is withheld is to be published, INFINITY: nobody is. */
+double ms_publisher_due_s(const struct ms_publisher *publisher);
+
+/* The user at |place| was withheld when its partition was assigned: the next commit publishes it, unless the last debt of the
+ * partition has done so, or an event since. */
+enum ms_status ms_publisher_withheld(struct ms_publisher *publisher, struct ms_partition *partition,
+                                     uint32_t place, struct ms_error *error) MS_MUST_CHECK;
+
+/* Writes the users of a partition that are withheld, as a note names them. */
+void ms_publisher_note(const struct ms_publisher *publisher, int32_t partition, char text[MS_WITHHELD_BYTES]);
 
 /* Drops what waits of a partition, before the overlay drops its users. */
 void ms_publisher_drop(struct ms_publisher *publisher, int32_t partition);

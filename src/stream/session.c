@@ -1,6 +1,7 @@
 /* Commit and flush, and the end of a session. */
 #include "stream/session.h"
 
+#include <math.h>
 #include <time.h>
 
 #include "base/progress.h"
@@ -102,13 +103,14 @@ static void count_commit(struct ms_session *session, double began_s)
     pthread_mutex_unlock(&session->stats->lock);
 }
 
-void ms_session_commit(struct ms_session *session)
+/* Users may be withheld as of |withhold_s|. */
+static void commit(struct ms_session *session, double withhold_s)
 {
     struct ms_error error;
     if (session->broken)
         return;
     double began_s = ms_monotonic_s();
-    enum ms_status status = ms_engine_before_commit(session->engine, &error);
+    enum ms_status status = ms_engine_before_commit(session->engine, withhold_s, &error);
     bool pending = status == MS_OK && ms_engine_pending(session->engine);
     if (pending)
         count_ages(&session->stats->event_to_commit, session->reads, session->reads_count);
@@ -124,6 +126,16 @@ void ms_session_commit(struct ms_session *session)
     }
     ms_pace_committed(&session->pace);
     session->reads_count = 0;
+}
+
+void ms_session_commit(struct ms_session *session)
+{
+    commit(session, ms_monotonic_s());
+}
+
+void ms_session_commit_all(struct ms_session *session)
+{
+    commit(session, INFINITY);
 }
 
 /* ---- flush ---- */
@@ -195,7 +207,7 @@ static void pay(struct ms_session *session)
 void ms_session_maintain(struct ms_session *session, bool idle, bool lagging)
 {
     double now_s = ms_monotonic_s();
-    bool pending = ms_engine_pending(session->engine);
+    bool pending = ms_engine_pending(session->engine) || ms_engine_due_s(session->engine) <= now_s;
     bool full = ms_engine_flush_due(session->engine);
     ms_session_flush_end(session, false);
     if (pending)
@@ -214,15 +226,17 @@ int ms_session_wait_ms(const struct ms_session *session, bool lagging)
 {
     if (ms_engine_owes(session->engine))
         return ms_engine_debt_stored(session->engine) || !session->flushing ? 0 : MS_FLUSHING_MS;
-    return ms_pace_wait_ms(&session->pace, ms_engine_pending(session->engine),
-                           ms_engine_dirty(session->engine), session->flushing, lagging, ms_monotonic_s());
+    double now_s = ms_monotonic_s(), due_ms = (ms_engine_due_s(session->engine) - now_s) * 1000;
+    int wait_ms = ms_pace_wait_ms(&session->pace, ms_engine_pending(session->engine),
+                                  ms_engine_dirty(session->engine), session->flushing, lagging, now_s);
+    return due_ms < 1 ? (wait_ms < 1 ? wait_ms : 1) : due_ms < wait_ms ? (int)due_ms : wait_ms;
 }
 
 void ms_session_release(struct ms_session *session, bool lost)
 {
     ms_engine_flush_hurry(session->engine, true);
     if (!lost) {
-        ms_session_commit(session);
+        ms_session_commit_all(session);
         ms_session_flush_begin(session);
     }
     ms_session_flush_end(session, true);

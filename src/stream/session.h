@@ -62,6 +62,8 @@ void ms_session_process(struct ms_session *session, const struct ms_input *input
 
 /* Publishes what waits and commits, when there is anything to commit. */
 void ms_session_commit(struct ms_session *session);
+/* The same, and withholds no user: before the partitions go, and at the end. */
+void ms_session_commit_all(struct ms_session *session);
 
 /* Starts a flush when there is anything to write, after waiting for the running one. */
 void ms_session_flush_begin(struct ms_session *session);

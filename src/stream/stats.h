@@ -27,6 +27,7 @@
     X(forgot_nobody, "tombstones of users that are not there")                                               \
     X(overflows, "records without interests, because vectors overflowed float32")                            \
     X(records, "records published")                                                                          \
+    X(withheld, "publications put off by user.max.publish.rate")                                             \
     X(commits, "transactions committed")                                                                     \
     X(commit_us, "time spent committing")                                                                    \
     X(flushes, "flushes of the state")                                                                       \

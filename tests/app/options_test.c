@@ -433,6 +433,10 @@ static void test_together(void **state)
     const char *const loop[] = {"input.topic=t", "output.topic=t", NULL};
     assert_int_equal(load(&options, NULL, NULL, loop, &error), MS_CONFIG);
     assert_non_null(strstr(error.text, "input.topic and output.topic are both 't'"));
+    const char *const rate[] = {"user.max.publish.rate=5", "publish.mode=every", NULL};
+    assert_int_equal(load(&options, NULL, NULL, rate, &error), MS_CONFIG);
+    assert_non_null(
+        strstr(error.text, "--set: user.max.publish.rate=5 does not go together with publish.mode=every"));
     assert_null(options);
     options = load_set("routing.half.life=7d,12h");
     assert_string_equal(ms_options_config(options)->routing_decay, "");

@@ -1,6 +1,7 @@
 /* Sessions at random. */
 #include "fake_worker.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,7 +264,7 @@ static bool commit(struct fake_worker *worker, bool trouble)
 {
     struct world *world = worker->world;
     struct ms_error error;
-    CHECK(world, ms_engine_before_commit(worker->engine, &error) == MS_OK, "%s", error.text);
+    CHECK(world, ms_engine_before_commit(worker->engine, INFINITY, &error) == MS_OK, "%s", error.text);
     uint64_t fate = trouble ? draw(&worker->random, 24) : 2;
     if (!ms_engine_pending(worker->engine)) {
         CHECK(world, worker->open.count == 0, "records wait but nothing is pending");

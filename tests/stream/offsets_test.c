@@ -381,7 +381,7 @@ static void landmarks(void **state)
 
 static void note_there_and_back(void **state)
 {
-    struct ms_offset_note notes[] = {
+    static struct ms_offset_note notes[] = {
         {.fold_id = 1},
         {.origin = INT64_MAX,
          .fold_id = UINT64_MAX,
@@ -395,11 +395,14 @@ static void note_there_and_back(void **state)
         {.origin = 5, .fold_id = 6, .decode_id = 0xabc, .slots = 4, .partitions = 12},
         {.origin = 5, .fold_id = 6, .partitions = 1},
         {.origin = 5, .fold_id = 6, .slots = 4, .mark = {77, 0xabcdef}},
+        {.fold_id = 1, .withheld = "u1,%ff,u-2,"},
         {.fold_id = 1, .debt = {.number = 7}}, /* paid */
         {.fold_id = 1, .debt = {.number = 1, .open = true, .shown_slots = 5}},
         {.fold_id = 1,
          .debt = {.number = 1, .open = true, .paid = {.users = 1, .bytes = 3, .prefix = "u\xff"}}}};
     memset(notes[1].debt.paid.prefix, 0x80, MS_PAID_PREFIX);
+    memset(notes[1].withheld, 'u', MS_WITHHELD_BYTES - 1); /* as much as there can be of all */
+    notes[1].withheld[MS_WITHHELD_BYTES - 2] = ',';
     (void)state;
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
         char text[MS_NOTE_BYTES];
@@ -418,6 +421,7 @@ static void note_there_and_back(void **state)
         assert_true(back.debt.number == notes[i].debt.number && back.debt.open == notes[i].debt.open &&
                     back.debt.shown_slots == notes[i].debt.shown_slots &&
                     back.debt.from == notes[i].debt.from);
+        assert_string_equal(back.withheld, notes[i].withheld);
         assert_int_equal(back.mark.upto, notes[i].mark.upto);
         assert_true(back.mark.digest == notes[i].mark.digest);
         for (size_t cut = 0; cut + 7 < size; cut++) /* cut before its last number, it may lack the slots */
@@ -453,6 +457,9 @@ static void notes_of_others(void **state)
                                       "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=:00",
                                       "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=1:0",
                                       "mindstream/1 origin=5 fold=1 slots=1 debt=1 shown=1 paid=1:0g",
+                                      "mindstream/1 origin=5 fold=1 withheld=",
+                                      "mindstream/1 origin=5 fold=1 withheld=a",
+                                      "mindstream/1 origin=5 fold=1 withheld=a, slots=1 withheld=%0,",
                                       "mindstream/2 origin=5 fold=1",
                                       "reset by hand",
                                       " mindstream/1 origin=5 fold=1",
@@ -464,7 +471,7 @@ static void notes_of_others(void **state)
             fail_msg("read: %s", bad[i]);
     }
     static const char zero[] = "mindstream/1 origin=5\0 fold=1";
-    char huge[600];
+    char huge[MS_NOTE_BYTES + 1000];
     memset(huge, ' ', sizeof huge);
     memcpy(huge, "mindstream/1 origin=5 fold=1", 28);
     assert_false(ms_offset_note_read(zero, sizeof zero - 1, &note));

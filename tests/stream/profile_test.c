@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -220,7 +221,7 @@ static void commit(struct rig *rig)
 {
     struct ms_error error;
     bool sent = false, replays = false;
-    assert_int_equal(ms_engine_before_commit(rig->engine, &error), MS_OK);
+    assert_int_equal(ms_engine_before_commit(rig->engine, INFINITY, &error), MS_OK);
     for (int topic = CLICKS; topic <= PROFILES; topic++) {
         const struct ms_position *position = position_of(rig, (enum topic)topic);
         replays |= ms_position_replays(position);

@@ -606,7 +606,7 @@ static enum ms_status run_session(struct ms_worker *worker, struct ms_error *err
         return status;
     }
     loop(worker);
-    ms_session_commit(session);
+    ms_session_commit_all(session);
     ms_session_flush_now(session);
     status = session->status;
     if (status != MS_OK)
