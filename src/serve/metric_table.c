@@ -344,6 +344,7 @@ const struct ms_metric ms_metric_table[] = {
     COUNTER("users_forgot_nobody_total", "", "Null values for users that are not there.", STATS(forgot_nobody)),
 
     COUNTER("records_published_total", "", "Records published, null values included.", STATS(records)),
+    COUNTER("records_withheld_total", "", "Publications put off, because user.max.publish.rate allows the user no record yet.", STATS(withheld)),
     COUNTER("interests_refreshed_total", "", "Interest vectors made for publishing.", STATS(interests)),
     COUNTER("interests_overflow_total", "", "Records without interests, because their vectors left float32.", STATS(overflows)),
     HISTOGRAM("interest_weight_entropy", "", ms_bounds_share, "Entropy of a user's interest weights, as a share of its maximum; of one published user in 64.", DISTRIBUTION(weight_entropy)),
