@@ -187,5 +187,40 @@ def local_settings(scenario):
         assert service.wait(60) == 0
 
 
+def hot_user(scenario):
+    """user.max.publish.rate: a hot user goes out less often, and a kill neither loses nor repeats what was withheld."""
+    scenario.topics()
+    log = Log(scenario, users=1)
+    service = scenario.service(publish_mode="latest", user_max_publish_rate=1, commit_interval_ms=20).start()
+    began, events, kills = time.monotonic(), 0, 0
+
+    def versions():
+        return [int(record.headers["mindstream-version"]) for record in scenario.kafka.read(scenario.output)]
+
+    def committed():
+        """Events of the only user that the group has behind it."""
+        return sum(offset for offset in scenario.kafka.committed(scenario.group, scenario.input).values() if offset > 0)
+
+    while kills < 1:
+        for _ in range(10):  # the first finds the user not published yet, the others just published
+            log.produce(10)
+            events += 10
+        service.kill9()
+        seen = versions()
+        kills += committed() > (seen[-1] if seen else 0)  # what is behind the group and not seen was withheld
+        service.start()
+        wait_for("what was withheld before the kill, or not committed", lambda: (versions() or [0])[-1] == events)
+        assert time.monotonic() - began < 120, "the user was never withheld"
+    seconds = time.monotonic() - began
+    log.produce(50)
+    events += 50
+    scenario.wait_done(service)
+    assert service.terminate() == 0
+    seen = versions()
+    assert seen[-1] == events, "what is withheld goes out before the end"
+    assert seen == sorted(set(seen)), f"each once, in order: {seen}"
+    assert len(seen) <= seconds + 2 + 2 * kills, f"{len(seen)} records in {seconds:.1f} s"  # a start may publish at once
+
+
 if __name__ == "__main__":
-    ms_kafka.main({"notified": notified, "reloaded": reloaded, "local_settings": local_settings})
+    ms_kafka.main({"notified": notified, "reloaded": reloaded, "local_settings": local_settings, "hot_user": hot_user})
