@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/service_setup.h"
+#include "base/room.h"
 #include "interest/decay.h"
 #include "model/part.h"
 #include "state/key.h"
@@ -17,7 +18,10 @@
 #include "view/escape.h"
 #include "view/recommend.h"
 
-#define OPEN_TRIES 20
+/* What the model is read in beside the database: room for the threads of both, and as much again as the database asks for. */
+#define BESIDE_THREADS 16
+#define BESIDE_BYTES   ((size_t)128 << 20)
+#define OPEN_TRIES     20
 
 struct ms_inspector {
     const struct ms_config *config;
@@ -96,10 +100,14 @@ enum ms_status ms_inspector_new(struct ms_inspector **out, const struct ms_confi
         return ms_fail(error, MS_MEMORY, "no memory");
     inspector->config = config;
     pthread_t reader;
-    bool beside = config->model_dir[0] && pthread_create(&reader, NULL, read_model, inspector) == 0;
+    /* An allocator that cannot give a new thread its first memory ends the process. */
+    bool beside = config->model_dir[0] && ms_has_room_for_threads(BESIDE_THREADS, BESIDE_BYTES) &&
+                  pthread_create(&reader, NULL, read_model, inspector) == 0;
     enum ms_status status = open_state(inspector, error);
     if (beside)
         pthread_join(reader, NULL);
+    else if (status == MS_OK && config->model_dir[0])
+        read_model(inspector);
     if (status != MS_OK) {
         ms_inspector_destroy(inspector);
         return status;

@@ -247,6 +247,9 @@ enum ms_status ms_store_note_contents(struct ms_store *store, enum ms_contents_s
 
 static struct ms_store *store_new(const char *dir, size_t block_cache_bytes)
 {
+    /* RocksDB starts a thread with its first options, and ends the process where that gets no memory. */
+    if (!ms_has_room_for_threads(THREADS, ROOM_BYTES))
+        return NULL;
     struct ms_store *store = calloc(1, sizeof *store);
     if (!store)
         return NULL;

@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 BINARY = os.environ["MINDSTREAM"]
-LADDER_MB = (80, 100, 130, 160, 200, 230, 260, 300, 400, 600)
+LADDER_MB = (80, 86, 88, 90, 92, 94, 96, 98, 100, 130, 160, 200, 230, 260, 300, 400, 600)
 SECONDS = 60
 
 
