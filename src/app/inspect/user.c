@@ -151,8 +151,8 @@ const struct ms_command ms_inspect_user = {
         "Shows one user: counters, interests with their nearest items, kept behaviors with their coupling to each\n"
         "interest. With routing.mode=incremental the coupling is that of full routing over the kept window. State that was\n"
         "folded under another model or other settings is folded again, in a copy. Beside a running service it asks that, over\n"
-        "http.sock in the state directory, and shows the user as of the last commit. Where none answers, and with --at or --model,\n"
-        "it reads the state on disk, as of the last flush. It says which, and changes nothing.\n",
+        "http.sock in the state directory, and shows the user as of the last commit. Where none answers, and with --at or\n"
+        "--model, it reads the state on disk, as of the last flush. It says which, and changes nothing.\n",
     .rows = rows,
     .notes = MS_INSPECT_JSON_RULES
     "  user_id, partition, partitions [all that have such a user], version, event_time, own_offset, kept,\n"
