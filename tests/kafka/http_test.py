@@ -40,6 +40,12 @@ def inspected(service, user, expected=0):
     return done.stdout
 
 
+def hottest(service, *more):
+    done = subprocess.run([MINDSTREAM, "inspect", "users", "-c", service.config, "--hottest", "5", *more], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
 def with_source(answer, source):
     """What `inspect user --json` prints of an answer of /v1/users/ID."""
     return answer.body.rstrip()[:-1] + f',"source":"{source}"}}\n'.encode()
@@ -129,6 +135,10 @@ def http_endpoints(scenario):
         assert inspected(service, user) == with_source(server.user(user), "service")
     inspected(service, "nobody", expected=1)
     assert server.get("/v1/hot").json()["users"][0]["count"] > 1
+    found = json.loads(hottest(service, "--json"))
+    assert found["source"] == "service" and len(found["users"]) == 5 and found["users"][0]["count"] > 1, found
+    assert found["users"][0]["user_id"] in hottest(service) and "running service" in hottest(service)
+    assert "version" in json.loads(hottest(service, "--json", "--prefix", "u"))["users"][0]
     assert server.get("/v1/events?limit=1").json()["events"][0]["user_id"] == "u1"
 
     records = scenario.kafka.read(scenario.output)
@@ -142,6 +152,7 @@ def http_endpoints(scenario):
     live["u1"] = server.user("u1")
     assert service.terminate() == 0
     assert not os.path.exists(server.socket)
+    assert json.loads(hottest(service, "--json"))["users"][0]["version"] > 1
     for user, answer in live.items():
         if "\x00" not in user:
             assert inspected(service, user) == with_source(answer, "state"), f"{user!r} differs from the stopped state"

@@ -8,6 +8,8 @@
 #include "app/inspect/where.h"
 #include "app/inspector.h"
 #include "base/array.h"
+#include "serve/ask.h"
+#include "stream/hot.h"
 #include "user/codec.h"
 #include "view/escape.h"
 #include "view/json.h"
@@ -242,6 +244,66 @@ static enum ms_status list_users(struct listing *listing, struct ms_store *store
     return status != MS_OK ? status : ended;
 }
 
+/* ---- the users that are hot now ---- */
+
+static enum ms_status print_hot(const struct ms_inspect_arguments *arguments, json_t *root,
+                                struct ms_error *error)
+{
+    struct ms_table table = {.palette = ms_inspect_palette(arguments)};
+    size_t index;
+    json_t *row;
+    ms_table_column(&table, "user", false);
+    ms_table_column(&table, "partition", true);
+    ms_table_column(&table, "events", true);
+    ms_table_column(&table, "error", true);
+    json_array_foreach (json_object_get(root, "users"), index, row) {
+        struct ms_bytes id = {json_string_value(json_object_get(row, "user_id")),
+                              json_string_length(json_object_get(row, "user_id"))};
+        ms_table_bytes(&table, id);
+        ms_table_cell(&table, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(row, "partition")));
+        ms_table_cell(&table, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(row, "count")));
+        ms_table_cell(&table, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(row, "error")));
+    }
+    enum ms_status status = ms_inspect_print_table(&table, error);
+    if (status == MS_OK)
+        printf("\n(by the running service: events that fade with a half-life of %" JSON_INTEGER_FORMAT
+               " s, too high by the error at most)\n",
+               json_integer_value(json_object_get(root, "half_life_s")));
+    return status;
+}
+
+/* Asks the service that runs on the state who is hot now. *asked: it has answered, and the answer is printed. */
+static enum ms_status ask_hot(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
+                              bool *asked, struct ms_error *error)
+{
+    char path[64];
+    struct ms_buffer body = {0};
+    json_t *root = NULL;
+    enum ms_status status = MS_OK;
+    int64_t most = arguments->hottest < MS_HOT_USERS ? arguments->hottest : MS_HOT_USERS;
+    snprintf(path, sizeof path, "/v1/hot?limit=%" PRId64, most);
+    *asked = false;
+    if (!arguments->hottest || arguments->count || arguments->prefix || arguments->where ||
+        !config->state_dir[0])
+        return MS_OK; /* it counts whole ids, and no more of them */
+    if (ms_ask(config->state_dir, path, "application/json", &body) == 200)
+        root = json_loadb(body.data, body.size, 0, NULL);
+    *asked = root != NULL;
+    if (root && arguments->json) {
+        struct ms_buffer text = {0};
+        json_object_set_new(root, "source", json_string("service"));
+        status = ms_view_json_text(json_incref(root), &text, error);
+        if (status == MS_OK)
+            printf("%.*s\n", (int)text.size, text.data);
+        ms_buffer_free(&text);
+    } else if (root) {
+        status = print_hot(arguments, root, error);
+    }
+    json_decref(root);
+    ms_buffer_free(&body);
+    return status;
+}
+
 static enum ms_status show(const struct ms_inspect_arguments *arguments, const struct ms_config *config,
                            struct ms_error *error)
 {
@@ -253,7 +315,10 @@ static enum ms_status show(const struct ms_inspect_arguments *arguments, const s
                               .only_count = arguments->count,
                               .sort = arguments->hottest ? SORT_VERSION : arguments->sort,
                               .limit = (size_t)(arguments->hottest ? arguments->hottest : arguments->limit)};
-    enum ms_status status = MS_OK;
+    bool asked;
+    enum ms_status status = ask_hot(arguments, config, &asked, error);
+    if (asked || status != MS_OK)
+        return status;
     if (arguments->where)
         status = ms_where_parse(&listing.where, arguments->where, error);
     if (status == MS_OK)
@@ -303,7 +368,7 @@ static const struct ms_argument rows[] = {
      .min = 1,
      .max = INT32_MAX,
      .placeholder = "N",
-     .help = "the N users of most events; as --sort version --limit N",
+     .help = "a running service: the N users with the most events now; else the N of most events ever",
      MS_INSPECT_AT(hottest)},
     {.name = "count", .kind = MS_ARGUMENT_FLAG, .help = "only how many there are", MS_INSPECT_AT(count)},
     {0},
@@ -314,11 +379,13 @@ const struct ms_command ms_inspect_users = {
     .summary = "users in the order of partition and id, or sorted; filtered",
     .description =
         "Lists users in the order of partition and id, or the first by another order. Reads head rows only and holds\n"
-        "no more than --limit users; with --limit 0 and --sort it holds all.\n",
+        "no more than --limit users; with --limit 0 and --sort it holds all. With --hottest alone it asks the service that\n"
+        "runs on the state who is hot now, and shows the most active of all time where none runs.\n",
     .rows = rows,
     .notes = MS_INSPECT_JSON_RULES
     "  users [{user_id, partition, version, behaviors, slots, event_time, own_offset, head_bytes}], more (true: cut);\n"
-    "  with --count: count\n",
+    "  with --count: count; with --hottest of a running service: users [{user_id, partition, count, error}], half_life_s,\n"
+    "  source\n",
     .examples =
         "mindstream inspect users -c /etc/mindstream/mindstream.properties\n"
         "mindstream inspect users --state-dir /var/lib/mindstream --limit 0 | wc -l\n"
