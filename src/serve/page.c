@@ -2,7 +2,7 @@
 #include "serve/desk.h"
 #include "serve/page_files.h"
 
-static void answer_file(const struct ms_page_file *file, const char *type, struct ms_reply *reply)
+static void answer_file(const struct ms_embedded *file, const char *type, struct ms_reply *reply)
 {
     reply->code = 200;
     reply->type = type;
@@ -13,17 +13,17 @@ static void answer_file(const struct ms_page_file *file, const char *type, struc
 void ms_answer_page(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
 {
     (void)desk, (void)request;
-    answer_file(&ms_page_index_html, MS_TYPE_HTML, reply);
+    answer_file(&ms_file_index_html, MS_TYPE_HTML, reply);
 }
 
 void ms_answer_page_style(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
 {
     (void)desk, (void)request;
-    answer_file(&ms_page_page_css, "text/css; charset=utf-8", reply);
+    answer_file(&ms_file_page_css, "text/css; charset=utf-8", reply);
 }
 
 void ms_answer_page_script(struct ms_desk *desk, const struct ms_request *request, struct ms_reply *reply)
 {
     (void)desk, (void)request;
-    answer_file(&ms_page_page_js, "text/javascript; charset=utf-8", reply);
+    answer_file(&ms_file_page_js, "text/javascript; charset=utf-8", reply);
 }

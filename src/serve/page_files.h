@@ -2,13 +2,8 @@
 #ifndef MS_SERVE_PAGE_FILES_H
 #define MS_SERVE_PAGE_FILES_H
 
-#include <stddef.h>
+#include "base/embedded.h"
 
-struct ms_page_file {
-    const unsigned char *bytes;
-    size_t size;
-};
-
-extern const struct ms_page_file ms_page_index_html, ms_page_page_css, ms_page_page_js;
+extern const struct ms_embedded ms_file_index_html, ms_file_page_css, ms_file_page_js;
 
 #endif
