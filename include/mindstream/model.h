@@ -62,6 +62,9 @@ const struct ms_model_config *ms_model_config(const struct ms_model *model);
 bool ms_model_weighs_events(const struct ms_model *model);
 double ms_model_event_weight(const struct ms_model *model, const char *type, size_t type_bytes);
 
+/* What trained the model says of itself: the JSON object under "training" in config.json, as text. NULL: nothing. */
+const char *ms_model_training(const struct ms_model *model);
+
 /* XXH64 over the lengths and bytes of the files (config, tensors, items, profile vocabularies): two models
  * with one hash give the same vectors. */
 uint64_t ms_model_hash(const struct ms_model *model);

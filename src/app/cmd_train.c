@@ -17,6 +17,7 @@ struct train_arguments {
     bool force;
     const char *from, *split;
     const char *name, *version, *log_path;
+    bool no_report;
     int64_t dim;
     const char *interests;
     const char *decay;
@@ -316,6 +317,10 @@ static const struct ms_argument rows[] = {
      .placeholder = "FILE",
      .help = "write a JSON line for each pass",
      AT(log_path)},
+    {.name = "no-report",
+     .kind = MS_ARGUMENT_FLAG,
+     .help = "do not write DIR.report.html, which shows how it went and what the model makes of held-out users",
+     AT(no_report)},
     {0},
 };
 
@@ -340,6 +345,7 @@ static struct ms_fit_options options_of(const struct train_arguments *a)
                                    .patience = (size_t)a->patience,
                                    .minutes = a->minutes,
                                    .checkpoint = a->checkpoint,
+                                   .page = !a->no_report,
                                    .resume = a->resume,
                                    .batch = (size_t)a->batch,
                                    .negatives = (size_t)a->negatives,

@@ -181,6 +181,11 @@ const struct ms_model_config *ms_model_config(const struct ms_model *model)
     return &model->spec.config;
 }
 
+const char *ms_model_training(const struct ms_model *model)
+{
+    return model->spec.training;
+}
+
 bool ms_model_weighs_events(const struct ms_model *model)
 {
     return model->spec.event_weight_count > 0;

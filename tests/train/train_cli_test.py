@@ -71,6 +71,41 @@ def written_is_believed():
         check(f"{options}: it learns", lines[-1]["loss"] < lines[0]["loss"], lines)
 
 
+def told(path):
+    """The data of a report."""
+    before, data = path.read_text(encoding="utf-8").split('<script id="data" type="application/json">', 1)
+    data, behind = data.split("</script>", 1)
+    page = (before + behind).replace("http://www.w3.org/2000/svg", "")
+    check("no outside asset", "://" not in page and "src=" not in page)
+    return json.loads(data)
+
+
+def reported():
+    """The report beside the model: its numbers are the trainer's, and no id of an item can break out of it."""
+    write_log(root / "hostile.csv", name=lambda item: f"</script><img src=x>{item}" if item % 3 else f"i{item}")
+    done = train(root / "seen", "--epochs", 3, log=root / "hostile.csv")
+    path = root / "seen.report.html"
+    check("a report", done.returncode == 0 and f"{path}: the report" in done.stderr, done.stderr)
+    data = told(path)
+    said = json.loads(run("model", "info", root / "seen", "--json").stdout)["training"]
+    check("passes", [row["pass"] for row in data["passes"]] == [1, 2, 3] and len(data["passes"][0]["decays"]) == 4, data["passes"])
+    check("the model's row", abs(data["rivals"][0]["recall50"] - said["recall@50"]) < 1e-9 and data["targets"] == said["judged_targets"], data["rivals"], said)
+    check("rivals", len(data["rivals"]) == 3 and 0 < data["rivals"][2]["recall50"] < data["rivals"][0]["recall50"], data["rivals"])
+    check("entropy", sum(data["entropy"]) > 10, data["entropy"])
+    check("users", len(data["users"]) == 8 and all(len(user["interests"]) == 4 and len(user["items"][0]["vector"]) == 12 for user in data["users"]))
+    check("hostile ids", any(item["id"].startswith("</script>") for user in data["users"] for item in user["items"]) and "<img" not in path.read_text(encoding="utf-8"))
+    path.unlink()
+    done = train(root / "seen", "--epochs", 2, "--no-report", log=root / "hostile.csv")
+    check("no report", done.returncode == 0 and not path.exists(), done.stderr)
+    path.mkdir()
+    done = train(root / "seen", "--epochs", 2, log=root / "hostile.csv")
+    check("a report that cannot be written", done.returncode == 0 and "no report: " in done.stderr and (root / "seen" / "config.json").exists(), done.stderr)
+    done = train(root / "published", "--objective", "window", "--epochs", 2, log=root / "hostile.csv")
+    data = told(root / "published.report.html")
+    said = json.loads(run("model", "info", root / "published", "--json").stdout)["training"]
+    check("window", data["passes"][0]["decays"] == [] and abs(data["rivals"][0]["recall50"] - said["recall@50"]) < 1e-9, data["rivals"], said)
+
+
 def same_bytes():
     """Threads and runs give the same model; another seed gives another."""
     for name, options in {"one": ["--threads", 1], "two": ["--threads", 2], "again": ["--threads", 2], "seed": ["--seed", 1]}.items():
@@ -119,7 +154,8 @@ def killed_and_resumed():
     done = train(out, *options, "--resume")
     check("resumed", done.returncode == 0 and "going on in pass" in done.stderr, done.stderr)
     check("resumed: the same bytes", files(root / "whole" / "m") == files(out))
-    check("resumed: nothing is left", [path.name for path in out.parent.iterdir()] == ["m"], list(out.parent.iterdir()))
+    check("resumed: nothing is left", sorted(path.name for path in out.parent.iterdir()) == ["m", "m.report.html"], list(out.parent.iterdir()))
+    check("resumed: all passes", told(out.parent / "m.report.html")["passes"] == told(root / "whole" / "m.report.html")["passes"])
 
 
 def interests_found():
@@ -134,7 +170,7 @@ def interests_found():
     check("auto: tried", list(tried) == ["1", "2", "4", "8"] and str(info["options"]["interests"]) == best, info)
     train(root / "fixed" / "m", "--interests", best, "--epochs", 3)
     check("auto: the model", files(root / "auto" / "m")["model.safetensors"] == files(root / "fixed" / "m")["model.safetensors"])
-    check("auto: nothing is left", [path.name for path in (root / "auto").iterdir()] == ["m"])
+    check("auto: nothing is left", sorted(path.name for path in (root / "auto").iterdir()) == ["m", "m.report.html"])
 
 
 def gone_on_with():
@@ -238,6 +274,6 @@ def large_rate():
 
 
 write_log(root / "log.csv")
-for test in (written_is_believed, same_bytes, killed_and_resumed, interests_found, gone_on_with, split_by_time, bad_input, full_disk, hard_input, large_rate):
+for test in (written_is_believed, reported, same_bytes, killed_and_resumed, interests_found, gone_on_with, split_by_time, bad_input, full_disk, hard_input, large_rate):
     test()
 sys.exit(1 if failures else 0)

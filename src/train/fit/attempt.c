@@ -261,6 +261,34 @@ static void keep_best(struct ms_fit_attempt *t)
     ms_fit_keep(&t->best, &t->learned);
 }
 
+/* Every other pass but the best goes where there is no room for another. */
+static void thin_out(struct ms_fit_course *course)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < course->pass_count; i++)
+        if (i % 2 == 0 || course->passes[i].number == course->result.best_epoch)
+            course->passes[kept++] = course->passes[i];
+    course->pass_count = kept;
+}
+
+/* Keeps what the report shows of the pass. */
+static void note_pass(struct ms_fit_attempt *t)
+{
+    struct ms_fit_course *course = &t->course;
+    if (course->pass_count == MS_FIT_PASSES)
+        thin_out(course);
+    struct ms_fit_pass *pass = &course->passes[course->pass_count++];
+    *pass = (struct ms_fit_pass){.number = course->epoch,
+                                 .targets = course->targets,
+                                 .loss = t->state.loss,
+                                 .at_20 = t->state.recall.at_20,
+                                 .at_50 = t->state.recall.at_50,
+                                 .error_50 = t->state.recall.error_50,
+                                 .rate = t->learned.rate};
+    for (size_t j = 0; j < t->state.interests && j < MS_FIT_PASS_DECAYS; j++)
+        pass->decays[j] = (double)t->decays[j];
+}
+
 /* Judges the pass and keeps it if it is the best. */
 static enum ms_status judge_pass(struct ms_fit_attempt *t, bool *good, struct ms_error *error)
 {
@@ -277,6 +305,7 @@ static enum ms_status judge_pass(struct ms_fit_attempt *t, bool *good, struct ms
         keep_best(t);
     t->course.worse = t->state.better ? 0 : t->course.worse + 1;
     show(t);
+    note_pass(t);
     ms_fit_report_epoch(t->report, &t->state);
     return MS_OK;
 }

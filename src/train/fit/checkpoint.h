@@ -12,6 +12,16 @@
 
 #define MS_FIT_CHECKPOINT_NEW ".new" /* the end of the name of one that is being written */
 
+#define MS_FIT_PASSES      64 /* that are kept for the report; when there are more, every other one goes */
+#define MS_FIT_PASS_DECAYS 8  /* of them, the first */
+
+/* A pass that is over. */
+struct ms_fit_pass {
+    uint64_t number, targets; /* so far */
+    double loss, at_20, at_50, error_50, rate;
+    double decays[MS_FIT_PASS_DECAYS]; /* 0: there is none */
+};
+
 /* Where a training is, beside the numbers that it has learned. */
 struct ms_fit_course {
     uint64_t epoch;        /* the pass at hand, from 1; 0 before the first */
@@ -25,6 +35,8 @@ struct ms_fit_course {
     uint64_t ended;        /* 1: nothing is left to do */
     struct ms_fit_recall best;
     struct ms_fit_result result;
+    uint64_t pass_count;
+    struct ms_fit_pass passes[MS_FIT_PASSES];
 };
 
 /* Writes the file. |identity| tells log and options. MS_IO, and the file before stays. */

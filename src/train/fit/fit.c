@@ -12,7 +12,9 @@
 #include "train/fit/attempt.h"
 #include "train/fit/clicks.h"
 #include "train/fit/from.h"
+#include "train/fit/look.h"
 #include "train/fit/output.h"
+#include "train/fit/page.h"
 #include "train/fit/report.h"
 
 /* What is tried where the number of interests is to be found. */
@@ -123,14 +125,36 @@ static enum ms_status train(struct trainer *t, struct ms_error *error)
     return status == MS_OK ? ms_fit_attempt_run(&t->attempt, false, error) : status;
 }
 
-static void forget_checkpoints(const struct trainer *t)
+static void forget_checkpoints(struct trainer *t)
 {
-    struct ms_fit_attempt attempt = t->attempt;
-    ms_fit_attempt_forget(&attempt);
+    ms_fit_attempt_forget(&t->attempt);
     for (size_t i = 0; t->options.interests == 0 && i < CANDIDATES; i++) {
-        ms_fit_attempt_name(&attempt, candidates[i]);
-        ms_fit_attempt_forget(&attempt);
+        ms_fit_attempt_name(&t->attempt, candidates[i]);
+        ms_fit_attempt_forget(&t->attempt);
     }
+}
+
+/* The report beside the model. The model is there already: a report that cannot be written is said, no more. */
+static void write_report(struct trainer *t)
+{
+    char path[PATH_MAX];
+    struct ms_fit_look look = {0};
+    struct ms_error error;
+    size_t length = strlen(t->options.out);
+    while (length > 1 && t->options.out[length - 1] == '/')
+        length--;
+    enum ms_status status = MS_USAGE;
+    if (snprintf(path, sizeof path, "%.*s" MS_FIT_PAGE_END, (int)length, t->options.out) < (int)sizeof path)
+        status = ms_fit_look(t->options.out, &t->clicks, &t->attempt.options, &look, &error);
+    else
+        ms_fail(&error, MS_USAGE, "the name of the report is too long");
+    if (status == MS_OK)
+        status = ms_fit_page_write(path, &t->attempt.course, &look, &error);
+    if (status == MS_OK)
+        ms_fit_report_say(&t->report, "%s: the report", path);
+    else
+        ms_fit_report_say(&t->report, "no report: %s", error.text);
+    ms_fit_look_free(&look);
 }
 
 static enum ms_status write_best(struct trainer *t, struct ms_error *error)
@@ -147,6 +171,8 @@ static enum ms_status write_best(struct trainer *t, struct ms_error *error)
                       t->options.out, a->options.interests, result->best_epoch, result->epochs,
                       result->recall.at_20, result->recall.at_50, result->recall.error_50,
                       result->recall.targets);
+    if (t->options.page)
+        write_report(t);
     return MS_OK;
 }
 

@@ -25,6 +25,7 @@ struct ms_fit_options {
     bool force;                 /* also over a model that this program did not write */
     const char *name, *version; /* NULL: the last part of |out|; a digest of log and options */
     const char *log_path;       /* JSON lines; NULL: none */
+    bool page;                  /* write the report beside the model (page.h) */
     double holdout;             /* share of users, in (0, 1) */
     bool split_by_time;         /* instead: train on the clicks before a time, judge by those after it */
     int64_t split_ms;
