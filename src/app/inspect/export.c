@@ -48,7 +48,7 @@ static enum ms_status no_memory(struct ms_error *error)
 static enum ms_status write_bytes(const struct export *export, FILE *file, const struct ms_buffer *bytes,
                                   struct ms_error *error)
 {
-    return fwrite(bytes->data, 1, bytes->size, file) == bytes->size
+    return bytes->size == 0 || fwrite(bytes->data, 1, bytes->size, file) == bytes->size
                ? MS_OK
                : ms_fail(error, MS_IO, "%s: %s", export->out_name, strerror(errno));
 }

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "stream/kafka/asker.h"
+#include "stream/kafka/client_context.h"
 #include "stream/kafka/clients.h"
 
 #define TAIL_RECORDS                                                                                         \
@@ -266,7 +267,7 @@ enum ms_status ms_standing_ask(const struct ms_config *config, struct ms_standin
     if (status == MS_OK)
         status = ask_times(&asking, error);
     if (asking.client)
-        rd_kafka_destroy(asking.client);
+        ms_client_destroy(asking.client);
     return status;
 }
 
