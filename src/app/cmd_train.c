@@ -319,7 +319,8 @@ static const struct ms_argument rows[] = {
      AT(log_path)},
     {.name = "no-report",
      .kind = MS_ARGUMENT_FLAG,
-     .help = "do not write DIR.report.html, which shows how it went and what the model makes of held-out users",
+     .help =
+         "do not write DIR.report.html, which shows how it went and what the model makes of held-out users",
      AT(no_report)},
     {0},
 };
