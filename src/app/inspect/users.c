@@ -1,4 +1,4 @@
-/* mindstream inspect users: a list of users from their head rows. */
+/* mindstream inspect users: a list of users from their head rows, or the hot ones that a running service tells of. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
